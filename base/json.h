@@ -1,0 +1,57 @@
+/* json.h - JSON text to and from protobuf-c messages, by descriptor.
+ *
+ * Reading (json_read_message) is strict: the text must be valid JSON in UTF-8 without NUL, an object
+ * where the message is expected, with known fields of the right types. Integers are accepted as
+ * numbers without a fraction or, as older clients send them, as decimal strings; an integer that a
+ * double cannot hold exactly must be a string. Enums by name. Depth is limited to 32.
+ * Errors name the field by path and what is wrong: `items[2].price: must be an integer, is "abc"`.
+ *
+ * Writing (json_write_message) puts every scalar field, also with its default; absent messages are
+ * left out; integers beyond 2^53 become strings. Field order is that of the declaration. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+/* Bit i: field with index i of the message's descriptor was in the text. */
+typedef uint64_t json_fields;
+
+struct json; /* a parsed text */
+
+/* Checks and parses. ERR_INVALID with line and column. Freed with json_free. */
+MUST_USE bool json_parse(const char *text, size_t len, struct json **out, struct error *err);
+void json_free(struct json *json);
+
+enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_LIST, JSON_OBJECT };
+/* Values are borrowed from the parsed text. */
+enum json_kind json_kind(const struct json *value);
+const char *json_kind_name(enum json_kind kind);
+const struct json *json_member(const struct json *object, const char *name); /* NULL: none */
+size_t json_count(const struct json *value); /* of a list or object; else 0 */
+const struct json *json_at(const struct json *value, size_t index);
+const struct json *json_first(const struct json *value); /* of a list or object; NULL: empty */
+const struct json *json_next(const struct json *value);
+const char *json_name(const struct json *value); /* of a member */
+const char *json_text(const struct json *value); /* of a string; else NULL */
+MUST_USE bool json_integer(const struct json *value, int64_t *out, struct error *err);
+double json_number(const struct json *value);
+/* Writes the value back as compact text. */
+void json_write(struct buffer *out, const struct json *value);
+
+/* Allocates the message in the arena. An unknown field is an error unless `allow_unknown` (for
+ * reading what another version wrote). `present` may be NULL. */
+MUST_USE bool json_read_message(const struct json *value, const ProtobufCMessageDescriptor *type,
+                                struct arena *arena, bool allow_unknown, json_fields *present,
+                                ProtobufCMessage **out, struct error *err);
+void json_write_message(struct buffer *out, const ProtobufCMessage *message);
+/* One field as it stands in the object: the value alone. */
+void json_write_field(struct buffer *out, const ProtobufCMessage *message,
+                      const ProtobufCFieldDescriptor *field);
+/* A quoted, escaped string. */
+void json_write_string(struct buffer *out, const char *text, size_t len);
+
+/* Valid UTF-8 without NUL bytes. */
+bool utf8_valid(const char *bytes, size_t len);
+
+#endif

@@ -1,0 +1,52 @@
+/* loop.h - one thread, one gRPC completion queue, everything of a process on it.
+ *
+ *        .-----------------------------------------------.
+ *        v                                               |
+ *   wait for one event -> take all that are ready -> turn hooks
+ *
+ * Batching comes from the turn: callbacks only collect work (a Redis command, an item for a
+ * stream), the hooks send it in one piece. A hook that returns true is called again after the
+ * next look at the queue, without waiting: that is how a batch in flight overlaps with the
+ * collection of the next. Hooks run in the order in which they were added.
+ *
+ * Everything is called on the loop's thread, except loop_post and loop_stop. */
+#ifndef BASE_LOOP_H
+#define BASE_LOOP_H
+
+#include "base/error.h"
+
+struct loop;
+
+struct loop *loop_create(void); /* calls grpc_init */
+void loop_destroy(struct loop *loop);
+/* Returns after loop_stop. Can be called again. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop); /* from any thread or a signal handler's thread */
+
+/* Runs `fn(arg)` on the loop's thread soon. From any thread. */
+void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
+
+typedef bool loop_hook(void *arg);
+void loop_add_hook(struct loop *loop, loop_hook *hook, void *arg);
+void loop_remove_hook(struct loop *loop, loop_hook *hook, void *arg);
+
+/* A timer belongs to its owner and must be stopped before its memory goes. Fires once. */
+struct loop_timer {
+	uint64_t at_us;
+	void (*fn)(void *arg);
+	void *arg;
+	size_t heap_index; /* 0: not running */
+};
+/* Starts, or restarts, the timer. */
+void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms,
+                      void (*fn)(void *arg), void *arg);
+void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
+
+/* For base/rpc_*: a tag's `done` is called with the event's success. The tag must live until then. */
+struct loop_tag {
+	void (*done)(struct loop_tag *tag, bool ok);
+};
+/* The grpc_completion_queue. */
+void *loop_queue(struct loop *loop);
+
+#endif

@@ -1,0 +1,77 @@
+/* redis.h - one connection to Redis, pipelined by loop turns.
+ *
+ * redis_queue only collects. The turn hook sends what was collected as one pipeline; while Redis
+ * works on it the loop collects the next; then all callbacks of the first run and the next leaves.
+ * So an idle connection has the latency of one round trip, and a busy one waits for no timer.
+ *
+ * The connection is made when first needed, and again after a loss with a backoff of 50 ms to 1 s.
+ * While there is none, or Redis does not answer for `timeout_ms`, commands end with
+ * ERR_UNAVAILABLE; one that had been sent may have run. An error reply of Redis comes as a value of
+ * kind REDIS_ERROR.  The loop is never blocked for more than 100 ms.
+ *
+ * Functions: libraries given to redis_create are loaded on every new connection unless the server
+ * has exactly this code (the library's name carries a hash of it: name_<8 hex>). FCALL names are
+ * used as written in the library. */
+#ifndef BASE_REDIS_H
+#define BASE_REDIS_H
+
+#include "base/arena.h"
+#include "base/loop.h"
+
+struct redis;
+
+enum redis_kind { REDIS_NIL, REDIS_INTEGER, REDIS_STRING, REDIS_ARRAY, REDIS_STATUS, REDIS_ERROR };
+struct redis_value; /* lives during the callback, or in the connection until the next redis_wait */
+
+enum redis_kind redis_value_kind(const struct redis_value *value);
+int64_t redis_value_integer(const struct redis_value *value); /* also of a decimal string; else 0 */
+/* Bytes of a string, status or error; "" with *len 0 for other kinds. NUL-terminated. */
+const char *redis_value_string(const struct redis_value *value, size_t *len);
+size_t redis_value_count(const struct redis_value *value); /* of an array; else 0 */
+/* NULL past the end. */
+const struct redis_value *redis_value_at(const struct redis_value *value, size_t index);
+
+/* A command being written: its arguments are copied. One per connection at a time is enough. */
+struct redis_command {
+	size_t argc;
+	size_t capacity;
+	const char **argv; /* pointers of the caller or into the arena below; used until queued */
+	size_t *lens;
+	struct arena *arena; /* of numbers */
+};
+void redis_command_init(struct redis_command *command);
+void redis_command_free(struct redis_command *command);
+void redis_command_clear(struct redis_command *command);
+void redis_arg(struct redis_command *command, const char *text);
+void redis_arg_bytes(struct redis_command *command, const void *bytes, size_t len);
+void redis_arg_integer(struct redis_command *command, int64_t number);
+
+struct redis_library {
+	const char *name;   /* "eventstore" */
+	const char *source; /* Lua, without the "#!lua" line */
+};
+
+/* `url`: redis://[[user]:password@]host:port[/db] or unix:///path[?db=N]. `libraries` must outlive it.
+ * With `loop` NULL there is no hook: only redis_wait can be used, from one thread. */
+MUST_USE bool redis_create(struct loop *loop, const char *url,
+                           const struct redis_library *libraries, size_t library_count,
+                           unsigned timeout_ms, struct redis **out, struct error *err);
+/* Ends what waits with ERR_CANCELLED. */
+void redis_destroy(struct redis *redis);
+
+/* `value` is NULL when `err` is not. */
+typedef void redis_done(void *arg, const struct redis_value *value, const struct error *err);
+/* Never calls `done` before it returns. */
+void redis_queue(struct redis *redis, const struct redis_command *command, redis_done *done,
+                 void *arg);
+/* Commands queued or in flight. */
+size_t redis_waiting(const struct redis *redis);
+
+/* Sends one command and waits for the value; for start-up, tools, tests and threads of their own.
+ * `timeout_ms` 0: the connection's; for blocking commands give more than they block.
+ * An error reply is a failure here (ERR_INTERNAL with Redis's words). */
+MUST_USE bool redis_wait(struct redis *redis, const struct redis_command *command,
+                         unsigned timeout_ms, const struct redis_value **value, struct error *err);
+bool redis_connected(const struct redis *redis);
+
+#endif
