@@ -1,0 +1,79 @@
+# The front door. CMake builds; this installs what it needs and knows the few commands to remember.
+MAKEFLAGS += --no-print-directory
+RELEASE   := build/release
+SANITIZE  := build/sanitize
+BINARY    := $(RELEASE)/ordershop
+# Options for what `make run` and `make bench` start, such as ARGS="--data /srv/shop --port 8080".
+ARGS      ?=
+
+.PHONY: run test build bench check torture clean help packages-run packages-test packages-check
+
+help:
+	@echo 'make run      install what is missing, build, start the whole shop (ARGS="--port 8080")'
+	@echo 'make test     build with AddressSanitizer and UBSan and run all tests'
+	@echo 'make build    leave the binary at $(BINARY)'
+	@echo 'make bench    measure, and print a table'
+	@echo 'make check    format, clang-tidy, shellcheck'
+	@echo 'make torture  the tests again and again, in changing order (ROUNDS=10)'
+	@echo 'make clean    remove the build folder; data/ stays'
+
+run: packages-run
+	@$(MAKE) $(BINARY) >&2
+	@exec $(BINARY) run $(ARGS)
+
+build: packages-run
+	@$(MAKE) $(BINARY)
+
+test: packages-run packages-test
+	@$(MAKE) $(SANITIZE)/ordershop
+	@ctest --test-dir $(SANITIZE) -j2 --output-on-failure
+
+bench: packages-run
+	@$(MAKE) $(BINARY)
+	@exec $(BINARY) bench $(ARGS)
+
+check: packages-run packages-check
+	@$(MAKE) $(BINARY)
+	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	@git ls-files '*.sh' .ci/run | xargs shellcheck
+	@git ls-files '*.c' | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p $(RELEASE)
+
+ROUNDS ?= 10
+torture: packages-run packages-test
+	@$(MAKE) $(SANITIZE)/ordershop
+	@ctest --test-dir $(SANITIZE) -j2 --output-on-failure --schedule-random \
+	       --repeat until-fail:$(ROUNDS)
+
+clean:
+	rm -rf build
+
+# Ninja knows what is out of date, so these always run.
+.PHONY: $(BINARY) $(SANITIZE)/ordershop
+$(BINARY): ; @$(call build,release)
+$(SANITIZE)/ordershop: ; @$(call build,sanitize)
+build = { test -f build/$(1)/build.ninja || cmake --preset $(1); } && cmake --build build/$(1)
+
+# apt runs only when a package is missing, and asks nothing.
+packages-run:   ; @$(call install,run)
+packages-test:  ; @$(call install,test)
+packages-check: ; @$(call install,check)
+define install
+wanted=$$(sed -n 's/^$(1) //p' packages.txt); missing=; \
+for package in $$wanted; do \
+	dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || \
+		missing="$$missing $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+	as_root=; \
+	if [ "$$(id -u)" != 0 ]; then \
+		command -v sudo >/dev/null || { \
+			echo "Debian packages are missing, and only root can install them:$$missing" >&2; \
+			exit 1; }; \
+		as_root=sudo; \
+	fi; \
+	echo "installing:$$missing" >&2; \
+	{ $$as_root apt-get update -qq && \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends $$missing; } >&2 </dev/null; \
+fi
+endef
