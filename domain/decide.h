@@ -14,8 +14,8 @@
  * The service runs rules against the event store (runtime.h, saga_runtime.h); a simulator runs the
  * same rules in memory by the second half of this header.
  *
- * A rule file (customer.c is the pattern) defines its functions and one `struct service` with the
- * tables of them; services.c lists the services. Rules must be repeatable: messages and events are
+ * A rule file (customer.c is the pattern, rules.h what they share) defines its functions and one
+ * `struct service` with the tables of them; services.[ch] list the services. Rules must be repeatable: messages and events are
  * delivered at least once, so
  *   - entity, event and message ids are derived from the message or event that caused them, never
  *     made; the store drops an event whose id it has;
@@ -27,6 +27,8 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/json.h"
+
+#include <uthash.h>
 
 struct context; /* one run of one rule */
 
@@ -98,8 +100,8 @@ void decide_true(struct context *context);
 enum step decide_fail(struct context *context, enum error_code code, const char *format, ...)
     PRINTF(3, 4);
 
-/* Reads params by descriptor (json.h); NULL after decide_fail with "NAME.path: ...". `present` may
- * be NULL. */
+/* Reads params by descriptor (json.h says what is checked); NULL after decide_fail. `present` may be
+ * NULL. */
 void *decide_read(struct context *context, const struct json *value,
                   const ProtobufCMessageDescriptor *type, json_fields *present);
 /* A required string member of an object; NULL after decide_fail. */
@@ -195,6 +197,7 @@ struct need {
 	struct reply reply;
 	void *runner; /* free for the runner */
 	struct need *next;
+	UT_hash_handle hh; /* by what identifies it */
 };
 
 struct new_event {
@@ -214,7 +217,7 @@ struct new_event {
 struct batch {
 	const char *topic;
 	size_t count;
-	struct new_event *events;
+	struct new_event *events, *last;
 	struct new_event *undo; /* NULL: none */
 	struct batch *next;
 };
@@ -222,6 +225,8 @@ struct batch {
 struct context {
 	struct arena *arena;
 	struct need *needs; /* all asked for so far, oldest first */
+	struct need *last_need;
+	struct need *needs_by_key;
 	/* Makes decide_load_new load: set after an append failed. */
 	bool assume_nothing;
 

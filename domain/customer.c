@@ -1,0 +1,58 @@
+/* customer.c - the rules of customers. */
+#include "domain/rules.h"
+
+#include "proto/entities.pb-c.h"
+
+#include <string.h>
+
+static bool check(const ProtobufCMessage *entity, struct error *err)
+{
+	const Shop__Customer *customer = (const Shop__Customer *)entity;
+	size_t name = text_length(customer->name), email = text_length(customer->email);
+	if (name < 1 || name > 200)
+		return error_set(err, ERR_INVALID, "name: must have 1 to 200 characters, has %zu",
+		                 name);
+	if (email < 3 || email > 254)
+		return error_set(err, ERR_INVALID, "email: must have 3 to 254 characters, has %zu",
+		                 email);
+	const char *at = strchr(customer->email, '@');
+	if (at == NULL || at == customer->email || at[1] == '\0' || strchr(at + 1, '@') != NULL)
+		return error_set(err, ERR_INVALID, "email: must have one '@' between others");
+	return true;
+}
+
+static const struct entity_rules rules = {
+	.topic = "customer",
+	.type = &shop__customer__descriptor,
+	.created = "CustomerCreated",
+	.updated = "CustomerUpdated",
+	.deleted = "CustomerDeleted",
+	.check = check,
+};
+
+static enum step create(struct context *context, const struct command *command)
+{
+	return rules_create(context, command, &rules);
+}
+
+static enum step update(struct context *context, const struct command *command)
+{
+	return rules_update(context, command, &rules);
+}
+
+static enum step delete (struct context *context, const struct command *command) {
+	return rules_delete(context, command, &rules);
+}
+
+static const struct function functions[] = {
+	{ "create_customers", create },
+	{ "update_customer", update },
+	{ "delete_customer", delete },
+};
+
+const struct service customer_service = {
+	.name = "customer",
+	.topic = "customer",
+	.functions = functions,
+	.function_count = ARRAY_LEN(functions),
+};

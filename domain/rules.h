@@ -1,0 +1,49 @@
+/* rules.h - what the rules of most entities have in common: create one or many, update, delete.
+ *
+ * create_Xs takes one object or a list, all or none, and answers with the list of ids; update_X an
+ * object with entity_id and the fields to change; delete_X an object with entity_id. */
+#ifndef DOMAIN_RULES_H
+#define DOMAIN_RULES_H
+
+#include "domain/decide.h"
+
+struct entity_rules {
+	const char *topic;
+	const ProtobufCMessageDescriptor *type;
+	const char *created, *updated, *deleted; /* event types */
+	/* Is the entity right in itself? "FIELD: ..." */
+	bool (*check)(const ProtobufCMessage *entity, struct error *err);
+};
+
+enum step rules_create(struct context *context, const struct command *command,
+                       const struct entity_rules *rules);
+enum step rules_update(struct context *context, const struct command *command,
+                       const struct entity_rules *rules);
+enum step rules_delete(struct context *context, const struct command *command,
+                       const struct entity_rules *rules);
+
+/* The objects of params that are one object or a list of them. */
+const struct json *params_first(const struct json *params);
+const struct json *params_next(const struct json *params, const struct json *item);
+/* Fails unless params are an object or a list of 1 to 1000. */
+MUST_USE bool params_check(struct context *context, const struct json *params);
+/* Puts "params[index].: " before the error when params are a list; always STEP_FAILED. */
+enum step params_fail(struct context *context, const struct json *params, size_t index);
+/* The id that the item gives as entity_id, a UUID, else decide_id(index); NULL after a failure. */
+const char *params_new_id(struct context *context, const struct json *item, size_t index);
+
+/* Appends one more id to a result that is a list of ids; end closes it. */
+void result_id(struct context *context, size_t index, const char *id);
+void result_ids_end(struct context *context);
+
+/* Loads the entity that must be there; NULL: not there yet (*step is STEP_MORE) or no such entity
+ * (STEP_FAILED, NOT_FOUND names it). */
+const struct entity *load_existing(struct context *context, const char *topic, const char *id,
+                                   enum step *step);
+/* Takes the fields that are `present` from `changes` into a copy of `entity`. */
+void *entity_merge(struct context *context, const ProtobufCMessage *entity,
+                   const ProtobufCMessage *changes, json_fields present);
+/* Characters of valid UTF-8. */
+size_t text_length(const char *text);
+
+#endif

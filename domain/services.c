@@ -1,0 +1,45 @@
+#include "domain/services.h"
+
+#include "proto/entities.pb-c.h"
+
+#include <string.h>
+
+const struct service *const services[] = { &customer_service };
+const size_t service_count = ARRAY_LEN(services);
+
+static const struct {
+	const char *topic;
+	const ProtobufCMessageDescriptor *type;
+} types[] = {
+	{ "customer", &shop__customer__descriptor },   { "product", &shop__product__descriptor },
+	{ "inventory", &shop__inventory__descriptor }, { "cart", &shop__cart__descriptor },
+	{ "order", &shop__order__descriptor },         { "billing", &shop__billing__descriptor },
+	{ "shipping", &shop__shipping__descriptor },   { "mail", &shop__mail__descriptor },
+};
+
+const ProtobufCMessageDescriptor *entity_type(const char *topic)
+{
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		if (strcmp(types[i].topic, topic) == 0)
+			return types[i].type;
+	}
+	return NULL;
+}
+
+const struct service *service_find(const char *name)
+{
+	for (size_t i = 0; i < service_count; i++) {
+		if (strcmp(services[i]->name, name) == 0)
+			return services[i];
+	}
+	return NULL;
+}
+
+const struct function *service_function(const struct service *service, const char *name)
+{
+	for (size_t i = 0; i < service->function_count; i++) {
+		if (strcmp(service->functions[i].name, name) == 0)
+			return &service->functions[i];
+	}
+	return NULL;
+}
