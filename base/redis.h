@@ -9,13 +9,17 @@
  * ERR_UNAVAILABLE; one that had been sent may have run. An error reply of Redis comes as a value of
  * kind REDIS_ERROR.  The loop is never blocked for more than 100 ms.
  *
- * Functions: libraries given to redis_create are loaded on every new connection unless the server
- * has exactly this code (the library's name carries a hash of it: name_<8 hex>). FCALL names are
- * used as written in the library. */
+ * Functions: libraries given to redis_create are loaded on every new connection (FUNCTION LOAD
+ * REPLACE) unless the server has exactly this code under this name. Function names are unique over all
+ * libraries of a server, so two versions cannot stand beside each other: the last process that
+ * connects wins, and a change must keep what the functions of the version before promised. An
+ * FCALL that is answered "Function not found" (functions flushed, a new master) loads the libraries
+ * again and is repeated once. */
 #ifndef BASE_REDIS_H
 #define BASE_REDIS_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/loop.h"
 
 struct redis;
@@ -31,13 +35,11 @@ size_t redis_value_count(const struct redis_value *value); /* of an array; else 
 /* NULL past the end. */
 const struct redis_value *redis_value_at(const struct redis_value *value, size_t index);
 
-/* A command being written: its arguments are copied. One per connection at a time is enough. */
+/* A command being written: its arguments are copied. It can be cleared and used again as soon as it
+ * was queued. */
 struct redis_command {
 	size_t argc;
-	size_t capacity;
-	const char **argv; /* pointers of the caller or into the arena below; used until queued */
-	size_t *lens;
-	struct arena *arena; /* of numbers */
+	struct buffer args; /* as they are sent: "$<len>\r\n<bytes>\r\n" each */
 };
 void redis_command_init(struct redis_command *command);
 void redis_command_free(struct redis_command *command);

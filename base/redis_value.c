@@ -1,0 +1,157 @@
+#include "base/redis_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct redis_value {
+	enum redis_kind kind;
+	int64_t integer;
+	const char *string;
+	size_t len;
+	const struct redis_value **elements;
+	size_t count;
+};
+
+static struct redis_value *value_create(const redisReadTask *task, enum redis_kind kind)
+{
+	struct redis_value *value = arena_zalloc(task->privdata, sizeof(*value));
+	value->kind = kind;
+	value->string = "";
+	if (task->parent != NULL) {
+		struct redis_value *parent = task->parent->obj;
+		parent->elements[task->idx] = value;
+	}
+	return value;
+}
+
+static void *create_string(const redisReadTask *task, char *bytes, size_t len)
+{
+	enum redis_kind kind = task->type == REDIS_REPLY_ERROR    ? REDIS_ERROR
+	                       : task->type == REDIS_REPLY_STATUS ? REDIS_STATUS
+	                                                          : REDIS_STRING;
+	struct redis_value *value = value_create(task, kind);
+	value->string = arena_copy(task->privdata, bytes, len);
+	value->len = len;
+	return value;
+}
+
+static void *create_array(const redisReadTask *task, int count)
+{
+	struct redis_value *value = value_create(task, REDIS_ARRAY);
+	value->count = (size_t)count;
+	value->elements = arena_zalloc(task->privdata, value->count * sizeof(*value->elements));
+	return value;
+}
+
+static void *create_integer(const redisReadTask *task, long long integer)
+{
+	struct redis_value *value = value_create(task, REDIS_INTEGER);
+	value->integer = integer;
+	return value;
+}
+
+static void *create_nil(const redisReadTask *task)
+{
+	return value_create(task, REDIS_NIL);
+}
+
+static void free_nothing(void *value)
+{
+	(void)value;
+}
+
+redisReader *redis_reader_create(void)
+{
+	static redisReplyObjectFunctions functions = { create_string, create_array, create_integer,
+		                                       create_nil, free_nothing };
+	redisReader *reader = redisReaderCreateWithFunctions(&functions);
+	ASSERT(reader != NULL);
+	return reader;
+}
+
+enum redis_kind redis_value_kind(const struct redis_value *value)
+{
+	return value == NULL ? REDIS_NIL : value->kind;
+}
+
+int64_t redis_value_integer(const struct redis_value *value)
+{
+	if (value == NULL)
+		return 0;
+	if (value->kind == REDIS_STRING || value->kind == REDIS_STATUS)
+		return strtoll(value->string, NULL, 10);
+	return value->integer;
+}
+
+const char *redis_value_string(const struct redis_value *value, size_t *len)
+{
+	*len = value == NULL ? 0 : value->len;
+	return value == NULL ? "" : value->string;
+}
+
+size_t redis_value_count(const struct redis_value *value)
+{
+	return value == NULL ? 0 : value->count;
+}
+
+const struct redis_value *redis_value_at(const struct redis_value *value, size_t index)
+{
+	return index < redis_value_count(value) ? value->elements[index] : NULL;
+}
+
+enum { COMMAND_MAX = 256 * 1024 * 1024 };
+
+void redis_command_init(struct redis_command *command)
+{
+	command->argc = 0;
+	buffer_init(&command->args, COMMAND_MAX);
+}
+
+void redis_command_free(struct redis_command *command)
+{
+	buffer_free(&command->args);
+	command->argc = 0;
+}
+
+void redis_command_clear(struct redis_command *command)
+{
+	buffer_clear(&command->args);
+	command->argc = 0;
+}
+
+void redis_arg(struct redis_command *command, const char *text)
+{
+	redis_arg_bytes(command, text, strlen(text));
+}
+
+void redis_arg_bytes(struct redis_command *command, const void *bytes, size_t len)
+{
+	char head[24];
+	size_t at = sizeof(head);
+	head[--at] = '\n';
+	head[--at] = '\r';
+	size_t rest = len;
+	do {
+		head[--at] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest > 0);
+	head[--at] = '$';
+	size_t head_len = sizeof(head) - at;
+	char *place = buffer_extend(&command->args, head_len + len + 2);
+	command->argc++;
+	if (place == NULL)
+		return;
+	memcpy(place, head + at, head_len);
+	if (len > 0)
+		memcpy(place + head_len, bytes, len);
+	memcpy(place + head_len + len, "\r\n", 2);
+}
+
+void redis_arg_integer(struct redis_command *command, int64_t number)
+{
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%" PRId64, number);
+	redis_arg_bytes(command, text, (size_t)len);
+}
