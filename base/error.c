@@ -26,13 +26,32 @@ static const struct {
 	[ERR_INTERNAL] = { "INTERNAL", 13, 500 },
 };
 
+/* The message goes to clients as UTF-8: when it was cut, no half character may stay at its end. */
+static void finish_cut(struct error *err, bool cut)
+{
+	size_t len = strlen(err->message);
+	size_t from = len;
+	while (cut && from > 0 && len - from < 4) {
+		unsigned char c = (unsigned char)err->message[--from];
+		if (c < 0x80)
+			return;
+		if (c >= 0xC0) {
+			size_t needed = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+			if (from + needed > len)
+				err->message[from] = '\0';
+			return;
+		}
+	}
+}
+
 bool error_set(struct error *err, enum error_code code, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
 	err->code = code;
-	vsnprintf(err->message, sizeof(err->message), format, args);
+	int len = vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
+	finish_cut(err, len >= (int)sizeof(err->message));
 	return false;
 }
 
@@ -45,7 +64,9 @@ bool error_wrap(struct error *err, const char *format, ...)
 	int used = vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
 	if (used >= 0 && (size_t)used < sizeof(err->message))
-		snprintf(err->message + used, sizeof(err->message) - (size_t)used, ": %s", cause);
+		used += snprintf(err->message + used, sizeof(err->message) - (size_t)used, ": %s",
+		                 cause);
+	finish_cut(err, used >= (int)sizeof(err->message));
 	return false;
 }
 
