@@ -6,3 +6,12 @@ function(check_test name)
 	add_test(NAME ${name} COMMAND ${name})
 	set_tests_properties(${name} PROPERTIES TIMEOUT 300)
 endfunction()
+
+# shop_test(name script.py [folder...]): a test from outside, of a whole shop. Debian's Python, because
+# python3-grpcio is Debian's.
+function(shop_test name script)
+	list(JOIN ARGN ":" more)
+	add_test(NAME ${name} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${script})
+	set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT
+		"ORDERSHOP=$<TARGET_FILE:ordershop>;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support:${more}")
+endfunction()
