@@ -1,5 +1,8 @@
 # check_test(name source... [LIBS lib...]): one Check program that ctest runs.
 function(check_test name)
+	if(NOT TESTS)
+		return()
+	endif()
 	cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
 	add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
 	target_link_libraries(${name} PRIVATE ${ARG_LIBS} PkgConfig::CHECK)
