@@ -23,6 +23,9 @@ struct http_options {
 	size_t stream_max;
 	unsigned connection_max;
 	unsigned idle_timeout_s;
+	/* NULL, or called with the handler's ctx on the HTTP thread after each look at the network:
+	 * the place to pass on in one piece what the handler collected. */
+	void (*turn)(void *ctx);
 };
 
 typedef void http_handler(void *ctx, struct http_request *request);
@@ -30,12 +33,15 @@ typedef void http_handler(void *ctx, struct http_request *request);
 MUST_USE bool http_server_create(const struct http_options *options, http_handler *handler,
                                  void *ctx, struct http_server **out, struct error *err);
 int http_server_port(const struct http_server *server);
-/* Stops accepting, waits up to grace_ms for what is being answered, closes and frees. */
+/* Stops accepting, waits up to grace_ms for what is being answered, answers the rest with 503,
+ * closes and frees. What is answered after that goes nowhere. NULL is fine. */
 void http_server_destroy(struct http_server *server, unsigned grace_ms);
 
 const char *http_method(const struct http_request *request); /* "GET" */
-const char *http_path(const struct http_request *request);   /* decoded, without the query */
-const char *http_query(const struct http_request *request, const char *name); /* NULL: none */
+/* Decoded, without the query. A malformed encoding is answered 400 without the handler. */
+const char *http_path(const struct http_request *request);
+/* These two on the HTTP thread only, within the handler. NULL: none. */
+const char *http_query(struct http_request *request, const char *name); /* decoded */
 const char *http_header(const struct http_request *request, const char *name);
 const char *http_body(const struct http_request *request, size_t *len);
 
@@ -49,13 +55,14 @@ void http_answer_error(struct http_request *request, int status, const char *mes
 void http_answer_static(struct http_request *request, int status, const char *content_type,
                         const char *body, size_t len);
 
-/* Turns the request into an open answer. `closed` is called on the HTTP thread when the client has
- * gone or http_stream_close was called; the stream is gone after it. */
+/* Turns the request into an open answer. `closed` is called once, on the HTTP thread, when the client
+ * has gone, was too slow, or has got the end that http_stream_close sent. The owner calls
+ * http_stream_close once, to end the stream or after `closed`; only then is its memory freed. */
 struct http_stream *http_answer_stream(struct http_request *request, const char *content_type,
                                        void (*closed)(void *arg, struct http_stream *stream),
                                        void *arg);
-/* From any thread, before `closed`. */
+/* From any thread; dropped when the client has gone. */
 void http_stream_send(struct http_stream *stream, const char *bytes, size_t len);
-void http_stream_close(struct http_stream *stream);
+void http_stream_close(struct http_stream *stream); /* the owner must not use it after this */
 
 #endif
