@@ -67,8 +67,7 @@ typedef enum step decide_function(struct context *context, const struct command 
 /* The entity, or NULL when it is not there yet. Ask for all that you need before STEP_MORE. */
 const struct entity *decide_load(struct context *context, const char *topic, const char *id);
 /* The same for an entity that should not exist: without a load it is taken as not there, and the
- * append checks that. If that fails the decision runs again and this loads. Never NULL for an id
- * made by decide_id. */
+ * append checks that. If that fails the decision runs again and this loads. */
 const struct entity *decide_load_new(struct context *context, const char *topic, const char *id);
 
 /* The id of the index-th entity that this command creates, unless its params give one. */
@@ -79,6 +78,9 @@ const char *derive_id(struct context *context, const char *space, const char *na
 #define ENTITY_CREATED "entity_created"
 #define ENTITY_UPDATED "entity_updated"
 #define ENTITY_DELETED "entity_deleted"
+
+/* The most events of one batch. */
+enum { BATCH_MAX = 256 };
 
 /* Emits an event: "OrderPlaced", ENTITY_CREATED, "order", id, the entity after it (of a deletion:
  * the last state). The entity must have been loaded; the append checks that it still is as loaded.
@@ -210,6 +212,7 @@ struct new_event {
 	uint64_t expected_version; /* exact */
 	bool expect_none;          /* instead: must not exist */
 	struct need *need;         /* of the entity; NULL without one */
+	uint64_t runner;           /* free for the runner */
 	struct new_event *next;
 };
 

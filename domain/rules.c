@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { LIST_MAX = 1000 };
+enum { LIST_MAX = BATCH_MAX };
 
 const struct json *params_first(const struct json *params)
 {

@@ -25,7 +25,7 @@ enum step rules_delete(struct context *context, const struct command *command,
 /* The objects of params that are one object or a list of them. */
 const struct json *params_first(const struct json *params);
 const struct json *params_next(const struct json *params, const struct json *item);
-/* Fails unless params are an object or a list of 1 to 1000. */
+/* Fails unless params are an object or a list of 1 to BATCH_MAX. */
 MUST_USE bool params_check(struct context *context, const struct json *params);
 /* Puts "params[index].: " before the error when params are a list; always STEP_FAILED. */
 enum step params_fail(struct context *context, const struct json *params, size_t index);

@@ -1,0 +1,216 @@
+#include "domain/store.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	WAITING_MAX = 16384,
+	/* Within the lease of a delivery (worker.c), so that its outcome is told in time. */
+	TIMEOUT_MS = 20000,
+	EVENT_MAX = 1024 * 1024,
+};
+
+struct store {
+	struct rpc_mux *appends;
+	struct rpc_mux *reads;
+	struct buffer scratch;
+};
+
+struct store *store_create(struct loop *loop, struct rpc_channel *channel)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	ASSERT(store != NULL);
+	buffer_init(&store->scratch, EVENT_MAX);
+	store->appends = rpc_mux_create(loop, channel, &es__event_store__descriptor, "AppendStream",
+	                                WAITING_MAX);
+	store->reads = rpc_mux_create(loop, channel, &es__event_store__descriptor,
+	                              "ReadEntityStream", WAITING_MAX);
+	return store;
+}
+
+void store_destroy(struct store *store)
+{
+	if (store == NULL)
+		return;
+	rpc_mux_destroy(store->appends);
+	rpc_mux_destroy(store->reads);
+	buffer_free(&store->scratch);
+	free(store);
+}
+
+bool store_connected(const struct store *store)
+{
+	return rpc_mux_connected(store->appends);
+}
+
+bool error_transient(const struct error *err)
+{
+	return err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE ||
+	       err->code == ERR_EXHAUSTED || err->code == ERR_CANCELLED;
+}
+
+/* ---- Loads ------------------------------------------------------------------------------- */
+
+const ProtobufCMessage *event_state(struct arena *arena, const char *topic, const char *action,
+                                    const char *event_data)
+{
+	const ProtobufCMessageDescriptor *type = entity_type(topic);
+	struct json *json;
+	struct error err;
+	ProtobufCMessage *state = NULL;
+	if (type == NULL || strcmp(action, ENTITY_DELETED) == 0)
+		return NULL;
+	if (!json_parse(event_data, strlen(event_data), &json, &err)) {
+		log_error("unreadable_event", "topic=%s reason=\"%s\"", topic, err.message);
+		return NULL;
+	}
+	if (!json_read_message(json, type, arena, true, NULL, &state, &err)) {
+		log_error("unreadable_event", "topic=%s reason=\"%s\"", topic, err.message);
+		state = NULL;
+	}
+	json_free(json);
+	return state;
+}
+
+void store_load(struct store *store, const char *topic, const char *id, rpc_mux_done *done,
+                void *arg)
+{
+	Es__ReadEntityItem item = ES__READ_ENTITY_ITEM__INIT;
+	item.topic = topic;
+	item.entity_id = id;
+	rpc_mux_request(store->reads, &item.base, TIMEOUT_MS, done, arg);
+}
+
+bool store_fill(struct need *need, struct arena *arena, const ProtobufCMessage *item,
+                const struct error *failure, struct error *err)
+{
+	const Es__ReadEntityResult *result = (const Es__ReadEntityResult *)item;
+	if (failure != NULL) {
+		*err = *failure;
+		return error_wrap(err, "load %s %s", need->loaded.topic, need->loaded.id);
+	}
+	if (result->error != NULL)
+		return error_set(err, error_from_grpc((int)result->error->code), "load %s %s: %s",
+		                 need->loaded.topic, need->loaded.id, result->error->message);
+	need->loaded.version = result->event == NULL ? 0 : result->event->entity_version;
+	need->loaded.state = result->event == NULL ? NULL
+	                                           : event_state(arena, need->loaded.topic,
+	                                                         result->event->event_action,
+	                                                         result->event->event_data);
+	need->known = true;
+	return true;
+}
+
+/* ---- Appends ----------------------------------------------------------------------------- */
+
+static const char *event_text(struct store *store, struct arena *arena,
+                              const ProtobufCMessage *state)
+{
+	struct buffer *scratch = &store->scratch;
+	buffer_clear(scratch);
+	json_write_message(scratch, state);
+	return scratch->overflow ? NULL : arena_copy(arena, scratch->bytes, scratch->len);
+}
+
+static Es__NewEvent *event_pack(struct store *store, struct arena *arena,
+                                const struct new_event *event, const char *metadata)
+{
+	Es__NewEvent *out = arena_alloc(arena, sizeof(*out));
+	es__new_event__init(out);
+	out->event_id = event->event_id;
+	out->event_action = event->action;
+	out->event_type = event->type;
+	out->event_data = event_text(store, arena, event->state);
+	out->metadata = metadata;
+	if (event->entity_id != NULL) {
+		out->entity_id = event->entity_id;
+		out->expect =
+		    event->expect_none ? ES__EXPECT__EXPECT_NONE : ES__EXPECT__EXPECT_EXACT;
+		out->expected_version = event->expect_none ? 0 : event->expected_version;
+	}
+	return out->event_data == NULL ? NULL : out;
+}
+
+bool store_append(struct store *store, struct arena *arena, const struct batch *batch,
+                  const char *metadata, rpc_mux_done *done, void *arg, struct error *err)
+{
+	if (batch->count > BATCH_MAX)
+		return error_set(err, ERR_TOO_LARGE, "%zu events of %s at once, limit %d",
+		                 batch->count, batch->topic, BATCH_MAX);
+	Es__AppendItem item = ES__APPEND_ITEM__INIT;
+	Es__AppendRequest request = ES__APPEND_REQUEST__INIT;
+	item.request = &request;
+	request.topic = batch->topic;
+	request.events = arena_alloc(arena, batch->count * sizeof(*request.events));
+	for (const struct new_event *event = batch->events; event != NULL; event = event->next) {
+		request.events[request.n_events] = event_pack(store, arena, event, metadata);
+		if (request.events[request.n_events++] == NULL)
+			return error_set(err, ERR_TOO_LARGE,
+			                 "an event of %s is longer than %d bytes", batch->topic,
+			                 EVENT_MAX);
+	}
+	rpc_mux_request(store->appends, &item.base, TIMEOUT_MS, done, arg);
+	return true;
+}
+
+static bool item_error(const Es__AppendResult *result, const struct error *failure,
+                       struct error *err)
+{
+	if (failure != NULL) {
+		*err = *failure;
+		return true;
+	}
+	if (result->error == NULL)
+		return false;
+	enum error_code code = error_from_grpc((int)result->error->code);
+	if (code == ERR_EXISTS || code == ERR_NOT_FOUND || code == ERR_PRECONDITION)
+		code = ERR_CONFLICT; /* the names of other failed expectations */
+	(void)error_set(err, code, "%s", result->error->message);
+	return true;
+}
+
+bool store_appended(const struct batch *batch, const ProtobufCMessage *item,
+                    const struct error *failure, struct error *err)
+{
+	const Es__AppendResult *result = (const Es__AppendResult *)item;
+	if (item_error(result, failure, err))
+		return error_wrap(err, "append to %s", batch->topic);
+	if (result->n_events != batch->count)
+		return error_set(err, ERR_INTERNAL, "append to %s: %zu of %zu events answered",
+		                 batch->topic, result->n_events, batch->count);
+	return true;
+}
+
+void store_ask(struct store *store, const char *topic, const char *event_id, rpc_mux_done *done,
+               void *arg)
+{
+	Es__NewEvent event = ES__NEW_EVENT__INIT;
+	event.event_id = event_id;
+	event.event_action = ENTITY_UPDATED;
+	event.event_data = "{}";
+	event.entity_id = event_id;
+	event.expect = ES__EXPECT__EXPECT_EXACT;
+	event.expected_version = 1ULL << 50;
+	Es__NewEvent *events[] = { &event };
+	Es__AppendRequest request = ES__APPEND_REQUEST__INIT;
+	request.topic = topic;
+	request.n_events = 1;
+	request.events = events;
+	Es__AppendItem item = ES__APPEND_ITEM__INIT;
+	item.request = &request;
+	rpc_mux_request(store->appends, &item.base, TIMEOUT_MS, done, arg);
+}
+
+bool store_known(const ProtobufCMessage *item, const struct error *failure, const char **entry_id,
+                 struct error *err)
+{
+	const Es__AppendResult *result = (const Es__AppendResult *)item;
+	*entry_id = NULL;
+	if (item_error(result, failure, err))
+		return err->code == ERR_CONFLICT;
+	if (result->n_events == 1 && result->events[0]->duplicate)
+		*entry_id = result->events[0]->entry_id;
+	return true;
+}
