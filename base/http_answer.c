@@ -12,12 +12,15 @@ enum { ERROR_BODY_MAX = 4096 };
 
 void http_wake_push(struct http_server *server, struct http_wake *wake)
 {
+	/* Once it is pushed, nothing but this keeps the server from being destroyed under us. */
+	atomic_fetch_add(&server->pushing, 1);
 	struct http_wake *head = atomic_load_explicit(&server->wakes, memory_order_relaxed);
 	do {
 		wake->next = head;
 	} while (!atomic_compare_exchange_weak(&server->wakes, &head, wake));
 	if (atomic_exchange(&server->sleeping, false))
 		eventfd_write(server->event_fd, 1);
+	atomic_fetch_sub(&server->pushing, 1);
 }
 
 bool http_dispatch(struct http_request *request)

@@ -87,6 +87,7 @@ struct http_server {
 	int epoll_fd, event_fd;
 	pthread_t thread;
 	_Atomic(struct http_wake *) wakes;
+	atomic_uint pushing; /* threads within http_wake_push */
 	atomic_bool sleeping;
 	atomic_bool stopping;
 	_Atomic unsigned grace_ms;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -395,6 +396,8 @@ void http_server_destroy(struct http_server *server, unsigned grace_ms)
 	atomic_store(&server->stopping, true);
 	eventfd_write(server->event_fd, 1);
 	pthread_join(server->thread, NULL);
+	while (atomic_load(&server->pushing) > 0)
+		sched_yield();
 	close(server->epoll_fd);
 	close(server->event_fd);
 	free(server);
