@@ -172,10 +172,10 @@ struct service {
 	size_t saga_count;
 };
 
-extern const struct service *const services[];
-extern const size_t service_count;
-const struct service *service_find(const char *name); /* NULL: none */
-const struct function *service_function(const struct service *service, const char *name);
+extern const struct service *const domain_services[];
+extern const size_t domain_service_count;
+const struct service *domain_service_find(const char *name); /* NULL: none */
+const struct function *domain_service_function(const struct service *service, const char *name);
 /* The message type of a topic's entities; NULL: of no entity. */
 const ProtobufCMessageDescriptor *entity_type(const char *topic);
 

@@ -17,7 +17,7 @@ enum {
 
 struct runtime {
 	const struct service *service;
-	struct store *store;
+	struct domain_store *store;
 	struct cache *cache; /* NULL for a service without entities */
 	size_t running;
 };
@@ -47,7 +47,7 @@ struct run {
 static void advance(struct run *run);
 static void append_batch(struct run *run);
 
-struct runtime *runtime_create(const struct service *service, struct store *store)
+struct runtime *runtime_create(const struct service *service, struct domain_store *store)
 {
 	struct runtime *runtime = calloc(1, sizeof(*runtime));
 	ASSERT(runtime != NULL);
@@ -194,7 +194,7 @@ static void loaded(void *arg, const ProtobufCMessage *item, const struct error *
 	struct load *load = arg;
 	struct run *run = load->run;
 	struct need *need = load->need;
-	if (store_fill(need, run->arena, item, err, &run->failure)) {
+	if (domain_store_fill(need, run->arena, item, err, &run->failure)) {
 		need->runner = &from_store;
 		if (is_own(run, need->loaded.topic)) {
 			struct cache *cache = run->runtime->cache;
@@ -230,7 +230,8 @@ static bool fetch(struct run *run)
 		struct load *load = arena_alloc(run->arena, sizeof(*load));
 		*load = (struct load){ run, need };
 		run->waiting++;
-		store_load(run->runtime->store, need->loaded.topic, need->loaded.id, loaded, load);
+		domain_store_load(run->runtime->store, need->loaded.topic, need->loaded.id, loaded,
+		                  load);
 	}
 	ASSERT(found > 0); /* a rule that wants more must have asked for it */
 	return run->waiting > 0;
@@ -293,7 +294,7 @@ static void appended(void *arg, const ProtobufCMessage *item, const struct error
 	struct batch *batch = run->batch;
 	const Es__AppendResult *result = (const Es__AppendResult *)item;
 	struct error err;
-	bool done = store_appended(batch, item, failure, &err);
+	bool done = domain_store_appended(batch, item, failure, &err);
 	settle_prediction(run, batch, done ? result : NULL);
 	if (run->undoing) {
 		if (!done)
@@ -326,8 +327,8 @@ static void append_batch(struct run *run)
 		try_again(run);
 		return;
 	}
-	if (!store_append(run->runtime->store, run->arena, run->batch, run->metadata, appended, run,
-	                  &err)) {
+	if (!domain_store_append(run->runtime->store, run->arena, run->batch, run->metadata,
+	                         appended, run, &err)) {
 		settle_prediction(run, run->batch, NULL);
 		fail(run, &err);
 	}
@@ -338,7 +339,7 @@ static void probed(void *arg, const ProtobufCMessage *item, const struct error *
 	struct run *run = arg;
 	struct error err;
 	const char *entry_id;
-	if (!store_known(item, failure, &entry_id, &err)) {
+	if (!domain_store_known(item, failure, &entry_id, &err)) {
 		fail(run, &err);
 		return;
 	}
@@ -355,7 +356,7 @@ static void probe(struct run *run)
 	const char *topic = run->runtime->service->topic;
 	char event_id[UUID_SIZE];
 	applied_event_id(run->task->message_id, topic, event_id);
-	store_ask(run->runtime->store, topic, event_id, probed, run);
+	domain_store_ask(run->runtime->store, topic, event_id, probed, run);
 }
 
 /* ---- The decision ------------------------------------------------------------------------ */

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-const struct service *const services[] = { &customer_service };
-const size_t service_count = ARRAY_LEN(services);
+const struct service *const domain_services[] = { &customer_service };
+const size_t domain_service_count = ARRAY_LEN(domain_services);
 
 static const struct {
 	const char *topic;
@@ -26,16 +26,16 @@ const ProtobufCMessageDescriptor *entity_type(const char *topic)
 	return NULL;
 }
 
-const struct service *service_find(const char *name)
+const struct service *domain_service_find(const char *name)
 {
-	for (size_t i = 0; i < service_count; i++) {
-		if (strcmp(services[i]->name, name) == 0)
-			return services[i];
+	for (size_t i = 0; i < domain_service_count; i++) {
+		if (strcmp(domain_services[i]->name, name) == 0)
+			return domain_services[i];
 	}
 	return NULL;
 }
 
-const struct function *service_function(const struct service *service, const char *name)
+const struct function *domain_service_function(const struct service *service, const char *name)
 {
 	for (size_t i = 0; i < service->function_count; i++) {
 		if (strcmp(service->functions[i].name, name) == 0)

@@ -12,15 +12,15 @@ enum {
 	EVENT_MAX = 1024 * 1024,
 };
 
-struct store {
+struct domain_store {
 	struct rpc_mux *appends;
 	struct rpc_mux *reads;
 	struct buffer scratch;
 };
 
-struct store *store_create(struct loop *loop, struct rpc_channel *channel)
+struct domain_store *domain_store_create(struct loop *loop, struct rpc_channel *channel)
 {
-	struct store *store = calloc(1, sizeof(*store));
+	struct domain_store *store = calloc(1, sizeof(*store));
 	ASSERT(store != NULL);
 	buffer_init(&store->scratch, EVENT_MAX);
 	store->appends = rpc_mux_create(loop, channel, &es__event_store__descriptor, "AppendStream",
@@ -30,7 +30,7 @@ struct store *store_create(struct loop *loop, struct rpc_channel *channel)
 	return store;
 }
 
-void store_destroy(struct store *store)
+void domain_store_destroy(struct domain_store *store)
 {
 	if (store == NULL)
 		return;
@@ -40,7 +40,7 @@ void store_destroy(struct store *store)
 	free(store);
 }
 
-bool store_connected(const struct store *store)
+bool domain_store_connected(const struct domain_store *store)
 {
 	return rpc_mux_connected(store->appends);
 }
@@ -74,8 +74,8 @@ const ProtobufCMessage *event_state(struct arena *arena, const char *topic, cons
 	return state;
 }
 
-void store_load(struct store *store, const char *topic, const char *id, rpc_mux_done *done,
-                void *arg)
+void domain_store_load(struct domain_store *store, const char *topic, const char *id,
+                       rpc_mux_done *done, void *arg)
 {
 	Es__ReadEntityItem item = ES__READ_ENTITY_ITEM__INIT;
 	item.topic = topic;
@@ -83,8 +83,8 @@ void store_load(struct store *store, const char *topic, const char *id, rpc_mux_
 	rpc_mux_request(store->reads, &item.base, TIMEOUT_MS, done, arg);
 }
 
-bool store_fill(struct need *need, struct arena *arena, const ProtobufCMessage *item,
-                const struct error *failure, struct error *err)
+bool domain_store_fill(struct need *need, struct arena *arena, const ProtobufCMessage *item,
+                       const struct error *failure, struct error *err)
 {
 	const Es__ReadEntityResult *result = (const Es__ReadEntityResult *)item;
 	if (failure != NULL) {
@@ -105,7 +105,7 @@ bool store_fill(struct need *need, struct arena *arena, const ProtobufCMessage *
 
 /* ---- Appends ----------------------------------------------------------------------------- */
 
-static const char *event_text(struct store *store, struct arena *arena,
+static const char *event_text(struct domain_store *store, struct arena *arena,
                               const ProtobufCMessage *state)
 {
 	struct buffer *scratch = &store->scratch;
@@ -114,7 +114,7 @@ static const char *event_text(struct store *store, struct arena *arena,
 	return scratch->overflow ? NULL : arena_copy(arena, scratch->bytes, scratch->len);
 }
 
-static Es__NewEvent *event_pack(struct store *store, struct arena *arena,
+static Es__NewEvent *event_pack(struct domain_store *store, struct arena *arena,
                                 const struct new_event *event, const char *metadata)
 {
 	Es__NewEvent *out = arena_alloc(arena, sizeof(*out));
@@ -133,8 +133,8 @@ static Es__NewEvent *event_pack(struct store *store, struct arena *arena,
 	return out->event_data == NULL ? NULL : out;
 }
 
-bool store_append(struct store *store, struct arena *arena, const struct batch *batch,
-                  const char *metadata, rpc_mux_done *done, void *arg, struct error *err)
+bool domain_store_append(struct domain_store *store, struct arena *arena, const struct batch *batch,
+                         const char *metadata, rpc_mux_done *done, void *arg, struct error *err)
 {
 	if (batch->count > BATCH_MAX)
 		return error_set(err, ERR_TOO_LARGE, "%zu events of %s at once, limit %d",
@@ -171,8 +171,8 @@ static bool item_error(const Es__AppendResult *result, const struct error *failu
 	return true;
 }
 
-bool store_appended(const struct batch *batch, const ProtobufCMessage *item,
-                    const struct error *failure, struct error *err)
+bool domain_store_appended(const struct batch *batch, const ProtobufCMessage *item,
+                           const struct error *failure, struct error *err)
 {
 	const Es__AppendResult *result = (const Es__AppendResult *)item;
 	if (item_error(result, failure, err))
@@ -183,8 +183,8 @@ bool store_appended(const struct batch *batch, const ProtobufCMessage *item,
 	return true;
 }
 
-void store_ask(struct store *store, const char *topic, const char *event_id, rpc_mux_done *done,
-               void *arg)
+void domain_store_ask(struct domain_store *store, const char *topic, const char *event_id,
+                      rpc_mux_done *done, void *arg)
 {
 	Es__NewEvent event = ES__NEW_EVENT__INIT;
 	event.event_id = event_id;
@@ -203,8 +203,8 @@ void store_ask(struct store *store, const char *topic, const char *event_id, rpc
 	rpc_mux_request(store->appends, &item.base, TIMEOUT_MS, done, arg);
 }
 
-bool store_known(const ProtobufCMessage *item, const struct error *failure, const char **entry_id,
-                 struct error *err)
+bool domain_store_known(const ProtobufCMessage *item, const struct error *failure,
+                        const char **entry_id, struct error *err)
 {
 	const Es__AppendResult *result = (const Es__AppendResult *)item;
 	*entry_id = NULL;

@@ -11,35 +11,37 @@
 
 #include "proto/eventstore_v1.pb-c.h"
 
-struct store;
+struct domain_store;
 
 /* `channel` must outlive it. */
-struct store *store_create(struct loop *loop, struct rpc_channel *channel);
-void store_destroy(struct store *store);
-bool store_connected(const struct store *store);
+struct domain_store *domain_store_create(struct loop *loop, struct rpc_channel *channel);
+void domain_store_destroy(struct domain_store *store);
+bool domain_store_connected(const struct domain_store *store);
 
-/* Asks for an entity; `done` gets a struct Es__ReadEntityResult, for store_fill. */
-void store_load(struct store *store, const char *topic, const char *id, rpc_mux_done *done,
-                void *arg);
-/* Puts the answer of store_load into an entity need. */
-MUST_USE bool store_fill(struct need *need, struct arena *arena, const ProtobufCMessage *item,
-                         const struct error *failure, struct error *err);
+/* Asks for an entity; `done` gets a struct Es__ReadEntityResult, for domain_store_fill. */
+void domain_store_load(struct domain_store *store, const char *topic, const char *id,
+                       rpc_mux_done *done, void *arg);
+/* Puts the answer of domain_store_load into an entity need. */
+MUST_USE bool domain_store_fill(struct need *need, struct arena *arena,
+                                const ProtobufCMessage *item, const struct error *failure,
+                                struct error *err);
 
-/* Appends a batch; `done` gets a struct Es__AppendResult, for store_appended. ERR_TOO_LARGE: it was
+/* Appends a batch; `done` gets a struct Es__AppendResult, for domain_store_appended. ERR_TOO_LARGE: it was
  * not sent. */
-MUST_USE bool store_append(struct store *store, struct arena *arena, const struct batch *batch,
-                           const char *metadata, rpc_mux_done *done, void *arg, struct error *err);
+MUST_USE bool domain_store_append(struct domain_store *store, struct arena *arena,
+                                  const struct batch *batch, const char *metadata,
+                                  rpc_mux_done *done, void *arg, struct error *err);
 /* Was it appended? ERR_CONFLICT: other versions than expected. Else the error of the call. */
-MUST_USE bool store_appended(const struct batch *batch, const ProtobufCMessage *item,
-                             const struct error *failure, struct error *err);
+MUST_USE bool domain_store_appended(const struct batch *batch, const ProtobufCMessage *item,
+                                    const struct error *failure, struct error *err);
 
 /* Asks for an event id by an event that expects a version which no entity has: the store knows the
- * id, or refuses the event. `done` gets a struct Es__AppendResult, for store_known. */
-void store_ask(struct store *store, const char *topic, const char *event_id, rpc_mux_done *done,
-               void *arg);
+ * id, or refuses the event. `done` gets a struct Es__AppendResult, for domain_store_known. */
+void domain_store_ask(struct domain_store *store, const char *topic, const char *event_id,
+                      rpc_mux_done *done, void *arg);
 /* *entry_id: where the event stands, NULL: nowhere. */
-MUST_USE bool store_known(const ProtobufCMessage *item, const struct error *failure,
-                          const char **entry_id, struct error *err);
+MUST_USE bool domain_store_known(const ProtobufCMessage *item, const struct error *failure,
+                                 const char **entry_id, struct error *err);
 
 /* The entity that an event carries. NULL: deleted, or unreadable (logged). */
 const ProtobufCMessage *event_state(struct arena *arena, const char *topic, const char *action,

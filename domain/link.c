@@ -1,0 +1,130 @@
+#include "domain/link.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { STEADY_MS = 200, BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 1000 };
+
+struct link {
+	struct loop *loop;
+	struct link_options options;
+	uint8_t *start;
+	size_t start_len;
+	struct rpc_stream *stream; /* NULL: closed */
+	bool up, closing, destroyed;
+	unsigned backoff_ms;
+	struct loop_timer timer; /* until it is up, or is opened again */
+};
+
+static void open_stream(void *arg);
+
+static void come_up(void *arg)
+{
+	struct link *link = arg;
+	loop_timer_stop(link->loop, &link->timer);
+	link->up = true;
+	link->backoff_ms = BACKOFF_MIN_MS;
+	log_info("link_up", "link=%s", link->options.name);
+}
+
+static void on_message(void *arg, const ProtobufCMessage *message)
+{
+	struct link *link = arg;
+	if (!link->up)
+		come_up(link);
+	link->options.message(link->options.arg, message);
+}
+
+static void link_free(struct link *link)
+{
+	loop_timer_stop(link->loop, &link->timer);
+	free(link->start);
+	free(link);
+}
+
+static void on_closed(void *arg, const struct error *err)
+{
+	struct link *link = arg;
+	link->stream = NULL;
+	if (link->destroyed) {
+		link_free(link);
+		return;
+	}
+	if (link->up && !link->closing)
+		log_warn("link_lost", "link=%s reason=\"%s\"", link->options.name,
+		         err == NULL ? "ended by the server" : err->message);
+	link->up = false;
+	loop_timer_stop(link->loop, &link->timer);
+	if (link->closing)
+		return;
+	loop_timer_start(link->loop, &link->timer, link->backoff_ms, open_stream, link);
+	link->backoff_ms *= 2;
+	if (link->backoff_ms > BACKOFF_MAX_MS)
+		link->backoff_ms = BACKOFF_MAX_MS;
+}
+
+static void open_stream(void *arg)
+{
+	static const struct rpc_stream_events events = { on_message, on_closed };
+	struct link *link = arg;
+	link->stream = rpc_stream_open(link->options.channel, link->options.service,
+	                               link->options.method, &events, link);
+	rpc_stream_send_bytes(link->stream, link->start, link->start_len);
+	loop_timer_start(link->loop, &link->timer, STEADY_MS, come_up, link);
+}
+
+struct link *link_create(struct loop *loop, const struct link_options *options)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	ASSERT(link != NULL);
+	link->loop = loop;
+	link->options = *options;
+	link->options.start = NULL;
+	link->start_len = protobuf_c_message_get_packed_size(options->start);
+	link->start = malloc(link->start_len + 1);
+	ASSERT(link->start != NULL);
+	protobuf_c_message_pack(options->start, link->start);
+	link->backoff_ms = BACKOFF_MIN_MS;
+	open_stream(link);
+	return link;
+}
+
+bool link_up(const struct link *link)
+{
+	return link->up;
+}
+
+void link_send(struct link *link, const ProtobufCMessage *message)
+{
+	if (link->stream != NULL)
+		rpc_stream_send(link->stream, message);
+}
+
+void link_close(struct link *link)
+{
+	if (link->closing)
+		return;
+	link->closing = true;
+	loop_timer_stop(link->loop, &link->timer);
+	if (link->stream != NULL)
+		rpc_stream_end_sends(link->stream);
+}
+
+bool link_closed(const struct link *link)
+{
+	return link->closing && link->stream == NULL;
+}
+
+void link_destroy(struct link *link)
+{
+	if (link == NULL)
+		return;
+	link->destroyed = true;
+	loop_timer_stop(link->loop, &link->timer);
+	if (link->stream != NULL)
+		rpc_stream_cancel(link->stream);
+	else
+		link_free(link);
+}
