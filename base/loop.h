@@ -2,7 +2,7 @@
  *
  *        .-----------------------------------------------.
  *        v                                               |
- *   wait for one event -> take all that are ready -> turn hooks
+ *   wait for one event -> take all that are ready -> turn hooks -> tasks
  *
  * Batching comes from the turn: callbacks only collect work (a Redis command, an item for a
  * stream), the hooks send it in one piece. A hook that returns true is called again after the
@@ -42,11 +42,23 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t dela
                       void (*fn)(void *arg), void *arg);
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
 
+/* Work for the end of this turn, after the hooks; tasks started meanwhile run in the same turn. It
+ * belongs to its owner. For what must leave in one piece whoever queued it, a hook included. */
+struct loop_task {
+	void (*fn)(struct loop_task *task); /* set by the owner before the first start */
+	struct loop_task *prev, *next;      /* prev is NULL: not waiting */
+};
+/* Nothing happens when the task waits already. */
+void loop_task_start(struct loop *loop, struct loop_task *task);
+void loop_task_stop(struct loop *loop, struct loop_task *task);
+
 /* For base/rpc_*: a tag's `done` is called with the event's success. The tag must live until then. */
 struct loop_tag {
 	void (*done)(struct loop_tag *tag, bool ok);
 };
 /* The grpc_completion_queue. */
 void *loop_queue(struct loop *loop);
+/* For destructors: waits for events and runs tasks, but no hooks or timers, until *done. */
+void loop_drain_until(struct loop *loop, const bool *done);
 
 #endif
