@@ -120,7 +120,8 @@ struct event {
 	const char *action;
 	const char *entity_id;
 	uint64_t version;
-	const ProtobufCMessage *state; /* the entity after the event, as in struct entity */
+	const ProtobufCMessage *state; /* the entity after the event; of a deletion: before it */
+	const char *metadata;          /* JSON object, or "" */
 };
 
 typedef enum step react_function(struct context *context, const struct event *event);

@@ -373,7 +373,10 @@ static bool uses_cache(const struct run *run)
 static void conclude(struct run *run, enum step step)
 {
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
-	if (run->task->repeated && !run->probed && run->runtime->service->topic != NULL) {
+	/* Events that are in the log already come back as duplicates; only another decision than
+	 * the first time needs the question. */
+	if (run->task->repeated && !run->probed && (!has_events || run->tries > 0) &&
+	    run->runtime->service->topic != NULL) {
 		probe(run);
 	} else if (!has_events && !run->fresh && uses_cache(run)) {
 		/* Events are checked by the store; a refusal must not rest on a guess. */

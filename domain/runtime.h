@@ -10,9 +10,9 @@
  * Appends are pipelined: the next command of an entity is decided on the predicted state (cache.h)
  * while the append of the one before is in flight.
  *
- * A command that was delivered before may have been applied: its event ids are derived, so the
- * runtime asks the store for the first of them before it acts, by an append that can only be
- * answered as a duplicate or as a conflict. */
+ * A command that was delivered before may have been applied. Its event ids are derived, so the same
+ * decision is answered as a duplicate; before another one counts, the runtime asks the store for
+ * the first of these ids. */
 #ifndef DOMAIN_RUNTIME_H
 #define DOMAIN_RUNTIME_H
 

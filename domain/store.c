@@ -53,14 +53,13 @@ bool error_transient(const struct error *err)
 
 /* ---- Loads ------------------------------------------------------------------------------- */
 
-const ProtobufCMessage *event_state(struct arena *arena, const char *topic, const char *action,
-                                    const char *event_data)
+const ProtobufCMessage *event_state(struct arena *arena, const char *topic, const char *event_data)
 {
 	const ProtobufCMessageDescriptor *type = entity_type(topic);
 	struct json *json;
 	struct error err;
 	ProtobufCMessage *state = NULL;
-	if (type == NULL || strcmp(action, ENTITY_DELETED) == 0)
+	if (type == NULL)
 		return NULL;
 	if (!json_parse(event_data, strlen(event_data), &json, &err)) {
 		log_error("unreadable_event", "topic=%s reason=\"%s\"", topic, err.message);
@@ -95,10 +94,10 @@ bool domain_store_fill(struct need *need, struct arena *arena, const ProtobufCMe
 		return error_set(err, error_from_grpc((int)result->error->code), "load %s %s: %s",
 		                 need->loaded.topic, need->loaded.id, result->error->message);
 	need->loaded.version = result->event == NULL ? 0 : result->event->entity_version;
-	need->loaded.state = result->event == NULL ? NULL
-	                                           : event_state(arena, need->loaded.topic,
-	                                                         result->event->event_action,
-	                                                         result->event->event_data);
+	need->loaded.state = NULL;
+	if (result->event != NULL && strcmp(result->event->event_action, ENTITY_DELETED) != 0)
+		need->loaded.state =
+		    event_state(arena, need->loaded.topic, result->event->event_data);
 	need->known = true;
 	return true;
 }

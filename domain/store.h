@@ -43,9 +43,8 @@ void domain_store_ask(struct domain_store *store, const char *topic, const char 
 MUST_USE bool domain_store_known(const ProtobufCMessage *item, const struct error *failure,
                                  const char **entry_id, struct error *err);
 
-/* The entity that an event carries. NULL: deleted, or unreadable (logged). */
-const ProtobufCMessage *event_state(struct arena *arena, const char *topic, const char *action,
-                                    const char *event_data);
+/* The entity that an event carries; NULL: none, or unreadable (logged). */
+const ProtobufCMessage *event_state(struct arena *arena, const char *topic, const char *event_data);
 /* Trying again later may help: something could not be reached. */
 bool error_transient(const struct error *err);
 

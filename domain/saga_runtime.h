@@ -1,0 +1,36 @@
+/* saga_runtime.h - runs the reactions of a service to events.
+ *
+ *   event --> react --> loads, lists, calls --> react --> ... --> done, all messages on disk --> ack
+ *               ^                                 |
+ *               '----- what failed for now is tried again, with a backoff of at most 1 s
+ *
+ * Each topic has one stream from the event store, in the consumer group named as the service: the
+ * instances of a service share the events. An event that is not acknowledged when its consumer
+ * dies comes again; message ids are derived from the event's, so nothing happens twice. Commands
+ * to the own service run in this process. */
+#ifndef DOMAIN_SAGA_RUNTIME_H
+#define DOMAIN_SAGA_RUNTIME_H
+
+#include "domain/runtime.h"
+
+struct saga_runtime;
+
+/* All must outlive it. */
+struct saga_options {
+	const struct service *service;
+	struct runtime *runtime;
+	struct domain_store *store;
+	struct rpc_channel *event_store;
+	struct rpc_channel *queue;
+	struct rpc_channel *read_model;
+};
+
+struct saga_runtime *saga_runtime_create(struct loop *loop, const struct saga_options *options);
+void saga_runtime_destroy(struct saga_runtime *sagas);
+/* All streams stand. */
+bool saga_runtime_up(const struct saga_runtime *sagas);
+/* Takes no more events; the streams end when the reactions in progress have. */
+void saga_runtime_drain(struct saga_runtime *sagas);
+bool saga_runtime_drained(const struct saga_runtime *sagas);
+
+#endif
