@@ -1,0 +1,65 @@
+-- queue_settle: messages are done; their outcomes are kept.
+-- ARGV    keep_s, then (id, outcome) per message, no id twice
+-- returns one letter per message: S settled, U unknown (settled by another delivery before)
+-- A message whose lease has ended is settled as well, wherever it is: its work is done.
+redis.register_function('queue_settle', function(keys, args)
+	local ids, fields, states = {}, {}, {}
+	for i = 2, #args, 2 do
+		ids[#ids + 1] = args[i]
+	end
+	local leases = redis.call('ZMSCORE', keys[LEASES], unpack(ids))
+	local held = {}
+	for i, id in ipairs(ids) do
+		if leases[i] then
+			held[#held + 1] = id
+		end
+		if leases[i] or remove(keys, id) then
+			states[i] = 'S'
+			fields[#fields + 1] = id
+			fields[#fields + 1] = args[2 * i + 1]
+		else
+			states[i] = 'U'
+		end
+	end
+	if #held > 0 then
+		redis.call('ZREM', keys[LEASES], unpack(held))
+		redis.call('HDEL', keys[MESSAGES], unpack(held))
+		redis.call('HDEL', keys[ATTEMPTS], unpack(held))
+	end
+	if #fields > 0 then
+		redis.call('HSET', keys[DONE], unpack(fields))
+		redis.call('EXPIRE', keys[DONE], args[1], 'NX')
+	end
+	return table.concat(states)
+end)
+
+-- queue_retry: deliveries failed, or their consumer has gone.
+-- ARGV    (id, delay_ms, max_attempts, reason) per message, oldest first
+-- returns one letter per message: Q waits again, X parked as dead, U not in flight
+redis.register_function('queue_retry', function(keys, args)
+	local now, states = now_ms(), {}
+	for i = #args - 3, 1, -4 do
+		local id = args[i]
+		local state = 'U'
+		if redis.call('ZREM', keys[LEASES], id) == 1 then
+			state = give_back(keys, id, now, tonumber(args[i + 1]), tonumber(args[i + 2]), args[i + 3])
+				and 'X' or 'Q'
+		end
+		table.insert(states, 1, state)
+	end
+	return table.concat(states)
+end)
+
+-- queue_release: messages were reserved, but never delivered. They return as if untouched.
+-- ARGV    id per message, oldest first
+-- returns how many
+redis.register_function('queue_release', function(keys, args)
+	local released = 0
+	for i = #args, 1, -1 do
+		if redis.call('ZREM', keys[LEASES], args[i]) == 1 then
+			redis.call('LPUSH', keys[PENDING], args[i])
+			released = released + 1
+		end
+	end
+	return released
+end)

@@ -1,0 +1,487 @@
+#include "message-queue/queue_internal.h"
+
+#include "base/id.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the queues ---- */
+
+static bool flush(void *arg)
+{
+	struct queues *queues = arg;
+	while (queues->dirty != NULL) {
+		struct queue *queue = queues->dirty;
+		DL_DELETE2(queues->dirty, queue, dirty_prev, dirty_next);
+		queue->dirty = false;
+		queue_flush_settlements(queue);
+		queue_flush_pushes(queue);
+		queue_flush_reserve(queue);
+	}
+	return false;
+}
+
+struct queues *queues_create(struct loop *loop, struct store *store,
+                             const struct queues_options *options)
+{
+	struct queues *queues = calloc(1, sizeof(*queues));
+	ASSERT(queues != NULL);
+	queues->loop = loop;
+	queues->store = store;
+	queues->options = *options;
+	queues->instance = strdup(options->instance);
+	ASSERT(queues->instance != NULL);
+	loop_add_hook(loop, flush, queues);
+	return queues;
+}
+
+static void submission_free(struct submission *submission)
+{
+	free(submission->record);
+	free(submission);
+}
+
+static void queue_destroy(struct queue *queue)
+{
+	struct submission *submission, *next;
+	DL_FOREACH_SAFE(queue->pushes, submission, next)
+	{
+		submission_free(submission);
+	}
+	queue_drop_settlements(queue);
+	loop_timer_stop(queue->queues->loop, &queue->due);
+	store_queue_destroy(queue->keys);
+	free(queue->service);
+	free(queue->name);
+	free(queue);
+}
+
+void queues_destroy(struct queues *queues)
+{
+	if (queues == NULL)
+		return;
+	loop_remove_hook(queues->loop, flush, queues);
+	loop_timer_stop(queues->loop, &queues->sweep);
+	loop_timer_stop(queues->loop, &queues->peer);
+	struct queue *queue, *next;
+	HASH_ITER(hh, queues->by_name, queue, next)
+	{
+		HASH_DEL(queues->by_name, queue);
+		queue_destroy(queue);
+	}
+	free(queues->instance);
+	free(queues);
+}
+
+struct queue *queues_get_named(struct queues *queues, const char *name)
+{
+	struct queue *queue = NULL;
+	HASH_FIND_STR(queues->by_name, name, queue);
+	if (queue != NULL)
+		return queue;
+	queue = calloc(1, sizeof(*queue));
+	ASSERT(queue != NULL);
+	queue->queues = queues;
+	queue->name = strdup(name);
+	queue->service = strdup(name);
+	ASSERT(queue->name != NULL && queue->service != NULL);
+	char *slash = strchr(queue->service, '/');
+	ASSERT(slash != NULL);
+	*slash = '\0';
+	queue->function = queue->name + (slash - queue->service) + 1;
+	queue->keys = store_queue_create(name);
+	queue->backlog = true;
+	queue->max_attempts = DEFAULT_MAX_ATTEMPTS;
+	HASH_ADD_KEYPTR(hh, queues->by_name, queue->name, strlen(queue->name), queue);
+	return queue;
+}
+
+bool queues_get(struct queues *queues, const char *service, const char *function,
+                struct queue **out, struct error *err)
+{
+	if (!name_check("service", service, err) || !name_check("function", function, err))
+		return false;
+	char name[2 * 64 + 2];
+	snprintf(name, sizeof(name), "%s/%s", service, function);
+	HASH_FIND_STR(queues->by_name, name, *out);
+	if (*out != NULL)
+		return true;
+	if (HASH_COUNT(queues->by_name) >= queues->options.max_queues)
+		return error_set(err, ERR_EXHAUSTED, "there are %zu queues already, the limit",
+		                 queues->options.max_queues);
+	*out = queues_get_named(queues, name);
+	return true;
+}
+
+struct queue *queues_first(struct queues *queues)
+{
+	return queues->by_name;
+}
+
+struct queue *queue_after(struct queue *queue)
+{
+	return queue->hh.next;
+}
+
+const char *queue_service(const struct queue *queue)
+{
+	return queue->service;
+}
+
+const char *queue_function(const struct queue *queue)
+{
+	return queue->function;
+}
+
+size_t queue_consumers(const struct queue *queue)
+{
+	return queue->subscription_count;
+}
+
+struct store *queues_store(struct queues *queues)
+{
+	return queues->store;
+}
+
+const struct store_queue *queue_keys(const struct queue *queue)
+{
+	return queue->keys;
+}
+
+void queue_mark(struct queue *queue)
+{
+	if (queue->dirty)
+		return;
+	queue->dirty = true;
+	DL_APPEND2(queue->queues->dirty, queue, dirty_prev, dirty_next);
+}
+
+/* ---- those who wait ---- */
+
+static void wait_begin(struct submission *submission)
+{
+	struct queue *queue = submission->queue;
+	struct waiting *waiting = NULL;
+	HASH_FIND_STR(queue->waiting, submission->id, waiting);
+	if (waiting == NULL) {
+		waiting = calloc(1, sizeof(*waiting));
+		ASSERT(waiting != NULL);
+		memcpy(waiting->id, submission->id, sizeof(waiting->id));
+		HASH_ADD_STR(queue->waiting, id, waiting);
+	}
+	DL_APPEND2(waiting->list, submission, wait_prev, wait_next);
+}
+
+static void wait_end(struct submission *submission)
+{
+	struct queue *queue = submission->queue;
+	struct waiting *waiting = NULL;
+	HASH_FIND_STR(queue->waiting, submission->id, waiting);
+	ASSERT(waiting != NULL);
+	DL_DELETE2(waiting->list, submission, wait_prev, wait_next);
+	if (waiting->list == NULL) {
+		HASH_DEL(queue->waiting, waiting);
+		free(waiting);
+	}
+}
+
+/* Takes the submission out of all lists but the batch. */
+static void detach(struct submission *submission)
+{
+	struct submitter *submitter = submission->submitter;
+	DL_DELETE2(submitter->unanswered, submission, owner_prev, owner_next);
+	submitter->unanswered_count--;
+	submission->submitter = NULL;
+	submission->queue->queues->callers--;
+	loop_timer_stop(submission->queue->queues->loop, &submission->deadline);
+	if (submission->wait)
+		wait_end(submission);
+	if (!submission->pushing)
+		submission_free(submission);
+}
+
+static void answer(struct submission *submission, struct answer *what)
+{
+	struct submitter *submitter = submission->submitter;
+	if (submitter == NULL)
+		return;
+	uint64_t tag = submission->tag;
+	char id[MESSAGE_ID_SIZE];
+	memcpy(id, submission->id, sizeof(id));
+	what->message_id = id;
+	detach(submission);
+	submitter->answer(submitter->ctx, tag, what);
+}
+
+static void answer_all(struct queue *queue, const char *id, struct answer *what)
+{
+	struct waiting *waiting = NULL;
+	struct submission *one;
+	size_t count = 0;
+	HASH_FIND_STR(queue->waiting, id, waiting);
+	if (waiting != NULL)
+		DL_COUNT2(waiting->list, one, count, wait_next);
+	/* An answer may end others of the list, or begin new ones. */
+	for (; count > 0 && waiting != NULL; count--) {
+		answer(waiting->list, what);
+		HASH_FIND_STR(queue->waiting, id, waiting);
+	}
+}
+
+void queue_answer_outcome(struct queue *queue, const char *id, const char *outcome, size_t len)
+{
+	answer_all(
+	    queue, id,
+	    &(struct answer){ .kind = ANSWER_OUTCOME, .outcome = outcome, .outcome_len = len });
+}
+
+static void set_dead(struct answer *what, const char *reason)
+{
+	what->kind = ANSWER_DEAD;
+	error_set(&what->err, ERR_INTERNAL, "the message was parked: %s", reason);
+}
+
+void queue_answer_dead(struct queue *queue, const char *id, const char *reason)
+{
+	struct answer what = { 0 };
+	set_dead(&what, reason);
+	answer_all(queue, id, &what);
+}
+
+static void on_deadline(void *arg)
+{
+	struct answer what = { .kind = ANSWER_FAILED };
+	error_set(&what.err, ERR_DEADLINE, "no outcome in time; the work goes on");
+	answer(arg, &what);
+}
+
+void submitter_end(struct submitter *submitter)
+{
+	while (submitter->unanswered != NULL)
+		detach(submitter->unanswered);
+}
+
+/* ---- sending ---- */
+
+static struct submission *submission_create(struct queue *queue, const char *id, bool wait,
+                                            uint64_t timeout_ms, struct submitter *submitter,
+                                            uint64_t tag)
+{
+	struct submission *submission = calloc(1, sizeof(*submission));
+	ASSERT(submission != NULL);
+	submission->queue = queue;
+	ASSERT(strlen(id) < sizeof(submission->id));
+	strcpy(submission->id, id);
+	submission->wait = wait;
+	submission->tag = tag;
+	submission->submitter = submitter;
+	DL_APPEND2(submitter->unanswered, submission, owner_prev, owner_next);
+	submitter->unanswered_count++;
+	queue->queues->callers++;
+	if (wait)
+		wait_begin(submission);
+	if (timeout_ms > 0)
+		loop_timer_start(queue->queues->loop, &submission->deadline, timeout_ms,
+		                 on_deadline, submission);
+	return submission;
+}
+
+/* Refusals come by the loop too, so that no answer comes before the call returns. */
+static void refuse_callers(void *arg)
+{
+	struct answer what = { .kind = ANSWER_FAILED };
+	struct submission *submission = arg;
+	error_set(&what.err, ERR_EXHAUSTED, "%zu callers wait already, the limit",
+	          submission->queue->queues->options.max_callers);
+	answer(submission, &what);
+}
+
+void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool wait,
+                  uint64_t timeout_ms, struct submitter *submitter, uint64_t tag)
+{
+	struct queues *queues = queue->queues;
+	bool refused = queues->callers >= queues->options.max_callers;
+	struct submission *submission =
+	    submission_create(queue, id, wait, timeout_ms, submitter, tag);
+	submission->record = record;
+	submission->record_len = len;
+	if (refused) {
+		loop_timer_start(queues->loop, &submission->deadline, 0, refuse_callers,
+		                 submission);
+		return;
+	}
+	submission->pushing = true;
+	DL_APPEND(queue->pushes, submission);
+	queue->push_count++;
+	queue_mark(queue);
+}
+
+void queue_await(struct queue *queue, const char *id, uint64_t timeout_ms,
+                 struct submitter *submitter, uint64_t tag)
+{
+	bool refused = queue->queues->callers >= queue->queues->options.max_callers;
+	struct submission *submission =
+	    submission_create(queue, id, true, timeout_ms, submitter, tag);
+	if (refused)
+		loop_timer_start(queue->queues->loop, &submission->deadline, 0, refuse_callers,
+		                 submission);
+	else
+		queue_check(queue, &id, 1);
+}
+
+/* ---- pushes ---- */
+
+struct push {
+	struct queue *queue;
+	struct places places;
+	size_t count;
+	struct submission *items[];
+};
+
+static void pushed_one(struct push *push, struct submission *item, char state,
+                       const struct redis_value *outcomes, size_t *next_outcome)
+{
+	struct queue *queue = push->queue;
+	struct answer what = { .kind = ANSWER_STORED, .duplicate = state != 'R' && state != 'Q' };
+	bool ended = !item->wait;
+	if (state == 'R')
+		places_deliver(&push->places, queue, item->id, item->record, item->record_len, 1);
+	if (state == 'Q')
+		queue->backlog = true;
+	if (state == 'O' || state == 'X') {
+		size_t len = 0;
+		const char *text =
+		    redis_value_string(redis_value_at(outcomes, (*next_outcome)++), &len);
+		if (state == 'X' && item->wait)
+			set_dead(&what, text);
+		else if (item->wait)
+			what = (struct answer){ .kind = ANSWER_OUTCOME,
+				                .outcome = text,
+				                .outcome_len = len };
+		ended = true;
+	}
+	if (state == 'F') {
+		what.kind = ANSWER_FAILED;
+		error_set(&what.err, ERR_EXHAUSTED, "%s holds %llu messages, the limit",
+		          queue->name, (unsigned long long)queue->queues->options.max_pending);
+		ended = true;
+	}
+	if (ended)
+		answer(item, &what);
+}
+
+/* After it, the submission lives only as long as it is unanswered. */
+static void push_ended(struct submission *item)
+{
+	item->pushing = false;
+	free(item->record);
+	item->record = NULL;
+	if (item->submitter == NULL)
+		submission_free(item);
+}
+
+static void on_pushed(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct push *push = arg;
+	struct error err;
+	bool ok = store_check(value, failed, &err);
+	size_t len = 0, next_outcome = 0;
+	const char *states = ok ? redis_value_string(redis_value_at(value, 0), &len) : "";
+	if (ok && len != push->count)
+		ok = error_set(&err, ERR_INTERNAL, "unexpected answer of queue_push");
+	for (size_t i = 0; i < push->count; i++) {
+		if (ok) {
+			pushed_one(push, push->items[i], states[i], redis_value_at(value, 1),
+			           &next_outcome);
+		} else {
+			struct answer what = { .kind = ANSWER_FAILED, .err = err };
+			answer(push->items[i], &what);
+		}
+		push_ended(push->items[i]);
+	}
+	if (ok)
+		places_deliver_all(&push->places, push->queue, redis_value_at(value, 2));
+	places_end(&push->places, ok);
+	free(push);
+}
+
+static void on_registered(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct queue *queue = arg;
+	struct error err;
+	if (!store_check(value, failed, &err))
+		queue->registered = false;
+}
+
+void queue_flush_pushes(struct queue *queue)
+{
+	struct queues *queues = queue->queues;
+	if (queue->pushes != NULL && !queue->registered) {
+		queue->registered = true;
+		store_register(queues->store, queue->name, on_registered, queue);
+	}
+	while (queue->pushes != NULL) {
+		size_t max =
+		    queue->push_count < STORE_BATCH_MAX ? queue->push_count : STORE_BATCH_MAX;
+		struct push *push = calloc(1, sizeof(*push) + max * sizeof(push->items[0]));
+		struct store_item *items = calloc(max, sizeof(*items));
+		ASSERT(push != NULL && items != NULL);
+		push->queue = queue;
+		size_t bytes = 0;
+		while (push->count < max && bytes < BATCH_BYTES_MAX) {
+			struct submission *item = queue->pushes;
+			DL_DELETE(queue->pushes, item);
+			queue->push_count--;
+			items[push->count] =
+			    (struct store_item){ item->id, item->record, item->record_len };
+			push->items[push->count++] = item;
+			bytes += item->record_len;
+		}
+		places_take(queue, push->count, &push->places);
+		store_push(queues->store, queue->keys, queues->options.max_pending,
+		           push->places.runs, push->places.run_count, items, push->count, on_pushed,
+		           push);
+		free(items);
+	}
+}
+
+/* ---- outcomes that were not seen ---- */
+
+struct check {
+	struct queue *queue;
+	size_t count;
+	char ids[][MESSAGE_ID_SIZE];
+};
+
+static void on_checked(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct check *check = arg;
+	struct error err;
+	/* Of a failure: those who wait go on waiting, the next sweep looks again. */
+	bool ok = store_check(value, failed, &err);
+	for (size_t i = 0; ok && i < check->count; i++) {
+		size_t len = 0;
+		char state = redis_value_string(redis_value_at(value, 2 * i), &len)[0];
+		const char *detail = redis_value_string(redis_value_at(value, 2 * i + 1), &len);
+		if (state == 'O')
+			queue_answer_outcome(check->queue, check->ids[i], detail, len);
+		if (state == 'X')
+			queue_answer_dead(check->queue, check->ids[i], detail);
+	}
+	free(check);
+}
+
+void queue_check(struct queue *queue, const char *const *ids, size_t count)
+{
+	struct check *check = malloc(sizeof(*check) + count * sizeof(check->ids[0]));
+	ASSERT(check != NULL);
+	check->queue = queue;
+	check->count = count;
+	for (size_t i = 0; i < count; i++) {
+		ASSERT(strlen(ids[i]) < MESSAGE_ID_SIZE);
+		strcpy(check->ids[i], ids[i]);
+	}
+	store_outcome(queue->queues->store, queue->keys, ids, count, on_checked, check);
+}

@@ -1,0 +1,118 @@
+/* queue.h - the queues of this process: who sends, who waits, who works.
+ *
+ *   submitter --push--> [queue in Redis] --reserve--> consumer
+ *       ^                                                |
+ *       '---------- answer <--- settle (durable) --------'
+ *
+ * Redis holds every message and its state; this process holds the callers that wait for an outcome
+ * and the consumers that wait for work, both only as long as they are connected. What happens in
+ * one turn of the loop for one queue leaves as one call per kind of move; a push carries the places
+ * of waiting consumers, so that an idle queue delivers with one round trip.
+ *
+ * Everything is called on the loop's thread. Callbacks never come before the call that leads to
+ * them has returned. */
+#ifndef MESSAGE_QUEUE_QUEUE_H
+#define MESSAGE_QUEUE_QUEUE_H
+
+#include "base/loop.h"
+#include "message-queue/store.h"
+
+struct queues;
+struct queue;
+
+enum { MESSAGE_ID_SIZE = 65 }; /* a UUID; clients of the original interface may use other words */
+
+struct queues_options {
+	uint64_t max_pending; /* messages per queue that are not done */
+	size_t max_queues;
+	size_t max_callers;   /* that wait at a time */
+	const char *instance; /* the name of this process, the same after a restart */
+};
+
+struct queues *queues_create(struct loop *loop, struct store *store,
+                             const struct queues_options *options);
+/* Before the store goes. Callers that are left are forgotten. */
+void queues_destroy(struct queues *queues);
+/* Reads the registry, returns what a former life of this instance left in flight if no other
+ * instance lives, then sweeps in the background. `healthy` is told every change. */
+void queues_start(struct queues *queues, void (*healthy)(void *arg, bool healthy), void *arg);
+/* Hands out nothing more and gives up the place among the instances. */
+void queues_stop(struct queues *queues);
+
+/* Checks the names; makes the queue when it is new. ERR_EXHAUSTED above max_queues. */
+MUST_USE bool queues_get(struct queues *queues, const char *service, const char *function,
+                         struct queue **out, struct error *err);
+/* In order of their making; NULL ends. */
+struct queue *queues_first(struct queues *queues);
+struct queue *queue_after(struct queue *queue);
+const char *queue_service(const struct queue *queue);
+const char *queue_function(const struct queue *queue);
+size_t queue_consumers(const struct queue *queue);
+
+/* ---- Sending ---- */
+
+enum answer_kind {
+	ANSWER_STORED,  /* on disk; not for those who wait for the outcome */
+	ANSWER_OUTCOME, /* done, see outcome.h */
+	ANSWER_DEAD,    /* parked; `err` tells why */
+	ANSWER_FAILED
+};
+struct answer { /* lives during the callback */
+	enum answer_kind kind;
+	bool duplicate; /* of STORED */
+	const char *message_id;
+	const char *outcome;
+	size_t outcome_len;
+	struct error err;
+};
+
+/* One who sends or waits: a call or a stream. Zeroed, then `answer` and `ctx` set by its owner. */
+struct submitter {
+	void (*answer)(void *ctx, uint64_t tag, const struct answer *answer);
+	void *ctx;
+	struct submission *unanswered; /* owned by queue.c */
+	size_t unanswered_count;
+};
+
+/* Sends a message whose record is `record` (malloc'ed, taken over). With `wait`, the answer is its
+ * outcome within timeout_ms, or ERR_DEADLINE; else the answer comes when it is on disk.
+ * A known id attaches to the message that has it. */
+void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool wait,
+                  uint64_t timeout_ms, struct submitter *submitter, uint64_t tag);
+/* Waits for the outcome of a message that was, or will be, sent by somebody. timeout_ms 0: for ever. */
+void queue_await(struct queue *queue, const char *id, uint64_t timeout_ms,
+                 struct submitter *submitter, uint64_t tag);
+/* The submitter has gone: none of its answers comes any more. */
+void submitter_end(struct submitter *submitter);
+/* An outcome that became durable outside of the consumers: answers those who wait for it. */
+void queue_answer_outcome(struct queue *queue, const char *id, const char *outcome, size_t len);
+
+/* ---- Working ---- */
+
+struct consumer;
+struct consumer_options {
+	uint32_t credits; /* deliveries at a time */
+	uint32_t lease_ms;
+	uint32_t max_attempts;
+	/* Takes one delivery, after which it is of no more use; what it got is not returned with it. */
+	bool once;
+	/* The record lives during the callback. */
+	void (*deliver)(void *ctx, const char *id, const char *record, size_t len,
+	                uint32_t attempt);
+	void *ctx;
+};
+struct consumer *consumer_create(struct queues *queues, const struct consumer_options *options,
+                                 struct queue *const *from, size_t count);
+/* What it holds returns at once. */
+void consumer_end(struct consumer *consumer);
+/* Ends of deliveries. Of one whose lease has ended, `done` still counts, `failed` does not. */
+void consumer_done(struct consumer *consumer, struct queue *queue, const char *id, char *outcome,
+                   size_t len); /* outcome: malloc'ed, taken over */
+void consumer_failed(struct consumer *consumer, struct queue *queue, const char *id,
+                     const char *reason);
+
+/* For moves outside of these: the store, and the key names of a queue. */
+struct store *queues_store(struct queues *queues);
+const struct store_queue *queue_keys(const struct queue *queue);
+
+#endif

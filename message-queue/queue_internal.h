@@ -1,0 +1,163 @@
+/* queue_internal.h - what queue.c (sending), dispatch.c (working), settle.c (ends) and sweep.c (time)
+ * share. */
+#ifndef MESSAGE_QUEUE_QUEUE_INTERNAL_H
+#define MESSAGE_QUEUE_QUEUE_INTERNAL_H
+
+#include "message-queue/delivery.h"
+#include "message-queue/queue.h"
+
+#include <uthash.h>
+#include <utlist.h>
+
+enum {
+	PLACES_MAX = 512, /* deliveries asked for in one call */
+	BATCH_BYTES_MAX = 4 * 1024 * 1024,
+	DEFAULT_MAX_ATTEMPTS = 5
+};
+
+/* One message on its way to Redis, and one who waits for its answer. Freed when it is both pushed
+ * and answered. */
+struct submission {
+	struct queue *queue;
+	char id[MESSAGE_ID_SIZE];
+	char *record; /* NULL after the push */
+	size_t record_len;
+	bool pushing; /* the answer of Redis is outstanding */
+	bool wait;
+	uint64_t tag;
+	struct submitter *submitter; /* NULL: answered or abandoned */
+	struct loop_timer deadline;
+	struct submission *prev, *next;             /* in the batch of the queue */
+	struct submission *owner_prev, *owner_next; /* of the submitter */
+	struct submission *wait_prev, *wait_next;   /* for the same outcome */
+};
+
+/* Those who wait for one outcome. */
+struct waiting {
+	char id[MESSAGE_ID_SIZE];
+	struct submission *list;
+	UT_hash_handle hh;
+};
+
+/* One delivery at a consumer. */
+struct held {
+	char id[MESSAGE_ID_SIZE];
+	enum delivery_state state;
+	uint32_t attempt;
+	struct queue *queue;
+	struct consumer *consumer;
+	struct held *prev, *next; /* of the consumer, oldest first */
+	UT_hash_handle hh;        /* in the queue */
+};
+
+/* The end of one delivery on its way to Redis. */
+struct settlement {
+	char id[MESSAGE_ID_SIZE];
+	char *outcome; /* of a done one */
+	size_t outcome_len;
+	char *reason; /* of a failed one; NULL: it was never delivered */
+	uint32_t delay_ms;
+	uint32_t max_attempts;
+	unsigned tries;
+	struct settlement *prev, *next;
+};
+
+struct subscription {
+	struct consumer *consumer;
+	struct queue *queue;
+	struct subscription *prev, *next; /* of the queue; the first is served next */
+};
+
+struct consumer {
+	struct queues *queues;
+	struct consumer_options options;
+	uint32_t free_credits;
+	size_t references; /* places on their way, and the owner */
+	bool ended;
+	struct subscription *subscriptions;
+	size_t subscription_count;
+	struct held *held;
+};
+
+struct queue {
+	struct queues *queues;
+	char *name; /* "service/function" */
+	char *service;
+	const char *function; /* in name */
+	struct store_queue *keys;
+	bool registered;
+	bool backlog; /* Redis may hold messages that wait */
+	uint32_t max_attempts;
+
+	struct submission *pushes;
+	size_t push_count;
+	struct settlement *done, *failed, *released;
+	struct waiting *waiting;
+	struct held *held;
+	struct subscription *subscriptions;
+	size_t subscription_count;
+	struct loop_timer due; /* the next failed message returns */
+	bool dirty;
+	struct queue *dirty_prev, *dirty_next;
+	UT_hash_handle hh;
+};
+
+struct queues {
+	struct loop *loop;
+	struct store *store;
+	struct queues_options options;
+	char *instance;
+	struct queue *by_name;
+	struct queue *dirty;
+	size_t callers;
+	bool started; /* the registry was read: deliveries may begin */
+	bool stopped;
+	bool loading;
+	bool is_healthy;
+	bool peers; /* other instances live */
+	size_t sweep_from;
+	struct loop_timer sweep, peer;
+	void (*healthy)(void *arg, bool healthy);
+	void *healthy_arg;
+};
+
+void queue_mark(struct queue *queue); /* it has something to do at the end of this turn */
+struct queue *queues_get_named(struct queues *queues, const char *name); /* valid; may be new */
+
+/* queue.c */
+void queue_flush_pushes(struct queue *queue);
+void queue_answer_dead(struct queue *queue, const char *id, const char *reason);
+/* Asks Redis what became of messages whose settling was not seen, and answers who waits. */
+void queue_check(struct queue *queue, const char *const *ids, size_t count);
+
+/* dispatch.c: places are credits set aside for a call to Redis, in the order of round robin. */
+struct places {
+	struct consumer **consumers; /* each referenced */
+	size_t count, used;
+	struct store_run *runs;
+	size_t run_count;
+};
+void places_take(struct queue *queue, size_t max, struct places *places);
+/* The next place gets the message; the message is released if its consumer has gone. */
+void places_deliver(struct places *places, struct queue *queue, const char *id, const char *record,
+                    size_t len, uint32_t attempt);
+/* `given` as the function reserve returns. */
+void places_deliver_all(struct places *places, struct queue *queue,
+                        const struct redis_value *given);
+/* Returns the credits of places that were not used. `again`: the queue may use them at once. */
+void places_end(struct places *places, bool again);
+void queue_flush_reserve(struct queue *queue);
+/* The delivery is over: gives the credit back. */
+void held_end(struct held *held);
+
+/* settle.c */
+void queue_flush_settlements(struct queue *queue);
+void queue_drop_settlements(struct queue *queue);
+void queue_release(struct queue *queue, const char *id);
+/* A delivery of a consumer that has gone. */
+void held_return(struct held *held, const char *reason);
+
+/* sweep.c */
+void queue_expire_after(struct queue *queue, uint64_t delay_ms);
+
+#endif

@@ -1,0 +1,400 @@
+#include "message-queue/service_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum {
+	DEFAULT_MAX_PENDING = 1000000,
+	DEFAULT_MAX_CALLERS = 200000,
+	DEFAULT_LEGACY_LEASE_MS = 10000,
+	DEFAULT_REDIS_TIMEOUT_MS = 5000,
+	MAX_QUEUES = 10000,
+	STOP_GRACE_MS = 1000
+};
+
+/* ---- sending ---- */
+
+bool service_submit(struct message_queue *service, Mq__Message *message, bool wait,
+                    uint64_t timeout_ms, struct submitter *submitter, uint64_t tag,
+                    char id[UUID_SIZE], struct error *err)
+{
+	struct queue *queue = NULL;
+	if (message == NULL)
+		return error_set(err, ERR_INVALID, "message: is missing");
+	if (!message_check(message, id, err) ||
+	    !queues_get(service->queues, message->service, message->function, &queue, err))
+		return false;
+	if (service->stopping)
+		return error_set(err, ERR_UNAVAILABLE, "the message queue stops");
+	if (message->message_id != id)
+		memcpy(id, message->message_id, UUID_SIZE);
+	size_t len = 0;
+	char *record = record_create(message, clock_wall_us() / 1000, &len);
+	queue_submit(queue, message->message_id, record, len, wait, timeout_ms, submitter, tag);
+	return true;
+}
+
+Mq__Result *service_result(const struct answer *answer, struct arena *arena)
+{
+	if (answer->kind == ANSWER_OUTCOME)
+		return outcome_result(answer->outcome, answer->outcome_len, arena);
+	return outcome_error(&answer->err, arena);
+}
+
+static void on_call_answer(void *ctx, uint64_t tag, const struct answer *answer)
+{
+	(void)tag;
+	struct rpc_call *call = ctx;
+	if (answer->kind != ANSWER_OUTCOME) {
+		rpc_finish(call, &answer->err);
+		return;
+	}
+	Mq__CallResponse response = MQ__CALL_RESPONSE__INIT;
+	response.message_id = answer->message_id;
+	response.result = service_result(answer, rpc_call_arena(call));
+	rpc_reply(call, &response.base);
+}
+
+static void on_send_answer(void *ctx, uint64_t tag, const struct answer *answer)
+{
+	(void)tag;
+	struct rpc_call *call = ctx;
+	if (answer->kind != ANSWER_STORED) {
+		rpc_finish(call, &answer->err);
+		return;
+	}
+	Mq__SendResponse response = MQ__SEND_RESPONSE__INIT;
+	response.message_id = answer->message_id;
+	response.duplicate = answer->duplicate;
+	rpc_reply(call, &response.base);
+}
+
+static void unary_submit(struct message_queue *service, struct rpc_call *call, Mq__Message *message,
+                         bool wait,
+                         void (*answer)(void *ctx, uint64_t tag, const struct answer *answer))
+{
+	struct submitter *submitter = arena_zalloc(rpc_call_arena(call), sizeof(*submitter));
+	submitter->answer = answer;
+	submitter->ctx = call;
+	rpc_set_data(call, submitter);
+	char id[UUID_SIZE];
+	struct error err;
+	uint64_t timeout_ms = rpc_time_left_ms(call);
+	if (timeout_ms > CALL_TIMEOUT_MAX_MS)
+		timeout_ms = CALL_TIMEOUT_MAX_MS;
+	if (!service_submit(service, message, wait, timeout_ms, submitter, 0, id, &err))
+		rpc_finish(call, &err);
+}
+
+static void call_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request)
+{
+	unary_submit(ctx, call, ((const Mq__CallRequest *)request)->message, true, on_call_answer);
+}
+
+static void send_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request)
+{
+	unary_submit(ctx, call, ((const Mq__SendRequest *)request)->message, false, on_send_answer);
+}
+
+static void submitter_ended(void *ctx, struct rpc_call *call)
+{
+	(void)ctx;
+	if (rpc_data(call) != NULL)
+		submitter_end(rpc_data(call));
+}
+
+/* ---- asking ---- */
+
+/* A question to Redis outlives a call that ends early: `call` is NULL then. */
+struct question {
+	struct rpc_call *call;
+	size_t unanswered;
+	struct error err; /* code set: some answer failed */
+	size_t count;
+	struct queue_view {
+		struct queue *queue;
+		Mq__QueueInfo info;
+	} views[];
+};
+
+static struct question *question_create(struct rpc_call *call, size_t count)
+{
+	struct question *question =
+	    calloc(1, sizeof(*question) + count * sizeof(question->views[0]));
+	ASSERT(question != NULL);
+	question->call = call;
+	question->count = count;
+	rpc_set_data(call, question);
+	return question;
+}
+
+static void question_ended(void *ctx, struct rpc_call *call)
+{
+	(void)ctx;
+	struct question *question = rpc_data(call);
+	if (question == NULL)
+		return;
+	question->call = NULL;
+	if (question->unanswered == 0)
+		free(question);
+}
+
+static void on_outcome(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	static const struct {
+		char letter;
+		Mq__OutcomeResponse__State state;
+	} states[] = {
+		{ 'Q', MQ__OUTCOME_RESPONSE__STATE__READY },
+		{ 'L', MQ__OUTCOME_RESPONSE__STATE__IN_FLIGHT },
+		{ 'A', MQ__OUTCOME_RESPONSE__STATE__IN_FLIGHT },
+		{ 'O', MQ__OUTCOME_RESPONSE__STATE__DONE },
+		{ 'X', MQ__OUTCOME_RESPONSE__STATE__DEAD },
+	};
+	struct question *question = arg;
+	struct rpc_call *call = question->call;
+	question->unanswered--;
+	if (call == NULL) {
+		free(question);
+		return;
+	}
+	struct error err;
+	if (!store_check(value, failed, &err)) {
+		rpc_finish(call, &err);
+		return;
+	}
+	size_t len = 0;
+	char letter = redis_value_string(redis_value_at(value, 0), &len)[0];
+	const char *detail = redis_value_string(redis_value_at(value, 1), &len);
+	Mq__OutcomeResponse response = MQ__OUTCOME_RESPONSE__INIT;
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		if (states[i].letter == letter)
+			response.state = states[i].state;
+	}
+	if (letter == 'O')
+		response.result = outcome_result(detail, len, rpc_call_arena(call));
+	if (letter == 'X')
+		response.reason = detail;
+	rpc_reply(call, &response.base);
+}
+
+static void outcome_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request)
+{
+	struct message_queue *service = ctx;
+	const Mq__OutcomeRequest *asked = (const Mq__OutcomeRequest *)request;
+	struct queue *queue = NULL;
+	struct error err;
+	if (!uuid_valid(asked->message_id)) {
+		error_set(&err, ERR_INVALID, "message_id: must be a UUID, is \"%.40s\"",
+		          asked->message_id);
+		rpc_finish(call, &err);
+		return;
+	}
+	if (!queues_get(service->queues, asked->service, asked->function, &queue, &err)) {
+		rpc_finish(call, &err);
+		return;
+	}
+	struct question *question = question_create(call, 0);
+	question->unanswered = 1;
+	store_outcome(service->store, queue_keys(queue), &asked->message_id, 1, on_outcome,
+	              question);
+}
+
+static void send_infos(struct question *question)
+{
+	struct rpc_call *call = question->call;
+	if (question->err.code != ERR_NONE) {
+		rpc_finish(call, &question->err);
+		return;
+	}
+	Mq__QueuesResponse response = MQ__QUEUES_RESPONSE__INIT;
+	Mq__QueueInfo **infos =
+	    arena_alloc(rpc_call_arena(call), (question->count + 1) * sizeof(Mq__QueueInfo *));
+	for (size_t i = 0; i < question->count; i++)
+		infos[i] = &question->views[i].info;
+	response.queues = infos;
+	response.n_queues = question->count;
+	rpc_reply(call, &response.base);
+}
+
+static void on_info(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct question *question = arg;
+	struct queue_view *view = &question->views[question->count - question->unanswered];
+	question->unanswered--;
+	struct error err;
+	if (!store_check(value, failed, &err)) {
+		question->err = err;
+	} else {
+		size_t len = 0;
+		const char *record = redis_value_string(redis_value_at(value, 5), &len);
+		uint64_t since_ms = record_time_ms(record, len);
+		uint64_t now_ms = clock_wall_us() / 1000;
+		view->info.depth = (uint64_t)redis_value_integer(redis_value_at(value, 0)) +
+		                   (uint64_t)redis_value_integer(redis_value_at(value, 1));
+		view->info.in_flight = (uint64_t)redis_value_integer(redis_value_at(value, 2));
+		view->info.dead = (uint64_t)redis_value_integer(redis_value_at(value, 3));
+		if (since_ms > 0 && since_ms < now_ms)
+			view->info.oldest_age_ms = now_ms - since_ms;
+	}
+	if (question->unanswered > 0)
+		return;
+	if (question->call == NULL)
+		free(question);
+	else
+		send_infos(question);
+}
+
+static void queues_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request)
+{
+	(void)request;
+	struct message_queue *service = ctx;
+	size_t count = 0;
+	for (struct queue *queue = queues_first(service->queues); queue != NULL;
+	     queue = queue_after(queue))
+		count++;
+	struct question *question = question_create(call, count);
+	if (count == 0)
+		send_infos(question);
+	for (struct queue *queue = queues_first(service->queues); queue != NULL;
+	     queue = queue_after(queue)) {
+		struct queue_view *view = &question->views[question->unanswered++];
+		view->queue = queue;
+		view->info = (Mq__QueueInfo)MQ__QUEUE_INFO__INIT;
+		view->info.service = queue_service(queue);
+		view->info.function = queue_function(queue);
+		view->info.consumers = queue_consumers(queue);
+		store_info(service->store, queue_keys(queue), on_info, question);
+	}
+}
+
+/* ---- life ---- */
+
+static const struct rpc_method methods[] = {
+	{ .name = "Call", .kind = RPC_UNARY, .message = call_message, .ended = submitter_ended },
+	{ .name = "Send", .kind = RPC_UNARY, .message = send_message, .ended = submitter_ended },
+	{ .name = "SubmitStream",
+	  .kind = RPC_BIDI_STREAM,
+	  .open = submit_stream_open,
+	  .message = submit_stream_message,
+	  .half_close = submit_stream_half_close,
+	  .drained = submit_stream_drained,
+	  .ended = submit_stream_ended },
+	{ .name = "Consume",
+	  .kind = RPC_BIDI_STREAM,
+	  .open = consume_open,
+	  .message = consume_message,
+	  .half_close = consume_half_close,
+	  .ended = consume_ended },
+	{ .name = "Outcome",
+	  .kind = RPC_UNARY,
+	  .message = outcome_message,
+	  .ended = question_ended },
+	{ .name = "Queues", .kind = RPC_UNARY, .message = queues_message, .ended = question_ended },
+};
+
+static void on_healthy(void *arg, bool healthy)
+{
+	struct message_queue *service = arg;
+	rpc_server_set_healthy(service->server, healthy && !service->stopping);
+}
+
+/* Equal after a restart, different from that of other instances. */
+static struct queues *make_queues(struct message_queue *service,
+                                  const struct message_queue_options *options)
+{
+	char host[64] = "localhost", name[256];
+	(void)gethostname(host, sizeof(host) - 1);
+	snprintf(name, sizeof(name), "%s %s", host,
+	         options->listen_count > 0 ? options->listen[0] : "");
+	struct queues_options queues = {
+		.max_pending =
+		    options->max_pending > 0 ? options->max_pending : DEFAULT_MAX_PENDING,
+		.max_queues = MAX_QUEUES,
+		.max_callers =
+		    options->max_callers > 0 ? options->max_callers : DEFAULT_MAX_CALLERS,
+		.instance = options->instance != NULL ? options->instance : name,
+	};
+	return queues_create(service->loop, service->store, &queues);
+}
+
+bool message_queue_serve(struct loop *loop, const struct message_queue_options *options,
+                         struct message_queue **out, struct error *err)
+{
+	struct message_queue *service = calloc(1, sizeof(*service));
+	ASSERT(service != NULL);
+	service->loop = loop;
+	service->library = store_library();
+	service->legacy_lease_ms =
+	    options->legacy_lease_ms > 0 ? options->legacy_lease_ms : DEFAULT_LEGACY_LEASE_MS;
+	service->store = store_create();
+	/* Their hook collects commands, so it comes before the one that sends them. */
+	service->queues = make_queues(service, options);
+	service->server = rpc_server_create(loop);
+	rpc_server_add(service->server, &mq__message_queue__descriptor, methods, ARRAY_LEN(methods),
+	               service);
+	compat_add(service);
+	for (size_t i = 0; i < options->listen_count; i++) {
+		if (!rpc_server_listen(service->server, options->listen[i],
+		                       i == 0 ? &service->port : NULL, err))
+			goto failed;
+	}
+	if (!redis_create(loop, options->redis_url, &service->library, 1,
+	                  options->redis_timeout_ms > 0 ? options->redis_timeout_ms
+	                                                : DEFAULT_REDIS_TIMEOUT_MS,
+	                  &service->redis, err))
+		goto failed;
+	store_connect(service->store, service->redis);
+	rpc_server_start(service->server);
+	queues_start(service->queues, on_healthy, service);
+	*out = service;
+	return true;
+failed:
+	message_queue_destroy(service);
+	return false;
+}
+
+int message_queue_port(const struct message_queue *service)
+{
+	return service->port;
+}
+
+static void on_shutdown(void *arg)
+{
+	struct message_queue *service = arg;
+	service->stopped(service->stopped_arg);
+}
+
+void message_queue_stop(struct message_queue *service, void (*done)(void *arg), void *arg)
+{
+	service->stopping = true;
+	service->stopped = done;
+	service->stopped_arg = arg;
+	queues_stop(service->queues);
+	struct error err;
+	error_set(&err, ERR_UNAVAILABLE, "the message queue stops");
+	struct open_stream *stream, *next;
+	DL_FOREACH_SAFE(service->streams, stream, next)
+	{
+		rpc_finish(stream->call, &err);
+	}
+	rpc_server_shutdown(service->server, STOP_GRACE_MS, on_shutdown, service);
+}
+
+void message_queue_destroy(struct message_queue *service)
+{
+	if (service == NULL)
+		return;
+	queues_stop(service->queues);
+	rpc_server_destroy(service->server);
+	redis_destroy(service->redis);
+	queues_destroy(service->queues);
+	store_destroy(service->store);
+	free(service);
+}

@@ -1,0 +1,222 @@
+#include "message-queue/queue_internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SWEEP_MS = 500,
+	SWEEP_QUEUES = 256,  /* per sweep, in turn */
+	EXPIRE_LIMIT = 1000, /* messages of one queue per sweep */
+	RECOVER_LIMIT = 1000000,
+	PEER_MS = 25, /* how soon what another instance did is seen */
+	PEER_ALIVE_MS = 5000
+};
+
+/* ---- what is due in one queue ---- */
+
+struct expiry {
+	struct queue *queue;
+	bool full; /* there may be more */
+};
+
+static void end_all(struct queue *queue, const struct redis_value *ids, bool parked)
+{
+	for (size_t i = 0; i < redis_value_count(ids); i++) {
+		size_t len = 0;
+		const char *id = redis_value_string(redis_value_at(ids, i), &len);
+		struct held *held = NULL;
+		HASH_FIND_STR(queue->held, id, held);
+		log_warn(parked ? "parked" : "lease_ended", "queue=%s message_id=%s", queue->name,
+		         id);
+		if (held != NULL)
+			held_end(held);
+		if (parked)
+			queue_answer_dead(queue, id, "its lease ended");
+	}
+}
+
+static void on_expired(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct queue *queue = arg;
+	struct error err;
+	if (!store_check(value, failed, &err))
+		return;
+	end_all(queue, redis_value_at(value, 2), false);
+	end_all(queue, redis_value_at(value, 3), true);
+	if (redis_value_integer(redis_value_at(value, 0)) > 0) {
+		queue->backlog = true;
+		queue_mark(queue);
+	}
+	int64_t next_ms = redis_value_integer(redis_value_at(value, 1));
+	if (next_ms >= 0)
+		queue_expire_after(queue, (uint64_t)next_ms);
+}
+
+static void expire(struct queue *queue, bool all)
+{
+	store_expire(queue->queues->store, queue->keys, all ? RECOVER_LIMIT : EXPIRE_LIMIT,
+	             queue->max_attempts, all, on_expired, queue);
+}
+
+static void on_due(void *arg)
+{
+	expire(arg, false);
+}
+
+void queue_expire_after(struct queue *queue, uint64_t delay_ms)
+{
+	struct loop *loop = queue->queues->loop;
+	uint64_t at_us = clock_monotonic_us() + (delay_ms + 1) * 1000;
+	if (queue->due.heap_index != 0 && queue->due.at_us <= at_us)
+		return;
+	loop_timer_start(loop, &queue->due, delay_ms + 1, on_due, queue);
+}
+
+/* ---- other instances ---- */
+
+static void check_waiting(struct queue *queue)
+{
+	const char *ids[STORE_BATCH_MAX];
+	size_t count = 0;
+	struct waiting *waiting, *next;
+	HASH_ITER(hh, queue->waiting, waiting, next)
+	{
+		ids[count++] = waiting->id;
+		if (count == STORE_BATCH_MAX)
+			break;
+	}
+	if (count > 0)
+		queue_check(queue, ids, count);
+}
+
+/* Another instance may have queued what our consumers wait for, and settled what our callers do. */
+static void on_peer(void *arg)
+{
+	struct queues *queues = arg;
+	struct queue *queue, *next;
+	HASH_ITER(hh, queues->by_name, queue, next)
+	{
+		if (queue->subscriptions != NULL) {
+			queue->backlog = true;
+			queue_mark(queue);
+		}
+		check_waiting(queue);
+	}
+	if (queues->peers && !queues->stopped)
+		loop_timer_start(queues->loop, &queues->peer, PEER_MS, on_peer, queues);
+}
+
+static void set_healthy(struct queues *queues, bool healthy)
+{
+	if (queues->is_healthy == healthy)
+		return;
+	queues->is_healthy = healthy;
+	log_info("redis", "answers=%s", healthy ? "yes" : "no");
+	queues->healthy(queues->healthy_arg, healthy);
+}
+
+static void on_registry(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct queues *queues = arg;
+	struct error err;
+	queues->loading = false;
+	bool ok = store_check(value, failed, &err);
+	for (size_t i = 0; ok && i < redis_value_count(value); i++) {
+		size_t len = 0;
+		const char *name = redis_value_string(redis_value_at(value, i), &len);
+		if (strchr(name, '/') != NULL)
+			queues_get_named(queues, name)->registered = true;
+	}
+	if (!ok)
+		log_debug("registry_unread", "reason=\"%s\"", err.message);
+	if (ok && !queues->started) {
+		queues->started = true;
+		struct queue *queue, *next;
+		HASH_ITER(hh, queues->by_name, queue, next)
+		{
+			expire(queue, !queues->peers);
+			queue_mark(queue);
+		}
+	}
+	set_healthy(queues, ok && !queues->stopped);
+}
+
+static void on_instances(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct queues *queues = arg;
+	struct error err;
+	if (!store_check(value, failed, &err))
+		return;
+	bool peers = false;
+	for (size_t i = 0; i < redis_value_count(value); i++) {
+		size_t len = 0;
+		const char *name = redis_value_string(redis_value_at(value, i), &len);
+		peers = peers || strcmp(name, queues->instance) != 0;
+	}
+	queues->peers = peers;
+	if (peers && queues->peer.heap_index == 0 && !queues->stopped)
+		loop_timer_start(queues->loop, &queues->peer, PEER_MS, on_peer, queues);
+}
+
+static void on_ignored(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	(void)arg;
+	(void)value;
+	(void)failed;
+}
+
+/* ---- the sweep ---- */
+
+static void sweep_queues(struct queues *queues)
+{
+	size_t total = HASH_COUNT(queues->by_name), index = 0, swept = 0;
+	size_t from = total > SWEEP_QUEUES ? queues->sweep_from % total : 0;
+	struct queue *queue, *next;
+	HASH_ITER(hh, queues->by_name, queue, next)
+	{
+		/* What Redis could not take before. */
+		if (queue->done != NULL || queue->failed != NULL || queue->released != NULL ||
+		    (queue->backlog && queue->subscriptions != NULL))
+			queue_mark(queue);
+		if ((index++ + total - from) % total < SWEEP_QUEUES) {
+			expire(queue, false);
+			swept++;
+		}
+	}
+	queues->sweep_from = from + swept;
+}
+
+static void on_sweep(void *arg)
+{
+	struct queues *queues = arg;
+	uint64_t now_ms = clock_wall_us() / 1000;
+	loop_timer_start(queues->loop, &queues->sweep, SWEEP_MS, on_sweep, queues);
+	if (queues->loading)
+		return; /* Redis does not answer; what waits ends by itself */
+	queues->loading = true;
+	store_instances(queues->store, now_ms - PEER_ALIVE_MS, on_instances, queues);
+	store_beat(queues->store, queues->instance, now_ms, on_ignored, NULL);
+	store_registered(queues->store, on_registry, queues);
+	if (queues->started)
+		sweep_queues(queues);
+}
+
+void queues_start(struct queues *queues, void (*healthy)(void *arg, bool healthy), void *arg)
+{
+	queues->healthy = healthy;
+	queues->healthy_arg = arg;
+	on_sweep(queues);
+}
+
+void queues_stop(struct queues *queues)
+{
+	if (queues->stopped)
+		return;
+	queues->stopped = true;
+	loop_timer_stop(queues->loop, &queues->sweep);
+	loop_timer_stop(queues->loop, &queues->peer);
+	store_leave(queues->store, queues->instance, on_ignored, NULL);
+}
