@@ -1,0 +1,89 @@
+/* main.c - `ordershop`: one executable, one row per subcommand. */
+#include "ordershop/command.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{ "run", "", "Starts the whole shop and keeps it running.", run_command,
+	  "A private redis-server in the data folder, and every service as a process of its own.\n"
+	  "Prints `ready URL` when all are healthy. Ctrl-C or SIGTERM stops everything; nothing "
+	  "that\n"
+	  "was acknowledged is lost. What a service says is in DATA/logs/SERVICE.log." },
+	{ "serve", "SERVICE", "Runs one service.", serve_command,
+	  "Services: event-store message-queue read-model gateway customer product inventory cart\n"
+	  "order billing shipping crm mail. All but the gateway and the domain services listen on\n"
+	  "127.0.0.1 by default; --listen takes a comma-separated list of host:port and "
+	  "unix:/path." },
+	{ "status", "", "Shows services, topics, queues and how far the read model is.",
+	  status_command, NULL },
+	{ "stop", "SERVICE", "Stops one service of a running shop, until it is started again.",
+	  stop_command, NULL },
+	{ "start", "SERVICE", "Starts a service that was stopped.", start_command, NULL },
+	{ "events", "TOPIC|--all", "Prints the events of a topic, or of all in one order.",
+	  events_command,
+	  "One line per event: time, topic, entry id, type, entity, version, data. --from takes "
+	  "an\n"
+	  "entry id (exclusive) or a time: 2024-05-01, 2024-05-01T12:30:00, or `10m`, `2h`, `3d` "
+	  "ago." },
+	{ "import", "olist DIR", "Plays real orders through the running shop, and verifies.",
+	  import_command,
+	  "DIR holds the CSV files of the public Brazilian E-Commerce data set of Olist: orders, "
+	  "items,\n"
+	  "payments, customers. Every order is brought by commands to the status that it really "
+	  "had.\n"
+	  "An import that was interrupted goes on where it ended; a second one changes nothing.\n"
+	  "Exit status 1 when the shop differs from the files." },
+	{ "bench", "", "Measures this build on this machine and prints a table.", bench_command,
+	  NULL },
+};
+
+static void print_usage(FILE *out)
+{
+	fprintf(out, "usage: ordershop COMMAND [ARGUMENTS] [OPTIONS]\n\n");
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		fprintf(out, "  %-8s %-12s %s\n", commands[i].name, commands[i].arguments,
+		        commands[i].summary);
+	fprintf(out, "\nordershop COMMAND --help explains one; ordershop --version.\n");
+}
+
+static int unknown_command(const char *word)
+{
+	const char *names[ARRAY_LEN(commands)];
+	const char *near;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		names[i] = commands[i].name;
+	near = closest_name(word, names, ARRAY_LEN(names));
+	if (near)
+		fprintf(stderr, "ordershop: there is no command '%s'; did you mean '%s'?\n", word,
+		        near);
+	else
+		fprintf(stderr, "ordershop: there is no command '%s'; see ordershop --help\n",
+		        word);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_usage(stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("ordershop %s\n", ORDERSHOP_VERSION);
+		return EXIT_OK;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(&commands[i], argc - 1, argv + 1);
+	}
+	return unknown_command(argv[1]);
+}

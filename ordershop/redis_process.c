@@ -1,0 +1,60 @@
+#include "ordershop/redis_process.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const char *const settings[] = {
+	"--port",
+	"0", /* nobody but the owner of the folder reaches it */
+	"--unixsocketperm",
+	"700",
+	"--appendonly",
+	"yes",
+	"--appendfsync",
+	"always", /* acknowledged is on disk */
+	"--maxmemory-policy",
+	"noeviction",
+	"--save",
+	"", /* the append-only file is the one copy */
+	"--daemonize",
+	"no",
+	"--loglevel",
+	"notice",
+};
+
+void redis_process_arguments(const char *folder, const char *socket_path, char **argv)
+{
+	size_t count = 0;
+
+	argv[count++] = "redis-server";
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		argv[count++] = (char *)settings[i];
+	argv[count++] = "--unixsocket";
+	argv[count++] = (char *)socket_path;
+	argv[count++] = "--dir";
+	argv[count++] = (char *)folder;
+	argv[count] = NULL;
+	ASSERT(count < REDIS_ARGUMENTS);
+}
+
+bool redis_process_ready(void *socket_path)
+{
+	const struct timeval patience = { .tv_usec = 100000 };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char answer[16] = "";
+	bool ready;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	strncpy(address.sun_path, socket_path, sizeof(address.sun_path) - 1);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	ready = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+	        send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 &&
+	        recv(fd, answer, sizeof(answer) - 1, 0) > 0 && strncmp(answer, "+PONG", 5) == 0;
+	close(fd);
+	return ready;
+}

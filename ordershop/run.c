@@ -1,0 +1,307 @@
+/* run.c - `ordershop run`: the whole shop in one data folder. */
+#include "base/log.h"
+#include "ordershop/command.h"
+#include "ordershop/data_folder.h"
+#include "ordershop/redis_process.h"
+#include "ordershop/services.h"
+#include "ordershop/supervisor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct config_option options[] = {
+	{ .name = "data",
+	  .placeholder = "DIR",
+	  .help = "folder of everything durable",
+	  .fallback = "data" },
+	{ .name = "redis",
+	  .placeholder = "URL",
+	  .help = "use this Redis instead of a private one" },
+	{ .name = "host",
+	  .placeholder = "ADDRESS",
+	  .help = "IPv4 address of the public ports",
+	  .fallback = "127.0.0.1" },
+	{ .name = "port",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "pages and REST (gateway)",
+	  .fallback = "5000",
+	  .min = 1,
+	  .max = 65535 },
+	{ .name = "event_store_port",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "gRPC of the event store",
+	  .fallback = "50051",
+	  .min = 1,
+	  .max = 65535 },
+	{ .name = "message_queue_port",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "gRPC of the message queue",
+	  .fallback = "50052",
+	  .min = 1,
+	  .max = 65535 },
+	{ .name = "read_model_port",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "gRPC of the read model",
+	  .fallback = "50053",
+	  .min = 1,
+	  .max = 65535 },
+	{ .name = "grace_ms",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "MS",
+	  .help = "time to end, for each service, before it is killed",
+	  .fallback = "5000",
+	  .max = 600000 },
+};
+
+enum { ARGUMENTS_MAX = 24, PROCESSES = SERVICE_COUNT + 1 };
+
+/* What the processes are started with; lives as long as they run. */
+struct plan {
+	struct data_folder folder;
+	char redis_url[PATH_MAX + 16];
+	char redis_socket[PATH_MAX];
+	char redis_folder[PATH_MAX];
+	char *redis_argv[REDIS_ARGUMENTS];
+	char *service_argv[SERVICE_COUNT][ARGUMENTS_MAX];
+	struct process_spec specs[PROCESSES];
+	size_t spec_count;
+};
+
+static const char *text_option(const char *name)
+{
+	return config_string(options, ARRAY_LEN(options), name);
+}
+
+static int port_option(const char *name)
+{
+	return (int)config_integer(options, ARRAY_LEN(options), name);
+}
+
+/* Would a server get this port? Better one clear sentence now than a service that never starts. */
+static bool check_port(const char *option, struct error *err)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	int port = port_option(option);
+	const char *host = text_option("host");
+	int fd, yes = 1, problem = 0;
+	char flag[64];
+
+	for (size_t i = 0; i < SERVICE_COUNT && services[i].port_option != option; i++) {
+		if (services[i].port_option && port_option(services[i].port_option) == port)
+			return error_set(err, ERR_INVALID, "%s and %s are both %d",
+			                 services[i].port_option, option, port);
+	}
+	if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+		return error_set(err, ERR_INVALID, "--host must be an IPv4 address, is '%s'", host);
+	address.sin_port = htons((uint16_t)port);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, ERR_INTERNAL, "socket: %s", strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
+		problem = errno;
+	close(fd);
+	if (problem == 0)
+		return true;
+	snprintf(flag, sizeof(flag), "--%s", option);
+	for (char *c = flag; *c; c++)
+		*c = *c == '_' ? '-' : *c;
+	return error_set(err, ERR_EXISTS, "port %d of %s %s; choose another with %s N", port, host,
+	                 problem == EADDRINUSE ? "is in use" : strerror(problem), flag);
+}
+
+static char *made(const char *format, ...) PRINTF(1, 2);
+static char *made(const char *format, ...)
+{
+	char *text;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vasprintf(&text, format, args);
+	va_end(args);
+	ASSERT(len >= 0);
+	return text;
+}
+
+static char *socket_target(const struct plan *plan, const char *service)
+{
+	char path[PATH_MAX];
+
+	data_folder_socket(&plan->folder, service, path);
+	return made("unix:%s", path);
+}
+
+/* Services reach each other by unix sockets; the public ones listen on their port as well. */
+static void plan_service(struct plan *plan, size_t index)
+{
+	const struct service_info *service = &services[index];
+	char **argv = plan->service_argv[index];
+	char *own = socket_target(plan, service->name);
+	size_t count = 0;
+
+	argv[count++] = strdup("ordershop");
+	argv[count++] = strdup("serve");
+	argv[count++] = strdup(service->name);
+	argv[count++] = strdup("--listen");
+	if (service->port_option && service->stage != STAGE_GATEWAY) {
+		argv[count++] =
+		    made("%s,%s:%d", own, text_option("host"), port_option(service->port_option));
+		free(own);
+	} else {
+		argv[count++] = own;
+	}
+	if (service->stage <= STAGE_MODEL) {
+		argv[count++] = strdup("--redis");
+		argv[count++] = strdup(plan->redis_url);
+	}
+	for (size_t i = 0; i < SERVICE_COUNT && services[i].stage <= STAGE_MODEL; i++) {
+		if (services[i].stage >= service->stage)
+			continue;
+		argv[count++] = made("--%s", services[i].name);
+		argv[count++] = socket_target(plan, services[i].name);
+	}
+	if (service->stage == STAGE_GATEWAY) {
+		argv[count++] = strdup("--host");
+		argv[count++] = strdup(text_option("host"));
+		argv[count++] = strdup("--port");
+		argv[count++] = made("%d", port_option("port"));
+		argv[count++] = strdup("--sockets");
+		argv[count++] = strdup(plan->folder.sockets);
+	}
+	ASSERT(count < ARGUMENTS_MAX);
+	plan->specs[plan->spec_count++] = (struct process_spec){
+		.name = service->name,
+		.path = "/proc/self/exe",
+		.argv = argv,
+		.stage = service->stage,
+	};
+}
+
+static void plan_redis(struct plan *plan)
+{
+	const char *url = text_option("redis");
+
+	if (url) {
+		snprintf(plan->redis_url, sizeof(plan->redis_url), "%s", url);
+		return;
+	}
+	data_folder_file(&plan->folder, "redis", plan->redis_folder);
+	data_folder_socket(&plan->folder, "redis", plan->redis_socket);
+	snprintf(plan->redis_url, sizeof(plan->redis_url), "unix://%s", plan->redis_socket);
+	redis_process_arguments(plan->redis_folder, plan->redis_socket, plan->redis_argv);
+	plan->specs[plan->spec_count++] = (struct process_spec){
+		.name = "redis",
+		.path = "redis-server",
+		.argv = plan->redis_argv,
+		.stage = STAGE_REDIS,
+		.probe = redis_process_ready,
+		.probe_arg = plan->redis_socket,
+	};
+}
+
+static void free_plan(struct plan *plan)
+{
+	for (size_t i = 0; i < SERVICE_COUNT; i++) {
+		for (size_t j = 0; plan->service_argv[i][j]; j++)
+			free(plan->service_argv[i][j]);
+	}
+}
+
+/* For the commands that are given the same --data. */
+static bool write_addresses(struct plan *plan, struct error *err)
+{
+	static const char *const told[] = { "event-store", "message-queue", "read-model" };
+	char path[PATH_MAX], socket_path[PATH_MAX];
+	bool written;
+	FILE *file;
+
+	data_folder_file(&plan->folder, "addresses", path);
+	file = fopen(path, "we");
+	if (!file)
+		return error_set(err, ERR_INTERNAL, "cannot write %s: %s", path, strerror(errno));
+	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+		data_folder_socket(&plan->folder, told[i], socket_path);
+		fprintf(file, "%s: unix:%s\n", told[i], socket_path);
+	}
+	data_folder_socket(&plan->folder, "control", socket_path);
+	fprintf(file, "control: %s\nredis: %s\n", socket_path, plan->redis_url);
+	written = !ferror(file);
+	if (fclose(file) != 0 || !written)
+		return error_set(err, ERR_INTERNAL, "cannot write %s: %s", path, strerror(errno));
+	return true;
+}
+
+static void print_ready(void *arg)
+{
+	const char *host = text_option("host");
+
+	(void)arg;
+	printf("ready http://%s:%d\n", strcmp(host, "0.0.0.0") == 0 ? "127.0.0.1" : host,
+	       port_option("port"));
+	fflush(stdout);
+}
+
+static bool run_plan(struct plan *plan, struct error *err)
+{
+	char logs[PATH_MAX], control[PATH_MAX];
+	struct supervisor_options supervise = {
+		.log_folder = logs,
+		.control_path = control,
+		.grace_ms = (unsigned)config_integer(options, ARRAY_LEN(options), "grace_ms"),
+		.ready = print_ready,
+	};
+	struct supervisor *supervisor;
+	bool done;
+
+	data_folder_file(&plan->folder, "logs", logs);
+	data_folder_socket(&plan->folder, "control", control);
+	plan_redis(plan);
+	for (size_t i = 0; i < SERVICE_COUNT; i++)
+		plan_service(plan, i);
+	if (!write_addresses(plan, err) ||
+	    !supervisor_create(&supervise, plan->specs, plan->spec_count, &supervisor, err))
+		return false;
+	done = supervisor_run(supervisor, err);
+	supervisor_destroy(supervisor);
+	return done;
+}
+
+int run_command(const struct command *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	struct plan *plan;
+	struct error err;
+	bool done;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc > 1)
+		return command_misuse(self, "'%s' is not an option", argv[1]);
+	log_init("supervisor", LOG_INFO);
+	plan = calloc(1, sizeof(*plan));
+	ASSERT(plan);
+	/* The folder first: that the same shop runs already says more than that its ports are taken. */
+	if (!data_folder_open(text_option("data"), &plan->folder, &err)) {
+		free(plan);
+		return command_fail(self, "%s", err.message);
+	}
+	done = true;
+	for (size_t i = 0; done && i < SERVICE_COUNT; i++)
+		done = !services[i].port_option || check_port(services[i].port_option, &err);
+	done = done && run_plan(plan, &err);
+	data_folder_close(&plan->folder);
+	free_plan(plan);
+	free(plan);
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+}

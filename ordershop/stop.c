@@ -1,0 +1,48 @@
+/* stop.c - `ordershop stop` and `ordershop start`: one service of a running shop. */
+#include "ordershop/command.h"
+#include "ordershop/control.h"
+#include "ordershop/data_folder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct config_option options[] = {
+	{ .name = "data",
+	  .placeholder = "DIR",
+	  .help = "data folder of the running shop",
+	  .fallback = "data" },
+};
+
+static int change_service(const struct command *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	const char *data = config_string(options, ARRAY_LEN(options), "data");
+	char path[PATH_MAX], request[128];
+	struct buffer answer;
+	struct error err;
+	bool done;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc != 2)
+		return command_misuse(self, "names one service");
+	if (!data_folder_address(data, "control", path, sizeof(path)))
+		return command_fail(self, "no shop runs in %s; name its folder with --data DIR",
+		                    data);
+	snprintf(request, sizeof(request), "%s %.100s", self->name, argv[1]);
+	buffer_init(&answer, 65536);
+	done = control_ask(path, request, &answer, &err);
+	buffer_free(&answer);
+	err.message[done ? 0 : strcspn(err.message, "\n")] = '\0';
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+}
+
+int stop_command(const struct command *self, int argc, char **argv)
+{
+	return change_service(self, argc, argv);
+}
+
+int start_command(const struct command *self, int argc, char **argv)
+{
+	return change_service(self, argc, argv);
+}

@@ -1,0 +1,495 @@
+#include "ordershop/supervisor.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "ordershop/command.h"
+#include "ordershop/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	PROBE_MS = 5,
+	BACKOFF_MIN_MS = 50,
+	BACKOFF_MAX_MS = 5000,
+	STEADY_MS =
+	    10000, /* a process that was ready for so long starts with the least backoff again */
+	GIVE_UP_AFTER = 5, /* ends before the first `ready` */
+	PROCESSES_MAX = 32,
+};
+
+struct process {
+	const struct process_spec *spec;
+	enum process_state state;
+	bool wanted; /* stopped by request: false */
+	pid_t pid;
+	int ready_fd; /* -1: none */
+	unsigned failures;
+	unsigned restarts;
+	uint64_t since_ms;
+	uint64_t wake_ms; /* when the state needs a look: probe, spawn, kill */
+	int client;       /* of the control socket, waits for READY or STOPPED; -1: none */
+};
+
+struct supervisor {
+	struct supervisor_options options;
+	struct process *processes;
+	size_t count;
+	struct control *control;
+	int signal_fd;
+	sigset_t old_signals;
+	bool was_ready;
+	bool stopping;
+	bool failed;
+	bool changed; /* a state changed in this turn: look at all again */
+	struct error failure;
+};
+
+static const char *const state_names[PROCESS_STATES] = { "stopped", "starting", "ready", "waiting",
+	                                                 "stopping" };
+
+bool supervisor_create(const struct supervisor_options *options, const struct process_spec *specs,
+                       size_t count, struct supervisor **out, struct error *err)
+{
+	struct supervisor *supervisor = calloc(1, sizeof(*supervisor));
+	sigset_t signals;
+
+	ASSERT(supervisor && count <= PROCESSES_MAX);
+	if (!control_create(options->control_path, &supervisor->control, err)) {
+		free(supervisor);
+		return false;
+	}
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &signals, &supervisor->old_signals);
+	supervisor->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	ASSERT(supervisor->signal_fd >= 0);
+	supervisor->options = *options;
+	supervisor->count = count;
+	supervisor->processes = calloc(count, sizeof(*supervisor->processes));
+	ASSERT(supervisor->processes);
+	for (size_t i = 0; i < count; i++)
+		supervisor->processes[i] = (struct process){
+			.spec = &specs[i], .wanted = true, .ready_fd = -1, .client = -1
+		};
+	*out = supervisor;
+	return true;
+}
+
+void supervisor_destroy(struct supervisor *supervisor)
+{
+	if (!supervisor)
+		return;
+	control_destroy(supervisor->control);
+	close(supervisor->signal_fd);
+	sigprocmask(SIG_SETMASK, &supervisor->old_signals, NULL);
+	free(supervisor->processes);
+	free(supervisor);
+}
+
+static void set_state(struct supervisor *supervisor, struct process *process,
+                      enum process_state state, uint64_t wake_ms)
+{
+	process->state = state;
+	process->since_ms = clock_monotonic_ms();
+	process->wake_ms = wake_ms;
+	supervisor->changed = true;
+}
+
+static void answer_waiting(struct supervisor *supervisor, struct process *process, const char *text)
+{
+	if (process->client >= 0)
+		control_answer(supervisor->control, process->client, text);
+	process->client = -1;
+}
+
+static void close_ready_fd(struct process *process)
+{
+	if (process->ready_fd >= 0)
+		close(process->ready_fd);
+	process->ready_fd = -1;
+}
+
+/* In the child: never returns. */
+static void become(struct supervisor *supervisor, const struct process_spec *spec, int ready_fd,
+                   pid_t parent)
+{
+	char log_path[4096], fd_text[16];
+	int log;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) /* it died before the line above */
+		_exit(EXIT_FAILED);
+	sigprocmask(SIG_SETMASK, &supervisor->old_signals, NULL);
+	snprintf(log_path, sizeof(log_path), "%s/%s.log", supervisor->options.log_folder,
+	         spec->name);
+	log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+	if (log >= 0) {
+		dup2(log, STDOUT_FILENO);
+		dup2(log, STDERR_FILENO);
+	}
+	log = open("/dev/null", O_RDONLY);
+	if (log >= 0)
+		dup2(log, STDIN_FILENO);
+	snprintf(fd_text, sizeof(fd_text), "%d", ready_fd);
+	setenv("ORDERSHOP_READY_FD", fd_text, 1);
+	unsetenv("ORDERSHOP_CONFIG"); /* its keys are those of `run` */
+	execvp(spec->path, spec->argv);
+	fprintf(stderr, "cannot start %s: %s\n", spec->path, strerror(errno));
+	_exit(EXIT_USAGE);
+}
+
+static void spawn(struct supervisor *supervisor, struct process *process)
+{
+	pid_t parent = getpid();
+	int fds[2] = { -1, -1 };
+
+	process->pid = pipe2(fds, O_CLOEXEC) < 0 ? -1 : fork();
+	if (process->pid == 0) {
+		fcntl(fds[1], F_SETFD, 0);
+		become(supervisor, process->spec, fds[1], parent);
+	}
+	if (process->pid < 0) {
+		log_error("cannot-fork", "name=%s error=\"%s\"", process->spec->name,
+		          strerror(errno));
+		close(fds[0]);
+		close(fds[1]);
+		set_state(supervisor, process, PROCESS_WAITING,
+		          clock_monotonic_ms() + BACKOFF_MAX_MS);
+		return;
+	}
+	close(fds[1]);
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	process->ready_fd = fds[0];
+	set_state(supervisor, process, PROCESS_STARTING, 0);
+}
+
+static void became_ready(struct supervisor *supervisor, struct process *process)
+{
+	close_ready_fd(process);
+	set_state(supervisor, process, PROCESS_READY, 0);
+	answer_waiting(supervisor, process, "");
+	if (supervisor->was_ready)
+		log_info("ready", "name=%s pid=%d", process->spec->name, (int)process->pid);
+}
+
+static void begin_stop(struct supervisor *supervisor, struct process *process)
+{
+	if (process->state == PROCESS_WAITING) {
+		set_state(supervisor, process, PROCESS_STOPPED, 0);
+	} else if (process->state == PROCESS_STARTING || process->state == PROCESS_READY) {
+		kill(process->pid, SIGTERM);
+		set_state(supervisor, process, PROCESS_STOPPING,
+		          clock_monotonic_ms() + supervisor->options.grace_ms);
+	}
+}
+
+static void describe_end(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "signal %d", WTERMSIG(status));
+	else
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+/* Before the first `ready` a process that cannot start is the user's to mend. */
+static void give_up(struct supervisor *supervisor, const struct process *process, const char *end)
+{
+	supervisor->failed = supervisor->stopping = true;
+	error_set(&supervisor->failure, ERR_UNAVAILABLE, "%s does not start (%s); see %s/%s.log",
+	          process->spec->name, end, supervisor->options.log_folder, process->spec->name);
+}
+
+static void ended(struct supervisor *supervisor, struct process *process, int status)
+{
+	uint64_t now = clock_monotonic_ms();
+	uint64_t backoff = BACKOFF_MIN_MS;
+	char end[32];
+
+	close_ready_fd(process);
+	process->pid = 0;
+	if (process->state == PROCESS_STOPPING) {
+		set_state(supervisor, process, PROCESS_STOPPED, 0);
+		answer_waiting(supervisor, process, "");
+		return;
+	}
+	describe_end(status, end, sizeof(end));
+	answer_waiting(supervisor, process, "error: it ended before it was ready; see its log\n");
+	if (process->state == PROCESS_READY && now - process->since_ms >= STEADY_MS)
+		process->failures = 0;
+	for (unsigned i = 0; i < process->failures && backoff < BACKOFF_MAX_MS; i++)
+		backoff *= 2;
+	process->failures++;
+	process->restarts++;
+	log_warn("ended", "name=%s %s again_in_ms=%llu", process->spec->name, end,
+	         (unsigned long long)backoff);
+	set_state(supervisor, process, PROCESS_WAITING, now + backoff);
+	if (!supervisor->was_ready && !supervisor->stopping &&
+	    (process->failures >= GIVE_UP_AFTER ||
+	     (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_USAGE)))
+		give_up(supervisor, process, end);
+}
+
+static void reap(struct supervisor *supervisor)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t i = 0; i < supervisor->count; i++) {
+			if (supervisor->processes[i].pid == pid)
+				ended(supervisor, &supervisor->processes[i], status);
+		}
+	}
+}
+
+static void take_signals(struct supervisor *supervisor)
+{
+	struct signalfd_siginfo info;
+
+	while (read(supervisor->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			continue;
+		if (supervisor->stopping)
+			supervisor->options.grace_ms = 0;
+		else
+			log_info("stopping", "signal=%u", info.ssi_signo);
+		supervisor->stopping = true;
+		for (size_t i = 0; supervisor->options.grace_ms == 0 && i < supervisor->count; i++)
+			supervisor->processes[i].wake_ms = 0;
+	}
+	reap(supervisor);
+}
+
+/* Everything below is ready, or was stopped by request. */
+static bool stage_open(const struct supervisor *supervisor, unsigned stage)
+{
+	for (size_t i = 0; i < supervisor->count; i++) {
+		const struct process *process = &supervisor->processes[i];
+
+		if (process->spec->stage < stage && process->wanted &&
+		    process->state != PROCESS_READY)
+			return false;
+	}
+	return true;
+}
+
+static void look_at(struct supervisor *supervisor, struct process *process, uint64_t now)
+{
+	bool go = process->wanted && !supervisor->stopping;
+
+	switch (process->state) {
+	case PROCESS_STOPPED:
+		if (go && stage_open(supervisor, process->spec->stage))
+			spawn(supervisor, process);
+		break;
+	case PROCESS_WAITING:
+		if (go && now >= process->wake_ms)
+			spawn(supervisor, process);
+		break;
+	case PROCESS_STARTING:
+		if (process->spec->probe && now >= process->wake_ms) {
+			process->wake_ms = now + PROBE_MS;
+			if (process->spec->probe(process->spec->probe_arg))
+				became_ready(supervisor, process);
+		}
+		break;
+	case PROCESS_STOPPING:
+		if (now >= process->wake_ms) {
+			log_warn("killed", "name=%s grace_ms=%u", process->spec->name,
+			         supervisor->options.grace_ms);
+			kill(process->pid, SIGKILL);
+			process->wake_ms = UINT64_MAX;
+		}
+		break;
+	case PROCESS_READY:
+	case PROCESS_STATES:
+		break;
+	}
+}
+
+/* Stops the highest stage that is left. True when none is. */
+static bool stop_stage(struct supervisor *supervisor)
+{
+	const struct process *highest = NULL;
+
+	for (size_t i = 0; i < supervisor->count; i++) {
+		const struct process *process = &supervisor->processes[i];
+
+		if (process->state != PROCESS_STOPPED &&
+		    (!highest || process->spec->stage > highest->spec->stage))
+			highest = process;
+	}
+	for (size_t i = 0; highest && i < supervisor->count; i++) {
+		if (supervisor->processes[i].spec->stage == highest->spec->stage)
+			begin_stop(supervisor, &supervisor->processes[i]);
+	}
+	return !highest;
+}
+
+/* Returns how long to wait: -1 for ever. */
+static int next_wake(const struct supervisor *supervisor)
+{
+	uint64_t now = clock_monotonic_ms(), next = UINT64_MAX;
+
+	for (size_t i = 0; i < supervisor->count; i++) {
+		const struct process *process = &supervisor->processes[i];
+		bool timed = process->state == PROCESS_WAITING ||
+		             process->state == PROCESS_STOPPING ||
+		             (process->state == PROCESS_STARTING && process->spec->probe);
+
+		if (timed && process->wake_ms < next)
+			next = process->wake_ms;
+	}
+	if (next == UINT64_MAX)
+		return -1;
+	return next <= now ? 0 : (int)(next - now);
+}
+
+static void request_cb(void *arg, const char *line, int client)
+{
+	supervisor_request(arg, line, client);
+}
+
+static void wait_and_take(struct supervisor *supervisor)
+{
+	struct pollfd fds[1 + PROCESSES_MAX + CONTROL_CLIENTS + 1];
+	size_t count = 0;
+
+	fds[count++] = (struct pollfd){ .fd = supervisor->signal_fd, .events = POLLIN };
+	for (size_t i = 0; i < supervisor->count; i++) {
+		if (supervisor->processes[i].ready_fd >= 0)
+			fds[count++] = (struct pollfd){ .fd = supervisor->processes[i].ready_fd,
+				                        .events = POLLIN };
+	}
+	count += control_poll_fds(supervisor->control, fds + count);
+	if (poll(fds, count, next_wake(supervisor)) < 0)
+		return;
+	for (size_t i = 0; i < supervisor->count; i++) {
+		struct process *process = &supervisor->processes[i];
+		char byte;
+		ssize_t got = process->ready_fd < 0 ? -1 : read(process->ready_fd, &byte, 1);
+
+		if (got == 0)
+			close_ready_fd(process);
+		else if (got == 1 && process->state == PROCESS_STARTING)
+			became_ready(supervisor, process);
+	}
+	take_signals(supervisor);
+	control_turn(supervisor->control, request_cb, supervisor);
+}
+
+static bool all_ready(const struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < supervisor->count; i++) {
+		if (supervisor->processes[i].state != PROCESS_READY)
+			return false;
+	}
+	return true;
+}
+
+bool supervisor_run(struct supervisor *supervisor, struct error *err)
+{
+	for (;;) {
+		do {
+			supervisor->changed = false;
+			for (size_t i = 0; i < supervisor->count; i++)
+				look_at(supervisor, &supervisor->processes[i],
+				        clock_monotonic_ms());
+			if (supervisor->stopping && stop_stage(supervisor))
+				break;
+		} while (supervisor->changed);
+		if (supervisor->stopping && stop_stage(supervisor))
+			break;
+		if (!supervisor->was_ready && !supervisor->stopping && all_ready(supervisor)) {
+			supervisor->was_ready = true;
+			supervisor->options.ready(supervisor->options.arg);
+		}
+		wait_and_take(supervisor);
+	}
+	if (supervisor->failed)
+		*err = supervisor->failure;
+	return !supervisor->failed;
+}
+
+static void answer_status(struct supervisor *supervisor, int client)
+{
+	struct buffer text;
+
+	buffer_init(&text, 65536);
+	for (size_t i = 0; i < supervisor->count; i++) {
+		const struct process *process = &supervisor->processes[i];
+
+		buffer_printf(&text, "%s %s %d %llu %u\n", process->spec->name,
+		              state_names[process->state], (int)process->pid,
+		              (unsigned long long)(clock_monotonic_ms() - process->since_ms) / 1000,
+		              process->restarts);
+	}
+	control_answer(supervisor->control, client, text.bytes);
+	buffer_free(&text);
+}
+
+static struct process *find_process(struct supervisor *supervisor, const char *name,
+                                    struct error *err)
+{
+	const char *names[PROCESSES_MAX];
+	const char *near;
+
+	for (size_t i = 0; i < supervisor->count; i++) {
+		names[i] = supervisor->processes[i].spec->name;
+		if (strcmp(name, names[i]) == 0)
+			return &supervisor->processes[i];
+	}
+	near = closest_name(name, names, supervisor->count);
+	error_set(err, ERR_NOT_FOUND, "there is no service '%s'%s%s%s", name,
+	          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	return NULL;
+}
+
+void supervisor_request(struct supervisor *supervisor, const char *request, int client)
+{
+	bool start = strncmp(request, "start ", 6) == 0;
+	enum process_state goal = start ? PROCESS_READY : PROCESS_STOPPED;
+	struct process *process = NULL;
+	struct error err;
+	char text[sizeof(err.message) + 16];
+
+	if (strcmp(request, "status") == 0) {
+		answer_status(supervisor, client);
+		return;
+	}
+	if (supervisor->stopping)
+		error_set(&err, ERR_PRECONDITION, "the shop is stopping");
+	else if (!start && strncmp(request, "stop ", 5) != 0)
+		error_set(&err, ERR_INVALID, "unknown request");
+	else if ((process = find_process(supervisor, strchr(request, ' ') + 1, &err)) &&
+	         process->client >= 0) {
+		error_set(&err, ERR_PRECONDITION, "%s is being %s already", process->spec->name,
+		          process->wanted ? "started" : "stopped");
+		process = NULL;
+	}
+	if (!process) {
+		snprintf(text, sizeof(text), "error: %s\n", err.message);
+		control_answer(supervisor->control, client, text);
+		return;
+	}
+	process->wanted = start;
+	process->client = client;
+	if (!start)
+		begin_stop(supervisor, process);
+	else if (process->state == PROCESS_WAITING)
+		process->wake_ms = 0;
+	if (process->state == goal)
+		answer_waiting(supervisor, process, "");
+}
