@@ -34,6 +34,7 @@ static void start_over(struct context *context)
 {
 	context->batches = NULL;
 	context->error = (struct error){ .code = ERR_NONE };
+	context->passing = false;
 	buffer_clear(&context->result);
 	for (struct need *need = context->needs; need != NULL; need = need->next)
 		need->seen = need->loaded;
@@ -313,6 +314,18 @@ enum step decide_fail(struct context *context, enum error_code code, const char 
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	(void)error_set(&context->error, code, "%s", message);
+	return STEP_FAILED;
+}
+
+enum step decide_fail_for_now(struct context *context, const char *format, ...)
+{
+	char message[sizeof(context->error.message)];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	(void)error_set(&context->error, ERR_PRECONDITION, "%s", message);
+	context->passing = true;
 	return STEP_FAILED;
 }
 

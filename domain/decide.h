@@ -101,6 +101,9 @@ void decide_true(struct context *context);
 /* Always STEP_FAILED. The message names the field or the entity. */
 enum step decide_fail(struct context *context, enum error_code code, const char *format, ...)
     PRINTF(3, 4);
+/* The same for what will probably be right in a moment, such as the billing of an order whose
+ * stock is being reserved: the runner decides again for a while before it fails. */
+enum step decide_fail_for_now(struct context *context, const char *format, ...) PRINTF(2, 3);
 
 /* Reads params by descriptor (json.h says what is checked); NULL after decide_fail. `present` may be
  * NULL. */
@@ -156,6 +159,8 @@ void react_send(struct context *context, const char *service, const char *functi
 struct function {
 	const char *name; /* "create_customers" */
 	decide_function *decide;
+	/* Only for the sagas of the same service, never taken from the queue. */
+	bool local;
 };
 
 struct saga {
@@ -238,6 +243,7 @@ struct context {
 	struct batch *batches;
 	struct buffer result;
 	struct error error;
+	bool passing; /* by decide_fail_for_now */
 
 	const char *cause_id; /* message id of a command, event id of a reaction */
 };
