@@ -210,8 +210,13 @@ static void start_send(struct rpc_call *call)
 		call->metadata_sent = true;
 		ops[count++].op = GRPC_OP_SEND_INITIAL_METADATA;
 	}
-	if (call->outbox.first != NULL)
-		rpc_outbox_take(&call->outbox, &ops[count++]);
+	if (call->outbox.first != NULL) {
+		rpc_outbox_take(&call->outbox, &ops[count]);
+		/* gRPC would keep the metadata back as well, and never end this batch. */
+		if (count > 0)
+			ops[count].flags = 0;
+		count++;
+	}
 	grpc_slice text = grpc_empty_slice();
 	if (call->finishing && call->outbox.first == NULL) {
 		call->status_sent = true;
