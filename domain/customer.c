@@ -45,9 +45,9 @@ static enum step delete (struct context *context, const struct command *command)
 }
 
 static const struct function functions[] = {
-	{ "create_customers", create },
-	{ "update_customer", update },
-	{ "delete_customer", delete },
+	{ .name = "create_customers", .decide = create },
+	{ .name = "update_customer", .decide = update },
+	{ .name = "delete_customer", .decide = delete },
 };
 
 const struct service customer_service = {

@@ -8,18 +8,24 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 enum {
 	CACHE_BYTES = 4 * 1024 * 1024,
 	TRIES_MAX = 16,
 	TOKENS_MAX = 4,
+	/* Of decide_fail_for_now: 5 ms, then twice as long each time, about 2.5 s in all. */
+	PASSING_FIRST_MS = 5,
+	PASSING_LAST_MS = 1280,
 };
 
 struct runtime {
+	struct loop *loop;
 	const struct service *service;
 	struct domain_store *store;
 	struct cache *cache; /* NULL for a service without entities */
 	size_t running;
+	struct run *sleeping;
 };
 
 /* One command, from runtime_run to `done`. Lives in the task's arena. */
@@ -42,15 +48,20 @@ struct run {
 	size_t token_count;
 	runtime_done *done;
 	void *arg;
+	struct loop_timer timer; /* while sleeping */
+	unsigned sleep_ms;
+	struct run *prev, *next;
 };
 
 static void advance(struct run *run);
 static void append_batch(struct run *run);
 
-struct runtime *runtime_create(const struct service *service, struct domain_store *store)
+struct runtime *runtime_create(struct loop *loop, const struct service *service,
+                               struct domain_store *store)
 {
 	struct runtime *runtime = calloc(1, sizeof(*runtime));
 	ASSERT(runtime != NULL);
+	runtime->loop = loop;
 	runtime->service = service;
 	runtime->store = store;
 	if (service->topic != NULL && entity_type(service->topic) != NULL)
@@ -62,6 +73,11 @@ void runtime_destroy(struct runtime *runtime)
 {
 	if (runtime == NULL)
 		return;
+	struct run *run;
+	DL_FOREACH(runtime->sleeping, run)
+	{
+		loop_timer_stop(runtime->loop, &run->timer);
+	}
 	cache_destroy(runtime->cache);
 	free(runtime);
 }
@@ -370,6 +386,26 @@ static bool uses_cache(const struct run *run)
 	return false;
 }
 
+static void wake(void *arg)
+{
+	struct run *run = arg;
+	DL_DELETE(run->runtime->sleeping, run);
+	run->fresh = true;
+	context_forget(&run->context);
+	advance(run);
+}
+
+/* What the rule refuses for now may be right in a moment. */
+static bool sleep_on_it(struct run *run)
+{
+	if (!run->context.passing || run->sleep_ms == PASSING_LAST_MS)
+		return false;
+	run->sleep_ms = run->sleep_ms == 0 ? PASSING_FIRST_MS : 2 * run->sleep_ms;
+	DL_APPEND(run->runtime->sleeping, run);
+	loop_timer_start(run->runtime->loop, &run->timer, run->sleep_ms, wake, run);
+	return true;
+}
+
 static void conclude(struct run *run, enum step step)
 {
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
@@ -386,7 +422,8 @@ static void conclude(struct run *run, enum step step)
 			need->runner = NULL;
 		advance(run);
 	} else if (step == STEP_FAILED) {
-		fail(run, &run->context.error);
+		if (!sleep_on_it(run))
+			fail(run, &run->context.error);
 	} else if (has_events) {
 		run->batch = run->context.batches;
 		append_batch(run);

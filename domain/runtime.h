@@ -45,7 +45,8 @@ struct outcome {
 typedef void runtime_done(void *arg, const struct outcome *outcome);
 
 /* `store` must outlive it. */
-struct runtime *runtime_create(const struct service *service, struct domain_store *store);
+struct runtime *runtime_create(struct loop *loop, const struct service *service,
+                               struct domain_store *store);
 void runtime_destroy(struct runtime *runtime);
 /* The task and what it points to must live, as `arena`, until `done`, which may come at once. */
 void runtime_run(struct runtime *runtime, struct arena *arena, const struct task *task,

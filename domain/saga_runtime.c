@@ -331,6 +331,14 @@ void saga_runtime_drain(struct saga_runtime *sagas)
 	sagas->draining = true;
 }
 
+bool saga_runtime_idle(const struct saga_runtime *sagas)
+{
+	const struct source *source = sagas->sources;
+	while (source != NULL && source->running == NULL && source->done == NULL)
+		source = source->next;
+	return source == NULL;
+}
+
 bool saga_runtime_drained(const struct saga_runtime *sagas)
 {
 	const struct source *source = sagas->sources;

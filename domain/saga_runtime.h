@@ -31,6 +31,7 @@ void saga_runtime_destroy(struct saga_runtime *sagas);
 bool saga_runtime_up(const struct saga_runtime *sagas);
 /* Takes no more events; the streams end when the reactions in progress have. */
 void saga_runtime_drain(struct saga_runtime *sagas);
+bool saga_runtime_idle(const struct saga_runtime *sagas); /* nothing runs */
 bool saga_runtime_drained(const struct saga_runtime *sagas);
 
 #endif

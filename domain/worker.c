@@ -175,9 +175,10 @@ struct worker *worker_create(struct loop *loop, const struct service *service,
 	consume.service = arena_printf(arena, "%s-service", service->name);
 	consume.functions =
 	    arena_alloc(arena, (service->function_count + 1) * sizeof(*consume.functions));
-	for (; consume.n_functions < service->function_count; consume.n_functions++)
-		consume.functions[consume.n_functions] =
-		    service->functions[consume.n_functions].name;
+	for (size_t i = 0; i < service->function_count; i++) {
+		if (!service->functions[i].local)
+			consume.functions[consume.n_functions++] = service->functions[i].name;
+	}
 	consume.credits = CREDITS;
 	consume.lease_ms = LEASE_MS;
 	consume.max_attempts = ATTEMPTS_MAX;
@@ -225,6 +226,11 @@ bool worker_up(const struct worker *worker)
 void worker_drain(struct worker *worker)
 {
 	worker->draining = true;
+}
+
+bool worker_idle(const struct worker *worker)
+{
+	return worker->running == NULL && worker->done == NULL;
 }
 
 bool worker_drained(const struct worker *worker)

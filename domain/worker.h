@@ -21,6 +21,7 @@ void worker_destroy(struct worker *worker);
 bool worker_up(const struct worker *worker);
 /* Starts no more deliveries; the stream ends when what runs is settled. */
 void worker_drain(struct worker *worker);
+bool worker_idle(const struct worker *worker); /* nothing runs */
 bool worker_drained(const struct worker *worker);
 
 #endif
