@@ -39,6 +39,7 @@ struct loop {
 	struct hook *hooks;
 	bool hooks_removed;
 	struct loop_task *tasks;
+	bool again; /* loop_again was called */
 	struct loop_timer **timers; /* a min-heap; the first is at index 1 */
 	size_t timer_count;
 	size_t timer_capacity;
@@ -210,6 +211,11 @@ void loop_task_stop(struct loop *loop, struct loop_task *task)
 	task->prev = NULL;
 }
 
+void loop_again(struct loop *loop)
+{
+	loop->again = true;
+}
+
 static void run_tasks(struct loop *loop)
 {
 	while (loop->tasks != NULL) {
@@ -315,8 +321,10 @@ void loop_run(struct loop *loop)
 			event = grpc_completion_queue_next(loop->queue, at_once, NULL);
 		}
 		run_timers(loop);
+		loop->again = false;
 		again = run_hooks(loop);
 		run_tasks(loop);
+		again |= loop->again;
 	}
 	atomic_store(&loop->stopping, false);
 }

@@ -29,6 +29,8 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 typedef bool loop_hook(void *arg);
 void loop_add_hook(struct loop *loop, loop_hook *hook, void *arg);
 void loop_remove_hook(struct loop *loop, loop_hook *hook, void *arg);
+/* Calls the hooks once more without waiting: for what is collected after they ran, in a task. */
+void loop_again(struct loop *loop);
 
 /* A timer belongs to its owner and must be stopped before its memory goes. Fires once. */
 struct loop_timer {

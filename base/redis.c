@@ -397,6 +397,8 @@ void redis_queue(struct redis *redis, const struct redis_command *command, redis
                  void *arg)
 {
 	batch_append(&redis->collected, command, redis->timeout_ms, done, arg);
+	if (redis->loop != NULL)
+		loop_again(redis->loop);
 }
 
 size_t redis_waiting(const struct redis *redis)
