@@ -50,7 +50,7 @@ static void on_flush(struct loop_task *task)
 	    (struct consume_stream *)((char *)task - offsetof(struct consume_stream, flush)));
 }
 
-static void on_delivery(void *ctx, const char *id, const char *record, size_t len, uint32_t attempt)
+static bool on_delivery(void *ctx, const char *id, const char *record, size_t len, uint32_t attempt)
 {
 	struct consume_stream *stream = ctx;
 	if (stream->bytes + len > STREAM_MESSAGE_MAX)
@@ -67,11 +67,12 @@ static void on_delivery(void *ctx, const char *id, const char *record, size_t le
 	delivery->attempt = attempt;
 	if (delivery->message == NULL) {
 		log_error("record_unreadable", "message_id=%s bytes=%zu", id, len);
-		return; /* its lease ends, and it is parked in the end */
+		return true; /* its lease ends, and it is parked in the end */
 	}
 	stream->deliveries[stream->count++] = delivery;
 	stream->bytes += len + 64;
 	loop_task_start(stream->service->loop, &stream->flush);
+	return true;
 }
 
 void consume_open(void *ctx, struct rpc_call *call)

@@ -92,7 +92,8 @@ static void deliver(struct consumer *consumer, struct queue *queue, const char *
 	if (consumer->options.once) {
 		/* Its answer is all that it gets; from now on the lease alone watches the message. */
 		unsubscribe(consumer);
-		consumer->options.deliver(consumer->options.ctx, id, record, len, attempt);
+		if (!consumer->options.deliver(consumer->options.ctx, id, record, len, attempt))
+			queue_release(queue, id);
 		return;
 	}
 	struct held *held = NULL;
@@ -109,7 +110,10 @@ static void deliver(struct consumer *consumer, struct queue *queue, const char *
 	HASH_ADD_STR(queue->held, id, held);
 	DL_APPEND(consumer->held, held);
 	consumer->free_credits--;
-	consumer->options.deliver(consumer->options.ctx, id, record, len, attempt);
+	if (!consumer->options.deliver(consumer->options.ctx, id, record, len, attempt)) {
+		queue_release(queue, id);
+		held_end(held);
+	}
 }
 
 /* ---- places ---- */

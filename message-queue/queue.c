@@ -459,8 +459,9 @@ static void on_checked(void *arg, const struct redis_value *value, const struct 
 {
 	struct check *check = arg;
 	struct error err;
-	/* Of a failure: those who wait go on waiting, the next sweep looks again. */
 	bool ok = store_check(value, failed, &err);
+	if (!ok)
+		check->queue->recheck = true;
 	for (size_t i = 0; ok && i < check->count; i++) {
 		size_t len = 0;
 		char state = redis_value_string(redis_value_at(value, 2 * i), &len)[0];

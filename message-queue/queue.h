@@ -96,8 +96,9 @@ struct consumer_options {
 	uint32_t max_attempts;
 	/* Takes one delivery, after which it is of no more use; what it got is not returned with it. */
 	bool once;
-	/* The record lives during the callback. */
-	void (*deliver)(void *ctx, const char *id, const char *record, size_t len,
+	/* False: it cannot take it, and the message returns as if untouched. The record lives during
+	 * the callback. */
+	bool (*deliver)(void *ctx, const char *id, const char *record, size_t len,
 	                uint32_t attempt);
 	void *ctx;
 };

@@ -87,6 +87,7 @@ struct queue {
 	struct store_queue *keys;
 	bool registered;
 	bool backlog; /* Redis may hold messages that wait */
+	bool recheck; /* an answer of Redis was lost: outcomes may be there unseen */
 	uint32_t max_attempts;
 
 	struct submission *pushes;

@@ -85,6 +85,7 @@ static void settled_one(struct queue *queue, const struct settlement *settlement
 /* Puts the items back to the head of their list, to leave with the next sweep. */
 static void try_again(struct settlement_batch *batch, const struct error *err)
 {
+	batch->queue->recheck = true;
 	for (size_t i = batch->count; i-- > 0;) {
 		struct settlement *item = batch->items[i];
 		if (++item->tries > TRIES_MAX || batch->queue->queues->stopped) {

@@ -42,8 +42,10 @@ static void on_expired(void *arg, const struct redis_value *value, const struct 
 {
 	struct queue *queue = arg;
 	struct error err;
-	if (!store_check(value, failed, &err))
+	if (!store_check(value, failed, &err)) {
+		queue->recheck = true;
 		return;
+	}
 	end_all(queue, redis_value_at(value, 2), false);
 	end_all(queue, redis_value_at(value, 3), true);
 	if (redis_value_integer(redis_value_at(value, 0)) > 0) {
@@ -181,6 +183,10 @@ static void sweep_queues(struct queues *queues)
 		if (queue->done != NULL || queue->failed != NULL || queue->released != NULL ||
 		    (queue->backlog && queue->subscriptions != NULL))
 			queue_mark(queue);
+		if (queue->recheck) {
+			queue->recheck = false;
+			check_waiting(queue);
+		}
 		if ((index++ + total - from) % total < SWEEP_QUEUES) {
 			expire(queue, false);
 			swept++;
