@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-const struct service *const domain_services[] = { &customer_service };
+const struct service *const domain_services[] = {
+	&customer_service, &product_service,  &inventory_service, &cart_service, &order_service,
+	&billing_service,  &shipping_service, &mail_service,      &crm_service,
+};
 const size_t domain_service_count = ARRAY_LEN(domain_services);
 
 static const struct {
