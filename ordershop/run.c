@@ -176,8 +176,6 @@ static void plan_service(struct plan *plan, size_t index)
 		argv[count++] = strdup(text_option("host"));
 		argv[count++] = strdup("--port");
 		argv[count++] = made("%d", port_option("port"));
-		argv[count++] = strdup("--sockets");
-		argv[count++] = strdup(plan->folder.sockets);
 	}
 	ASSERT(count < ARGUMENTS_MAX);
 	plan->specs[plan->spec_count++] = (struct process_spec){

@@ -1,0 +1,24 @@
+/* bench.c - `ordershop bench`; the measurements are in bench/. */
+#include "bench/bench.h"
+#include "ordershop/command.h"
+
+static struct config_option options[] = {
+	{ .name = "percent",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "size of the measurements",
+	  .fallback = "100",
+	  .min = 1,
+	  .max = 100 },
+};
+
+int bench_command(const struct command *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc > 1)
+		return command_misuse(self, "'%s' is not an option", argv[1]);
+	return bench_run((unsigned)config_integer(options, ARRAY_LEN(options), "percent"));
+}

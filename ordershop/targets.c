@@ -1,0 +1,33 @@
+#include "ordershop/targets.h"
+#include "ordershop/data_folder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct {
+	const char *option;
+	const char *key; /* in DATA/addresses */
+	const char *host_env, *port_env;
+	const char *port;
+} rows[TARGETS] = {
+	{ "event_store", "event-store", "EVENT_STORE_HOSTNAME", "EVENT_STORE_PORTNR", "50051" },
+	{ "message_queue", "message-queue", "MESSAGE_QUEUE_HOSTNAME", "MESSAGE_QUEUE_PORTNR",
+	  "50052" },
+	{ "read_model", "read-model", "READ_MODEL_HOSTNAME", "READ_MODEL_PORTNR", "50053" },
+};
+
+const char *target_find(const struct config_option *options, size_t count, enum target target,
+                        const char *data)
+{
+	static char found[TARGETS][PATH_MAX];
+	const char *given = config_string(options, count, rows[target].option);
+	const char *host = getenv(rows[target].host_env);
+	const char *port = getenv(rows[target].port_env);
+
+	if (given)
+		return given;
+	if (!data || !data_folder_address(data, rows[target].key, found[target], PATH_MAX))
+		snprintf(found[target], PATH_MAX, "%s:%s", host ? host : "127.0.0.1",
+		         port ? port : rows[target].port);
+	return found[target];
+}
