@@ -37,7 +37,7 @@ static void start_over(struct context *context)
 	context->passing = false;
 	buffer_clear(&context->result);
 	for (struct need *need = context->needs; need != NULL; need = need->next)
-		need->seen = need->loaded;
+		need->seen = &need->loaded;
 }
 
 enum step context_decide(struct context *context, decide_function *decide,
@@ -125,7 +125,7 @@ static struct need *entity_need(struct context *context, const char *topic, cons
 	need = need_add(context, NEED_ENTITY, &key);
 	need->loaded.topic = topic;
 	need->loaded.id = arena_strdup(context->arena, id);
-	need->seen = need->loaded;
+	need->seen = &need->loaded;
 	/* No entity has such a name, so nobody need look. */
 	need->known = id[0] == '\0' || strlen(id) > ID_MAX;
 	return need;
@@ -134,7 +134,7 @@ static struct need *entity_need(struct context *context, const char *topic, cons
 const struct entity *decide_load(struct context *context, const char *topic, const char *id)
 {
 	struct need *need = entity_need(context, topic, id);
-	return need->known ? &need->seen : NULL;
+	return need->known ? need->seen : NULL;
 }
 
 const struct entity *decide_load_new(struct context *context, const char *topic, const char *id)
@@ -144,7 +144,7 @@ const struct entity *decide_load_new(struct context *context, const char *topic,
 		need->known = true;
 		need->assumed = true;
 	}
-	return need->known ? &need->seen : NULL;
+	return need->known ? need->seen : NULL;
 }
 
 const struct entity *react_load(struct context *context, const char *topic, const char *id)
@@ -253,9 +253,9 @@ static struct new_event *event_make(struct context *context, const char *type, c
 		return event;
 	event->need = entity_need(context, topic, id);
 	ASSERT(event->need->known);
-	event->entity_id = event->need->seen.id;
-	event->expected_version = event->need->seen.version;
-	event->expect_none = event->need->assumed && event->need->seen.version == 0;
+	event->entity_id = event->need->seen->id;
+	event->expected_version = event->need->seen->version;
+	event->expect_none = event->need->assumed && event->need->seen->version == 0;
 	return event;
 }
 
@@ -278,8 +278,11 @@ void decide_event(struct context *context, const char *type, const char *action,
 		batch->events = event;
 	batch->last = event;
 	if (event->need != NULL) {
-		event->need->seen.version++;
-		event->need->seen.state = strcmp(action, ENTITY_DELETED) == 0 ? NULL : state;
+		struct entity *after = arena_alloc(context->arena, sizeof(*after));
+		*after = *event->need->seen;
+		after->version++;
+		after->state = strcmp(action, ENTITY_DELETED) == 0 ? NULL : state;
+		event->need->seen = after;
 	}
 }
 

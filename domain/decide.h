@@ -38,7 +38,7 @@ enum step {
 	STEP_FAILED, /* by decide_fail */
 };
 
-/* An entity as of now, including what this decision has emitted for it. */
+/* An entity as of when it was asked for, including what this decision had emitted for it. */
 struct entity {
 	const char *topic;
 	const char *id;
@@ -196,7 +196,7 @@ struct need {
 	bool assumed; /* an entity taken as not there by decide_load_new; the append decides */
 	/* NEED_ENTITY; `loaded` is what the runner knows, the rule sees its events applied to it. */
 	struct entity loaded;
-	struct entity seen;
+	const struct entity *seen;
 	/* NEED_LIST: topic is loaded.topic. */
 	const char *field, *value;
 	struct entity_list list;
