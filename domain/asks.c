@@ -177,12 +177,6 @@ static void reply_result(struct ask *ask, const char *text)
 		ask->need->reply.result = ask->json;
 }
 
-/* A conflict of many is no answer either. */
-static bool try_later(const struct error *err)
-{
-	return error_transient(err) || err->code == ERR_CONFLICT;
-}
-
 static void submitted(void *arg, const ProtobufCMessage *item, const struct error *failure)
 {
 	struct ask *ask = arg;
@@ -196,7 +190,7 @@ static void submitted(void *arg, const ProtobufCMessage *item, const struct erro
 		struct error err;
 		(void)error_set(&err, error_from_grpc((int)result->error->code), "%s",
 		                result->error->message);
-		if (try_later(&err)) {
+		if (error_transient(&err)) {
 			end(ask, &err);
 			return;
 		}
@@ -224,18 +218,20 @@ static void submit(struct ask *ask)
 	rpc_mux_request(ask->asks->queue, &item.base, CALL_TIMEOUT_MS + 1000, submitted, ask);
 }
 
+static bool need_answered(const struct need *need)
+{
+	return need->reply.result != NULL || need->reply.error.code != ERR_NONE;
+}
+
 static void ran_here(void *arg, const struct outcome *outcome)
 {
 	struct ask *ask = arg;
 	if (outcome->result != NULL)
 		reply_result(ask, outcome->result);
-	else if (!try_later(&outcome->error))
+	else if (!error_transient(&outcome->error) && outcome->error.code != ERR_CONFLICT)
 		reply_error(ask, outcome->error.code, outcome->error.message);
-	else {
-		end(ask, &outcome->error);
-		return;
-	}
-	end(ask, NULL);
+	bool answered = need_answered(ask->need);
+	end(ask, answered ? NULL : &outcome->error);
 }
 
 static void run_here(struct ask *ask)

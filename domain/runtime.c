@@ -26,6 +26,9 @@ struct runtime {
 	struct cache *cache; /* NULL for a service without entities */
 	size_t running;
 	struct run *sleeping;
+	/* Appends to the own topic, answered in the order sent, and runs that wait for them. */
+	uint64_t sent, answered;
+	struct run *behind;
 };
 
 /* One command, from runtime_run to `done`. Lives in the task's arena. */
@@ -50,6 +53,7 @@ struct run {
 	void *arg;
 	struct loop_timer timer; /* while sleeping */
 	unsigned sleep_ms;
+	uint64_t behind; /* waits until so many appends are answered */
 	struct run *prev, *next;
 };
 
@@ -304,12 +308,25 @@ static void settle_prediction(struct run *run, const struct batch *batch,
 	}
 }
 
+/* Runs go on that waited for the appends before them. */
+static void catch_up(struct runtime *runtime)
+{
+	runtime->answered++;
+	while (runtime->behind != NULL && runtime->behind->behind <= runtime->answered) {
+		struct run *run = runtime->behind;
+		DL_DELETE(runtime->behind, run);
+		advance(run);
+	}
+}
+
 static void appended(void *arg, const ProtobufCMessage *item, const struct error *failure)
 {
 	struct run *run = arg;
+	struct runtime *runtime = run->runtime;
 	struct batch *batch = run->batch;
 	const Es__AppendResult *result = (const Es__AppendResult *)item;
 	struct error err;
+	bool own = is_own(run, batch->topic);
 	bool done = domain_store_appended(batch, item, failure, &err);
 	settle_prediction(run, batch, done ? result : NULL);
 	if (run->undoing) {
@@ -331,6 +348,8 @@ static void appended(void *arg, const ProtobufCMessage *item, const struct error
 		else
 			append_batch(run);
 	}
+	if (own)
+		catch_up(runtime);
 }
 
 static void append_batch(struct run *run)
@@ -347,6 +366,8 @@ static void append_batch(struct run *run)
 	                         appended, run, &err)) {
 		settle_prediction(run, run->batch, NULL);
 		fail(run, &err);
+	} else if (is_own(run, run->batch->topic)) {
+		run->runtime->sent++;
 	}
 }
 
@@ -420,7 +441,11 @@ static void conclude(struct run *run, enum step step)
 		context_forget(&run->context);
 		for (struct need *need = run->context.needs; need != NULL; need = need->next)
 			need->runner = NULL;
-		advance(run);
+		run->behind = run->runtime->sent;
+		if (run->behind > run->runtime->answered)
+			DL_APPEND(run->runtime->behind, run);
+		else
+			advance(run);
 	} else if (step == STEP_FAILED) {
 		if (!sleep_on_it(run))
 			fail(run, &run->context.error);

@@ -16,6 +16,7 @@ struct domain_store {
 	struct rpc_mux *appends;
 	struct rpc_mux *reads;
 	struct buffer scratch;
+	bool closing; /* answers still come, questions are dropped */
 };
 
 struct domain_store *domain_store_create(struct loop *loop, struct rpc_channel *channel)
@@ -34,6 +35,7 @@ void domain_store_destroy(struct domain_store *store)
 {
 	if (store == NULL)
 		return;
+	store->closing = true;
 	rpc_mux_destroy(store->appends);
 	rpc_mux_destroy(store->reads);
 	buffer_free(&store->scratch);
@@ -76,6 +78,8 @@ const ProtobufCMessage *event_state(struct arena *arena, const char *topic, cons
 void domain_store_load(struct domain_store *store, const char *topic, const char *id,
                        rpc_mux_done *done, void *arg)
 {
+	if (store->closing)
+		return;
 	Es__ReadEntityItem item = ES__READ_ENTITY_ITEM__INIT;
 	item.topic = topic;
 	item.entity_id = id;
@@ -150,7 +154,8 @@ bool domain_store_append(struct domain_store *store, struct arena *arena, const 
 			                 "an event of %s is longer than %d bytes", batch->topic,
 			                 EVENT_MAX);
 	}
-	rpc_mux_request(store->appends, &item.base, TIMEOUT_MS, done, arg);
+	if (!store->closing)
+		rpc_mux_request(store->appends, &item.base, TIMEOUT_MS, done, arg);
 	return true;
 }
 
@@ -185,6 +190,8 @@ bool domain_store_appended(const struct batch *batch, const ProtobufCMessage *it
 void domain_store_ask(struct domain_store *store, const char *topic, const char *event_id,
                       rpc_mux_done *done, void *arg)
 {
+	if (store->closing)
+		return;
 	Es__NewEvent event = ES__NEW_EVENT__INIT;
 	event.event_id = event_id;
 	event.event_action = ENTITY_UPDATED;

@@ -14,6 +14,8 @@ enum {
 	LEASE_MS = 30000,
 	/* Each takes up to the timeout of store.c, so an outage of some minutes parks nothing. */
 	ATTEMPTS_MAX = 20,
+	/* Deliveries that may end in a conflict with others before that is the answer. */
+	CROWDED_MAX = 3,
 };
 
 /* One message, from its delivery to its settle. Lives in its arena. */
@@ -22,6 +24,7 @@ struct delivery {
 	struct arena *arena;
 	struct task task;
 	struct json *payload;
+	uint32_t attempt;
 	const struct outcome *outcome;
 	UT_hash_handle hh; /* by message id, while it runs */
 	struct delivery *next;
@@ -31,7 +34,7 @@ struct worker {
 	struct loop *loop;
 	const struct service *service;
 	struct runtime *runtime;
-	struct link *link;
+	struct link *link; /* NULL: the service has no functions */
 	struct pool pool;
 	struct delivery *running;
 	struct delivery *done; /* to be settled in this turn, newest first */
@@ -76,6 +79,7 @@ static void start(struct worker *worker, const Mq__Delivery *given)
 	delivery->arena = arena;
 	delivery->task.message_id = arena_strdup(arena, message->message_id);
 	delivery->task.metadata = arena_strdup(arena, message->metadata);
+	delivery->attempt = given->attempt;
 	delivery->task.repeated = given->attempt > 1;
 	delivery->task.function = domain_service_function(worker->service, message->function);
 	HASH_ADD_KEYPTR(hh, worker->running, delivery->task.message_id,
@@ -109,7 +113,8 @@ static Mq__Settle *settle_of(const struct delivery *delivery, struct arena *aren
 	mq__settle__init(settle);
 	settle->message_id = delivery->task.message_id;
 	settle->function = delivery->task.function->name;
-	if (error_transient(&outcome->error)) {
+	bool crowded = outcome->error.code == ERR_CONFLICT && delivery->attempt < CROWDED_MAX;
+	if (error_transient(&outcome->error) || crowded) {
 		settle->retry_reason = outcome->error.message;
 		return settle;
 	}
@@ -157,7 +162,7 @@ static bool settle_all(void *arg)
 		}
 		worker->done_count = 0;
 	}
-	if (worker->draining && worker->running == NULL)
+	if (worker->link != NULL && worker->draining && worker->running == NULL)
 		link_close(worker->link);
 	return false;
 }
@@ -170,6 +175,9 @@ struct worker *worker_create(struct loop *loop, const struct service *service,
 	worker->loop = loop;
 	worker->service = service;
 	worker->runtime = runtime;
+	loop_add_hook(loop, settle_all, worker);
+	if (service->function_count == 0)
+		return worker;
 	struct arena *arena = pool_take(&worker->pool);
 	Mq__ConsumeStart consume = MQ__CONSUME_START__INIT;
 	consume.service = arena_printf(arena, "%s-service", service->name);
@@ -194,7 +202,6 @@ struct worker *worker_create(struct loop *loop, const struct service *service,
 	                                     .arg = worker,
 	                                 });
 	pool_give(&worker->pool, arena);
-	loop_add_hook(loop, settle_all, worker);
 	return worker;
 }
 
@@ -220,7 +227,7 @@ void worker_destroy(struct worker *worker)
 
 bool worker_up(const struct worker *worker)
 {
-	return link_up(worker->link);
+	return worker->link == NULL || link_up(worker->link);
 }
 
 void worker_drain(struct worker *worker)
@@ -235,5 +242,5 @@ bool worker_idle(const struct worker *worker)
 
 bool worker_drained(const struct worker *worker)
 {
-	return worker->running == NULL && link_closed(worker->link);
+	return worker->running == NULL && (worker->link == NULL || link_closed(worker->link));
 }
