@@ -1,0 +1,240 @@
+#include "event-store/check.h"
+
+#include "base/id.h"
+#include "base/json.h"
+
+#include <string.h>
+
+enum { DEPTH_MAX = 32 };
+
+/* A scanner of JSON: nothing is built, the bytes are looked at once. */
+struct scan {
+	const char *at;
+	const char *end;
+};
+
+static void skip_space(struct scan *scan)
+{
+	while (scan->at < scan->end && strchr(" \t\r\n", *scan->at) != NULL && *scan->at != '\0')
+		scan->at++;
+}
+
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool scan_escape(struct scan *scan)
+{
+	if (scan->at == scan->end)
+		return false;
+	char c = *scan->at++;
+	if (c != 'u')
+		return c != '\0' && strchr("\"\\/bfnrt", c) != NULL;
+	if (scan->end - scan->at < 4)
+		return false;
+	for (int i = 0; i < 4; i++) {
+		if (!is_hex(scan->at[i]))
+			return false;
+	}
+	if (memcmp(scan->at, "0000", 4) == 0)
+		return false;
+	scan->at += 4;
+	return true;
+}
+
+static bool scan_string(struct scan *scan)
+{
+	if (scan->at == scan->end || *scan->at++ != '"')
+		return false;
+	while (scan->at < scan->end) {
+		unsigned char c = (unsigned char)*scan->at++;
+		if (c == '"')
+			return true;
+		if (c < 0x20 || (c == '\\' && !scan_escape(scan)))
+			return false;
+	}
+	return false;
+}
+
+static bool scan_digits(struct scan *scan)
+{
+	const char *first = scan->at;
+	while (scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9')
+		scan->at++;
+	return scan->at > first;
+}
+
+static bool scan_number(struct scan *scan)
+{
+	if (*scan->at == '-')
+		scan->at++;
+	const char *first = scan->at;
+	if (!scan_digits(scan) || (*first == '0' && scan->at - first > 1))
+		return false;
+	if (scan->at < scan->end && *scan->at == '.') {
+		scan->at++;
+		if (!scan_digits(scan))
+			return false;
+	}
+	if (scan->at < scan->end && (*scan->at == 'e' || *scan->at == 'E')) {
+		scan->at++;
+		if (scan->at < scan->end && (*scan->at == '+' || *scan->at == '-'))
+			scan->at++;
+		return scan_digits(scan);
+	}
+	return true;
+}
+
+static bool scan_word(struct scan *scan, const char *word)
+{
+	size_t len = strlen(word);
+	if ((size_t)(scan->end - scan->at) < len || memcmp(scan->at, word, len) != 0)
+		return false;
+	scan->at += len;
+	return true;
+}
+
+static bool scan_value(struct scan *scan, int depth);
+
+/* An object or a list. */
+static bool scan_container(struct scan *scan, int depth)
+{
+	bool object = *scan->at++ == '{';
+	char close = object ? '}' : ']';
+	if (depth == 0)
+		return false;
+	skip_space(scan);
+	if (scan->at < scan->end && *scan->at == close) {
+		scan->at++;
+		return true;
+	}
+	for (;;) {
+		skip_space(scan);
+		if (object) {
+			if (!scan_string(scan))
+				return false;
+			skip_space(scan);
+			if (scan->at == scan->end || *scan->at++ != ':')
+				return false;
+		}
+		if (!scan_value(scan, depth - 1))
+			return false;
+		skip_space(scan);
+		if (scan->at == scan->end)
+			return false;
+		char c = *scan->at++;
+		if (c == close)
+			return true;
+		if (c != ',')
+			return false;
+	}
+}
+
+static bool scan_value(struct scan *scan, int depth)
+{
+	skip_space(scan);
+	if (scan->at == scan->end)
+		return false;
+	switch (*scan->at) {
+	case '{':
+	case '[':
+		return scan_container(scan, depth);
+	case '"':
+		return scan_string(scan);
+	case 't':
+		return scan_word(scan, "true");
+	case 'f':
+		return scan_word(scan, "false");
+	case 'n':
+		return scan_word(scan, "null");
+	default:
+		return scan_number(scan);
+	}
+}
+
+bool check_json_object(const char *text, size_t len)
+{
+	struct scan scan = { text, text + len };
+	skip_space(&scan);
+	if (scan.at == scan.end || *scan.at != '{' || !scan_value(&scan, DEPTH_MAX))
+		return false;
+	skip_space(&scan);
+	return scan.at == scan.end && utf8_valid(text, len);
+}
+
+static bool check_text(const char *field, const char *text, size_t min, size_t max, size_t *bytes,
+                       struct error *err)
+{
+	size_t len = strlen(text);
+	if (len < min || len > max)
+		return error_set(err, ERR_INVALID, "%s: must have %zu to %zu bytes, has %zu", field,
+		                 min, max, len);
+	if (!utf8_valid(text, len))
+		return error_set(err, ERR_INVALID, "%s: must be UTF-8", field);
+	*bytes += len;
+	return true;
+}
+
+static bool check_object(const char *field, const char *text, size_t max, size_t *bytes,
+                         struct error *err)
+{
+	size_t len = strlen(text);
+	if (len > max)
+		return error_set(err, ERR_INVALID, "%s: must have at most %zu bytes, has %zu",
+		                 field, max, len);
+	if (!check_json_object(text, len))
+		return error_set(err, ERR_INVALID, "%s: must be a JSON object", field);
+	*bytes += len;
+	return true;
+}
+
+static bool check_event(const Es__NewEvent *event, size_t *bytes, struct error *err)
+{
+	if (!uuid_valid(event->event_id))
+		return error_set(err, ERR_INVALID, "event_id: must be a UUID, is \"%.40s\"",
+		                 event->event_id);
+	*bytes += UUID_SIZE;
+	if ((unsigned)event->expect > ES__EXPECT__EXPECT_EXACT)
+		return error_set(err, ERR_INVALID, "expect: must be 0 to 3, is %d",
+		                 (int)event->expect);
+	if (event->entity_id[0] == '\0' && event->expect != ES__EXPECT__EXPECT_ANY)
+		return error_set(err, ERR_INVALID,
+		                 "expect: must be EXPECT_ANY for an event without entity_id");
+	if (event->expected_version > INT64_MAX / 1024)
+		return error_set(err, ERR_INVALID, "expected_version: is beyond any version");
+	return check_text("event_action", event->event_action, 1, EVENT_WORD_MAX, bytes, err) &&
+	       check_text("event_type", event->event_type, 0, EVENT_WORD_MAX, bytes, err) &&
+	       check_text("entity_id", event->entity_id, 0, EVENT_NAME_MAX, bytes, err) &&
+	       check_object("event_data", event->event_data, EVENT_DATA_MAX, bytes, err) &&
+	       (event->metadata[0] == '\0' ||
+	        check_object("metadata", event->metadata, METADATA_MAX, bytes, err));
+}
+
+bool check_append(const Es__AppendRequest *request, size_t *bytes, struct error *err)
+{
+	size_t total = 0;
+	if (request == NULL)
+		return error_set(err, ERR_INVALID, "request: is missing");
+	if (!name_check("topic", request->topic, err))
+		return false;
+	if (request->n_events == 0 || request->n_events > APPEND_EVENTS_MAX)
+		return error_set(err, ERR_INVALID, "events: must be 1 to %d, are %zu",
+		                 APPEND_EVENTS_MAX, request->n_events);
+	for (size_t i = 0; i < request->n_events; i++) {
+		if (!check_event(request->events[i], &total, err))
+			return error_wrap(err, "events[%zu]", i);
+	}
+	if (total > APPEND_BYTES_MAX)
+		return error_set(err, ERR_INVALID, "events: must have at most %d bytes, have %zu",
+		                 APPEND_BYTES_MAX, total);
+	*bytes = total;
+	return true;
+}
+
+bool check_entity(const char *topic, const char *entity_id, struct error *err)
+{
+	size_t bytes = 0;
+	return name_check("topic", topic, err) &&
+	       check_text("entity_id", entity_id, 1, EVENT_NAME_MAX, &bytes, err);
+}

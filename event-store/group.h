@@ -1,0 +1,50 @@
+/* group.h - persistent groups: the store keeps the position, the members share the events.
+ *
+ *                 deliver            ack
+ *   READY  -----------------> DELIVERED -----> DONE ---> the checkpoint moves over it
+ *     ^ ^                      |  |  |          ^
+ *     | '-- member left, 30 s -'  |  '- park -> PARKING (written to parked:{topic}:<group>)
+ *     |                           | nack
+ *     '------- after a pause -- DELAYED
+ *
+ * The checkpoint is the id up to which everything is done; only it is kept in Redis. After a crash
+ * what was done above it is delivered again. An event that was delivered ATTEMPTS times without an
+ * ack is parked. Events of one entity are with one member while they are under way, and in order. */
+#ifndef EVENT_STORE_GROUP_H
+#define EVENT_STORE_GROUP_H
+
+#include "event-store/tail.h"
+
+enum { GROUP_ATTEMPTS = 5, GROUP_VISIBILITY_MS = 30000, GROUP_CREDITS_MAX = 4096 };
+
+struct groups;
+struct group_member;
+
+struct groups *groups_create(struct loop *loop, struct store *store, struct tail *tail);
+void groups_destroy(struct groups *groups); /* all members have left */
+
+struct group_join {
+	const char *topic;
+	const char *group;
+	bool live; /* where a group begins that does not exist yet */
+	size_t credits;
+	const char *const *event_types; /* 0: all; copied */
+	size_t event_type_count;
+};
+struct group_events {
+	/* The events live until they are settled. Must not leave. */
+	void (*deliver)(void *arg, struct event *const *events, const unsigned *attempts,
+	                size_t count);
+	/* The group cannot be opened; the member must leave. */
+	void (*failed)(void *arg, const struct error *err);
+};
+struct group_member *groups_join(struct groups *groups, const struct group_join *join,
+                                 const struct group_events *events, void *arg);
+void group_leave(struct group_member *member); /* what it had goes to others */
+/* Ids that are not under way are ignored: they were settled before. */
+void group_ack(struct group_member *member, struct entry_id id);
+void group_nack(struct group_member *member, struct entry_id id, const char *reason, bool park);
+/* 0 when nobody is in the group. */
+size_t groups_in_flight(struct groups *groups, const char *topic, const char *group);
+
+#endif

@@ -1,0 +1,366 @@
+#include "event-store/store.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The kinds of keys of a topic: "kind:{topic}", some with more after it. */
+#define EVENTS   "events"
+#define ENTITIES "entities"
+#define RECENT   "recent"
+#define GROUPS   "groups"
+#define PARKED   "parked"
+#define TOPICS   "topics"
+
+enum {
+	TIMEOUT_MS = 5000,
+	BUCKET_HOURS = 12, /* the window of 24 hours: this bucket and the two before */
+	BUCKET_LIFE_S = 37 * 3600,
+	LAG_MAX = 100000
+};
+
+extern const char event_store_append_lua[], event_store_topic_lua[], event_store_group_lua[],
+    event_store_lag_lua[];
+static const struct redis_library libraries[] = {
+	{ "eventstore_append", event_store_append_lua },
+	{ "eventstore_topic", event_store_topic_lua },
+	{ "eventstore_group", event_store_group_lua },
+	{ "eventstore_lag", event_store_lag_lua },
+};
+
+enum { HOOKS_MAX = 4 };
+
+struct store {
+	struct loop *loop;
+	struct {
+		void (*fn)(void *arg);
+		void *arg;
+	} hooks[HOOKS_MAX];
+	size_t hook_count;
+	struct redis *writes;
+	struct redis *reads;
+	struct redis_command command; /* of everything but appends */
+};
+
+static bool before_send(void *arg)
+{
+	struct store *store = arg;
+	for (size_t i = 0; i < store->hook_count; i++)
+		store->hooks[i].fn(store->hooks[i].arg);
+	return false;
+}
+
+/* An answer may have led to a command on the other connection, whose turn was before, or to work
+ * for the hooks. */
+static bool after_send(void *arg)
+{
+	struct store *store = arg;
+	before_send(store);
+	return redis_waiting(store->writes) > 0 || redis_waiting(store->reads) > 0;
+}
+
+void store_before_send(struct store *store, void (*hook)(void *arg), void *arg)
+{
+	ASSERT(store->hook_count < HOOKS_MAX);
+	store->hooks[store->hook_count].fn = hook;
+	store->hooks[store->hook_count++].arg = arg;
+}
+
+bool store_create(struct loop *loop, const char *url, struct store **out, struct error *err)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	ASSERT(store != NULL);
+	redis_command_init(&store->command);
+	store->loop = loop;
+	loop_add_hook(loop, before_send, store);
+	if (!redis_create(loop, url, libraries, ARRAY_LEN(libraries), TIMEOUT_MS, &store->writes,
+	                  err) ||
+	    !redis_create(loop, url, NULL, 0, TIMEOUT_MS, &store->reads, err)) {
+		store_destroy(store);
+		return false;
+	}
+	loop_add_hook(loop, after_send, store);
+	*out = store;
+	return true;
+}
+
+void store_destroy(struct store *store)
+{
+	if (store == NULL)
+		return;
+	loop_remove_hook(store->loop, before_send, store);
+	if (store->reads != NULL)
+		loop_remove_hook(store->loop, after_send, store);
+	redis_destroy(store->writes);
+	redis_destroy(store->reads);
+	redis_command_free(&store->command);
+	free(store);
+}
+
+/* `topic` and `group` are checked names. */
+static void add_key(struct redis_command *command, const char *kind, const char *topic)
+{
+	char key[128];
+	snprintf(key, sizeof(key), "%s:{%s}", kind, topic);
+	redis_arg(command, key);
+}
+
+static void add_bucket(struct redis_command *command, const char *topic, uint64_t bucket)
+{
+	char key[128];
+	snprintf(key, sizeof(key), "%s:{%s}:%llu", RECENT, topic, (unsigned long long)bucket);
+	redis_arg(command, key);
+}
+
+static void add_parked(struct redis_command *command, const char *topic, const char *group)
+{
+	char key[192];
+	snprintf(key, sizeof(key), "%s:{%s}:%s", PARKED, topic, group);
+	redis_arg(command, key);
+}
+
+static void add_id(struct redis_command *command, struct entry_id id, bool exclusive)
+{
+	char text[ENTRY_ID_SIZE + 1] = "(";
+	entry_id_format(id, text + 1);
+	redis_arg(command, exclusive ? text : text + 1);
+}
+
+static struct redis_command *begin(struct store *store, const char *name)
+{
+	redis_command_clear(&store->command);
+	redis_arg(&store->command, name);
+	return &store->command;
+}
+
+static bool ask(struct redis *redis, struct redis_command *command, const char *section,
+                const char *name, char out[64], struct error *err)
+{
+	const struct redis_value *value;
+	size_t len;
+	redis_command_clear(command);
+	redis_arg(command, "CONFIG");
+	redis_arg(command, section);
+	redis_arg(command, name);
+	if (!redis_wait(redis, command, 0, &value, err))
+		return false;
+	const char *text = redis_value_string(redis_value_at(value, 1), &len);
+	if (len > 63)
+		len = 63;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return true;
+}
+
+bool store_check(struct store *store, const char **warning, struct error *err)
+{
+	char policy[64], memory[64], append_only[64];
+	struct error ignored;
+	struct redis_command *ping = begin(store, "PING");
+	const struct redis_value *value;
+	*warning = NULL;
+	if (!redis_wait(store->writes, ping, 0, &value, err))
+		return error_wrap(err, "redis");
+	/* Hosted servers may hide their configuration: then nothing can be said. */
+	if (!ask(store->writes, ping, "GET", "maxmemory-policy", policy, &ignored) ||
+	    !ask(store->writes, ping, "GET", "maxmemory", memory, &ignored) ||
+	    !ask(store->writes, ping, "GET", "appendonly", append_only, &ignored)) {
+		*warning = "the configuration of Redis cannot be read; events are as safe as it is";
+		return true;
+	}
+	if (strcmp(memory, "0") != 0 && strcmp(policy, "noeviction") != 0)
+		return error_set(err, ERR_PRECONDITION,
+		                 "redis: maxmemory-policy is %s, so it may throw away events; set "
+		                 "it to noeviction",
+		                 policy);
+	if (strcmp(append_only, "yes") != 0)
+		*warning = "appendonly is off in Redis: events do not survive its end";
+	return true;
+}
+
+void store_ping(struct store *store, redis_done *done, void *arg)
+{
+	redis_queue(store->writes, begin(store, "PING"), done, arg);
+}
+
+void store_append_begin(struct redis_command *command, const char *topic, struct entry_id floor)
+{
+	uint64_t bucket = clock_wall_us() / (BUCKET_HOURS * 3600ULL * 1000000ULL);
+	redis_command_clear(command);
+	redis_arg(command, "FCALL");
+	redis_arg(command, "eventstore_append");
+	redis_arg(command, "6");
+	add_key(command, EVENTS, topic);
+	add_key(command, ENTITIES, topic);
+	/* and one ahead: another store's clock may be past the turn already */
+	const uint64_t buckets[] = { bucket, bucket - 1, bucket - 2, bucket + 1 };
+	for (size_t i = 0; i < ARRAY_LEN(buckets); i++)
+		add_bucket(command, topic, buckets[i]);
+	redis_arg_integer(command, BUCKET_LIFE_S);
+	redis_arg_integer(command, (int64_t)floor.ms);
+	redis_arg_integer(command, (int64_t)floor.us);
+}
+
+void store_append(struct store *store, const struct redis_command *command, redis_done *done,
+                  void *arg)
+{
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_register_topic(struct store *store, const char *topic, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, "FCALL");
+	redis_arg(command, "eventstore_topic");
+	redis_arg(command, "1");
+	redis_arg(command, TOPICS);
+	redis_arg(command, topic);
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_group_open(struct store *store, const char *topic, const char *group, bool live,
+                      redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, "FCALL");
+	redis_arg(command, "eventstore_group_open");
+	redis_arg(command, "2");
+	add_key(command, GROUPS, topic);
+	add_key(command, EVENTS, topic);
+	redis_arg(command, group);
+	redis_arg(command, live ? "live" : "beginning");
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_group_save(struct store *store, const char *topic, const char *group,
+                      struct entry_id checkpoint, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, "HSET");
+	add_key(command, GROUPS, topic);
+	redis_arg(command, group);
+	add_id(command, checkpoint, false);
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_group_park(struct store *store, const char *topic, const char *group,
+                      const char *entry_id, const char *reason, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, "HSET");
+	add_parked(command, topic, group);
+	redis_arg(command, entry_id);
+	redis_arg(command, reason);
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_read(struct store *store, const char *topic, const struct store_range *range,
+                redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, range->backward ? "XREVRANGE" : "XRANGE");
+	add_key(command, EVENTS, topic);
+	if (range->backward)
+		add_id(command, range->to, range->to_exclusive);
+	add_id(command, range->from, range->from_exclusive);
+	if (!range->backward)
+		add_id(command, range->to, range->to_exclusive);
+	redis_arg(command, "COUNT");
+	redis_arg_integer(command, (int64_t)range->count);
+	redis_queue(store->reads, command, done, arg);
+}
+
+void store_topics(struct store *store, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, "XRANGE");
+	redis_arg(command, TOPICS);
+	redis_arg(command, "-");
+	redis_arg(command, "+");
+	redis_queue(store->reads, command, done, arg);
+}
+
+const char *store_topic_of_entry(const struct redis_value *entry)
+{
+	size_t len;
+	return redis_value_string(redis_value_at(redis_value_at(entry, 1), 1), &len);
+}
+
+void store_time(struct store *store, redis_done *done, void *arg)
+{
+	redis_queue(store->reads, begin(store, "TIME"), done, arg);
+}
+
+struct entry_id store_closed(const struct redis_value *value)
+{
+	uint64_t now = (uint64_t)redis_value_integer(redis_value_at(value, 0)) * 1000000 +
+	               (uint64_t)redis_value_integer(redis_value_at(value, 1));
+	now = now > 0 ? now - 1 : 0; /* an append of this very microsecond may follow */
+	return (struct entry_id){ now / 1000, now % 1000 };
+}
+
+void store_heads(struct store *store, const char *topic, const char *const *entity_ids,
+                 size_t count, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, "HMGET");
+	add_key(command, ENTITIES, topic);
+	for (size_t i = 0; i < count; i++)
+		redis_arg(command, entity_ids[i]);
+	redis_queue(store->reads, command, done, arg);
+}
+
+bool store_head_parse(const char *head, uint64_t *version, struct entry_id *id)
+{
+	char *end;
+	char text[ENTRY_ID_SIZE];
+	struct error ignored;
+	*version = strtoull(head, &end, 10);
+	if (end == head || *end != ' ')
+		return false;
+	size_t len = strcspn(end + 1, " ");
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, end + 1, len);
+	text[len] = '\0';
+	return entry_id_parse(text, id, &ignored);
+}
+
+void store_topic_detail(struct store *store, const char *topic, enum store_detail detail,
+                        redis_done *done, void *arg)
+{
+	static const struct {
+		const char *before[2];
+		const char *key;
+		const char *after[4];
+	} forms[] = {
+		[STORE_LENGTH] = { { "XLEN" }, EVENTS, { NULL } },
+		[STORE_FIRST] = { { "XRANGE" }, EVENTS, { "-", "+", "COUNT", "1" } },
+		[STORE_LAST] = { { "XREVRANGE" }, EVENTS, { "+", "-", "COUNT", "1" } },
+		[STORE_BYTES] = { { "MEMORY", "USAGE" }, EVENTS, { NULL } },
+		[STORE_GROUPS] = { { "HGETALL" }, GROUPS, { NULL } },
+	};
+	struct redis_command *command = begin(store, forms[detail].before[0]);
+	if (forms[detail].before[1] != NULL)
+		redis_arg(command, forms[detail].before[1]);
+	add_key(command, forms[detail].key, topic);
+	for (size_t i = 0; i < 4 && forms[detail].after[i] != NULL; i++)
+		redis_arg(command, forms[detail].after[i]);
+	redis_queue(store->reads, command, done, arg);
+}
+
+void store_parked_count(struct store *store, const char *topic, const char *group, redis_done *done,
+                        void *arg)
+{
+	struct redis_command *command = begin(store, "HLEN");
+	add_parked(command, topic, group);
+	redis_queue(store->reads, command, done, arg);
+}
+
+void store_lag(struct store *store, const char *topic, const char *checkpoint, redis_done *done,
+               void *arg)
+{
+	struct redis_command *command = begin(store, "FCALL_RO");
+	redis_arg(command, "eventstore_lag");
+	redis_arg(command, "1");
+	add_key(command, EVENTS, topic);
+	redis_arg(command, checkpoint);
+	redis_arg_integer(command, LAG_MAX);
+	/* on the connection that loads functions */
+	redis_queue(store->writes, command, done, arg);
+}

@@ -1,0 +1,107 @@
+/* store.h - the keys of the event store, and the commands on them. Nobody else knows key names.
+ *
+ *   events:{topic}            stream: the log of a topic
+ *   entities:{topic}          hash: entity id -> "version entry_id", " d" after it when deleted
+ *   recent:{topic}:<half day> hash, expires: event id -> "entry_id version", the dedupe window
+ *   groups:{topic}            hash: persistent group -> checkpoint
+ *   parked:{topic}:<group>    hash: entry id -> why the group set this event aside
+ *   topics                    stream: the registry of topics, {topic: name}
+ *
+ * Values are handed to redis_done callbacks as redis.h describes. Writes and reads go over
+ * connections of their own, so that a long history does not hold up an append. */
+#ifndef EVENT_STORE_STORE_H
+#define EVENT_STORE_STORE_H
+
+#include "base/id.h"
+#include "base/redis.h"
+
+struct store;
+
+MUST_USE bool store_create(struct loop *loop, const char *url, struct store **out,
+                           struct error *err);
+void store_destroy(struct store *store);
+/* Waits for Redis. Fails on a server that may throw away events (maxmemory-policy); *warning is
+ * a literal, or NULL. */
+MUST_USE bool store_check(struct store *store, const char **warning, struct error *err);
+/* Calls `hook` in every turn before the commands leave: for what collects them. */
+void store_before_send(struct store *store, void (*hook)(void *arg), void *arg);
+/* For the health timer. */
+void store_ping(struct store *store, redis_done *done, void *arg);
+
+/* --- writing --- */
+
+/* Clears the command and begins an append; its requests are added as append.lua describes. No
+ * entry gets an id below `floor`. */
+void store_append_begin(struct redis_command *command, const char *topic, struct entry_id floor);
+void store_append(struct store *store, const struct redis_command *command, redis_done *done,
+                  void *arg);
+void store_register_topic(struct store *store, const char *topic, redis_done *done, void *arg);
+/* Answers with the checkpoint. */
+void store_group_open(struct store *store, const char *topic, const char *group, bool live,
+                      redis_done *done, void *arg);
+void store_group_save(struct store *store, const char *topic, const char *group,
+                      struct entry_id checkpoint, redis_done *done, void *arg);
+void store_group_park(struct store *store, const char *topic, const char *group,
+                      const char *entry_id, const char *reason, redis_done *done, void *arg);
+
+/* --- reading --- */
+
+struct store_range {
+	struct entry_id from; /* the lower end */
+	bool from_exclusive;
+	struct entry_id to; /* the upper end */
+	bool to_exclusive;
+	bool backward;
+	size_t count;
+};
+#define ENTRY_ID_FIRST ((struct entry_id){ 0, 0 })
+#define ENTRY_ID_LAST  ((struct entry_id){ UINT64_MAX, UINT64_MAX })
+
+void store_read(struct store *store, const char *topic, const struct store_range *range,
+                redis_done *done, void *arg);
+/* The registry: entries {topic: name}. */
+void store_topics(struct store *store, redis_done *done, void *arg);
+const char *store_topic_of_entry(const struct redis_value *entry);
+void store_time(struct store *store, redis_done *done, void *arg);
+/* The last id that is certainly past at the TIME in `value`: nothing at or below it appears. */
+struct entry_id store_closed(const struct redis_value *value);
+/* Heads of entities, as an array of strings or nil. */
+void store_heads(struct store *store, const char *topic, const char *const *entity_ids,
+                 size_t count, redis_done *done, void *arg);
+/* False when it is no head. */
+bool store_head_parse(const char *head, uint64_t *version, struct entry_id *id);
+
+enum store_detail { STORE_LENGTH, STORE_FIRST, STORE_LAST, STORE_BYTES, STORE_GROUPS };
+/* Facts about a topic: XLEN; the first or last entry; bytes; the hash of groups. */
+void store_topic_detail(struct store *store, const char *topic, enum store_detail detail,
+                        redis_done *done, void *arg);
+void store_parked_count(struct store *store, const char *topic, const char *group, redis_done *done,
+                        void *arg);
+
+/* How many entries come after a checkpoint, counted up to 100,000. */
+void store_lag(struct store *store, const char *topic, const char *checkpoint, redis_done *done,
+               void *arg);
+
+/* --- the live tail, on a connection and a thread of its own --- */
+
+MUST_USE bool store_tail_connect(const char *url, struct redis **out, struct error *err);
+struct store_tail_topic {
+	const char *topic;
+	struct entry_id last;
+};
+/* Reads what came after `last` in the registry and in each topic, at most `count` of each. With
+ * block_ms it waits so long for the first. Nil when nothing came, else pairs (key, entries). */
+MUST_USE bool store_tail_read(struct redis *redis, struct entry_id registry_last,
+                              const struct store_tail_topic *topics, size_t topic_count,
+                              size_t count, unsigned block_ms, const struct redis_value **value,
+                              struct error *err);
+/* The topic of a key that store_tail_read answered; NULL: the registry. In the arena. */
+const char *store_tail_topic(const struct redis_value *key, struct arena *arena);
+MUST_USE bool store_tail_time(struct redis *redis, struct entry_id *closed, struct error *err);
+/* The last id ever given in the topic (NULL: in the registry); 0-0 when it is empty. */
+MUST_USE bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *last,
+                              struct error *err);
+MUST_USE bool store_tail_topics(struct redis *redis, const struct redis_value **entries,
+                                struct error *err);
+
+#endif

@@ -1,0 +1,45 @@
+/* tail.h - the live end of all topics, read once per process.
+ *
+ *   thread:  XREAD BLOCK ... -> batch          -> posted to the loop
+ *            TIME, then XREAD -> batch, closed -> posted to the loop
+ *   loop:    listeners of one topic get its events at once;
+ *            listeners of several get them merged, up to the closed time: nothing at or below it
+ *            can still appear, so the order (entry id, topic) is final
+ *
+ * The thread runs only while somebody listens. It keeps its position over a loss of Redis. What the
+ * loop has not handled yet is bounded; the thread waits at the bound. */
+#ifndef EVENT_STORE_TAIL_H
+#define EVENT_STORE_TAIL_H
+
+#include "event-store/event.h"
+#include "event-store/store.h"
+
+struct tail;
+struct tail_channel;
+
+/* Callbacks must not listen or unlisten. */
+struct tail_listener {
+	/* The slice is the tail's: reference it. */
+	void (*events)(struct tail_listener *listener, struct event_slice *slice);
+	/* The tail runs: what is read from the log from now on, meets it. */
+	void (*ready)(struct tail_listener *listener);
+	struct tail_channel *channel;
+	struct tail_listener *prev, *next;
+};
+
+MUST_USE bool tail_create(struct loop *loop, const char *url, struct tail **out, struct error *err);
+/* Waits for the thread, up to the end of its current read (250 ms). */
+void tail_destroy(struct tail *tail);
+/* `closed` only grows. */
+void tail_on_closed(struct tail *tail, void (*closed)(void *arg, struct entry_id id), void *arg);
+
+/* Up to here everything is past, or was when the tail began. */
+struct entry_id tail_closed(const struct tail *tail);
+
+/* `topics` empty: all, also those that appear later. True: it runs already, `ready` will not be
+ * called. */
+bool tail_listen(struct tail *tail, struct tail_listener *listener, const char *const *topics,
+                 size_t count);
+void tail_unlisten(struct tail *tail, struct tail_listener *listener);
+
+#endif
