@@ -63,6 +63,7 @@ struct http_stream *http_answer_stream(struct http_request *request, const char 
                                        void *arg);
 /* From any thread; dropped when the client has gone. */
 void http_stream_send(struct http_stream *stream, const char *bytes, size_t len);
-void http_stream_close(struct http_stream *stream); /* the owner must not use it after this */
+size_t http_stream_unread(struct http_stream *stream); /* bytes that wait for the client */
+void http_stream_close(struct http_stream *stream);    /* the owner must not use it after this */
 
 #endif

@@ -146,6 +146,14 @@ void http_stream_send(struct http_stream *stream, const char *bytes, size_t len)
 	pthread_mutex_unlock(&stream->mutex);
 }
 
+size_t http_stream_unread(struct http_stream *stream)
+{
+	pthread_mutex_lock(&stream->mutex);
+	size_t len = stream->pending.len - stream->taken;
+	pthread_mutex_unlock(&stream->mutex);
+	return len;
+}
+
 void http_stream_close(struct http_stream *stream)
 {
 	pthread_mutex_lock(&stream->mutex);
