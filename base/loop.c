@@ -1,7 +1,9 @@
 #include "base/loop.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <grpc/grpc.h>
+#include <grpc/support/log.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -39,11 +41,18 @@ struct loop {
 	struct hook *hooks;
 	bool hooks_removed;
 	struct loop_task *tasks;
-	bool again; /* loop_again was called */
+	bool again;                 /* loop_again was called */
 	struct loop_timer **timers; /* a min-heap; the first is at index 1 */
 	size_t timer_count;
 	size_t timer_capacity;
 };
+
+/* gRPC prints what callers learn from errors anyway. */
+static void log_of_grpc(gpr_log_func_args *args)
+{
+	if (args->severity == GPR_LOG_SEVERITY_ERROR)
+		log_debug("grpc", "at=%s:%d text=\"%s\"", args->file, args->line, args->message);
+}
 
 static void on_wake(struct loop_tag *tag, bool ok)
 {
@@ -63,6 +72,7 @@ static void on_wake(struct loop_tag *tag, bool ok)
 
 struct loop *loop_create(void)
 {
+	gpr_set_log_function(log_of_grpc);
 	grpc_init();
 	struct loop *loop = calloc(1, sizeof(*loop));
 	ASSERT(loop != NULL);

@@ -45,7 +45,8 @@ void loop_timer_start(struct loop *loop, struct loop_timer *timer, uint64_t dela
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
 
 /* Work for the end of this turn, after the hooks; tasks started meanwhile run in the same turn. It
- * belongs to its owner. For what must leave in one piece whoever queued it, a hook included. */
+ * belongs to its owner. For what must leave in one piece whoever queued it, a hook included. A task
+ * must not call back into others: hooks would see what those collect only after the next event. */
 struct loop_task {
 	void (*fn)(struct loop_task *task); /* set by the owner before the first start */
 	struct loop_task *prev, *next;      /* prev is NULL: not waiting */

@@ -61,6 +61,7 @@ struct rpc_mux {
 	struct request *unsent;  /* the first of `waiting` that this stream has not taken */
 	size_t waiting_count;
 	struct refusal *refused;
+	struct loop_timer refusing;
 	bool closing;
 };
 
@@ -260,8 +261,9 @@ static void send_unsent(struct rpc_mux *mux)
 	rpc_stream_send_slice(mux->stream, slice);
 }
 
-static void end_refused(struct rpc_mux *mux)
+static void end_refused(void *arg)
 {
+	struct rpc_mux *mux = arg;
 	while (mux->refused != NULL) {
 		struct refusal *refusal = mux->refused;
 		DL_DELETE(mux->refused, refusal);
@@ -275,7 +277,6 @@ static void on_flush(struct loop_task *task)
 	struct rpc_mux *mux = OWNER(struct rpc_mux, flush, task);
 	if (mux->unsent != NULL && mux->stream != NULL && !mux->writing)
 		send_unsent(mux);
-	end_refused(mux);
 }
 
 /* ---- what users call ---- */
@@ -337,6 +338,7 @@ void rpc_mux_destroy(struct rpc_mux *mux)
 	if (mux->stream != NULL)
 		rpc_stream_abandon(mux->stream);
 	loop_task_stop(mux->loop, &mux->flush);
+	loop_timer_stop(mux->loop, &mux->refusing);
 	loop_timer_stop(mux->loop, &mux->backoff);
 	loop_timer_stop(mux->loop, &mux->expiry);
 	for (size_t i = 0; i < mux->request_count; i++) {
@@ -357,7 +359,7 @@ static void refuse(struct rpc_mux *mux, rpc_mux_done *done, void *arg, enum erro
 	refusal->arg = arg;
 	error_set(&refusal->err, code, "%s: %s", mux->service->name, why);
 	DL_APPEND(mux->refused, refusal);
-	loop_task_start(mux->loop, &mux->flush);
+	loop_timer_start(mux->loop, &mux->refusing, 0, end_refused, mux);
 }
 
 void rpc_mux_request(struct rpc_mux *mux, ProtobufCMessage *item, unsigned timeout_ms,

@@ -17,7 +17,6 @@ enum { IDLE_CALLS = 256 };
 enum { GRPC_MEMORY_MAX = 512 * 1024 * 1024 };
 
 static void on_stopped(struct loop_tag *tag, bool ok);
-static void on_report(struct loop_task *task);
 static void on_accepted(struct loop_tag *tag, bool ok);
 
 struct rpc_server *rpc_server_create(struct loop *loop)
@@ -26,7 +25,6 @@ struct rpc_server *rpc_server_create(struct loop *loop)
 	ASSERT(server != NULL);
 	server->loop = loop;
 	server->stopped_tag.done = on_stopped;
-	server->report.fn = on_report;
 	server->scratch = arena_create();
 	grpc_arg args[] = {
 		/* No filters that we do without; client deadlines are needed. */
@@ -149,10 +147,21 @@ static void post_call(struct rpc_server *server)
 	ASSERT(error == GRPC_CALL_OK);
 }
 
+static void report(void *arg)
+{
+	struct rpc_server *server = arg;
+	if (server->done != NULL)
+		server->done(server->done_arg);
+	server->done = NULL;
+}
+
 static void report_if_ended(struct rpc_server *server)
 {
-	if (server->stopped && server->live_count == 0 && server->posted_count == 0)
-		loop_task_start(server->loop, &server->report);
+	if (!server->stopped || server->live_count > 0 || server->posted_count > 0)
+		return;
+	server->ended = true;
+	/* By the timer: `done` may destroy the server, which has callers here. */
+	loop_timer_start(server->loop, &server->grace, 0, report, server);
 }
 
 static void on_accepted(struct loop_tag *tag, bool ok)
@@ -207,17 +216,6 @@ void rpc_server_set_healthy(struct rpc_server *server, bool healthy)
 
 /* ---- the end ---- */
 
-static void on_report(struct loop_task *task)
-{
-	struct rpc_server *server = OWNER(struct rpc_server, report, task);
-	if (server->ended)
-		return;
-	server->ended = true;
-	loop_timer_stop(server->loop, &server->grace);
-	if (server->done != NULL)
-		server->done(server->done_arg);
-}
-
 static void on_stopped(struct loop_tag *tag, bool ok)
 {
 	struct rpc_server *server = OWNER(struct rpc_server, stopped_tag, tag);
@@ -256,6 +254,8 @@ void rpc_server_destroy(struct rpc_server *server)
 		grpc_server_cancel_all_calls(server->server);
 		loop_drain_until(server->loop, &server->ended);
 	}
+	loop_timer_stop(server->loop, &server->grace);
+	report(server);
 	grpc_server_destroy(server->server);
 	struct rpc_call *call, *next_call;
 	DL_FOREACH_SAFE(server->idle, call, next_call)

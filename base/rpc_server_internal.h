@@ -47,8 +47,7 @@ struct rpc_server {
 	bool stopped; /* gRPC has given all up */
 	bool ended;   /* and so have we */
 	struct loop_tag stopped_tag;
-	struct loop_timer grace;
-	struct loop_task report;
+	struct loop_timer grace; /* then of the report */
 	void (*done)(void *arg);
 	void *done_arg;
 };
