@@ -1,0 +1,133 @@
+#include "read-model/kinds.h"
+
+#include "proto/entities.pb-c.h"
+
+#include <string.h>
+
+const struct kind kinds[] = {
+	{ "customer",
+	  "customers",
+	  &shop__customer__descriptor,
+	  { { "email", KIND_INDEX_VALUE, "customer_ids:email:" } } },
+	{ "product", "products", &shop__product__descriptor, { { 0 } } },
+	{ "inventory",
+	  "inventory",
+	  &shop__inventory__descriptor,
+	  { { "product_id", KIND_INDEX_VALUE, "inventory_ids:product_id:" } } },
+	{ "cart",
+	  "carts",
+	  &shop__cart__descriptor,
+	  { { "customer_id", KIND_INDEX_VALUE, "customer_carts:" } } },
+	{ "order",
+	  "orders",
+	  &shop__order__descriptor,
+	  { { "status", KIND_INDEX_VALUE, "order_ids:status:" },
+	    { "customer_id", KIND_INDEX_VALUE, "customer_orders:" },
+	    { "cart_id", KIND_INDEX_VALUE, "cart_orders:" } } },
+	{ "billing",
+	  "billings",
+	  &shop__billing__descriptor,
+	  { { "order_id", KIND_INDEX_ORDER, "order_billings:" } } },
+	{ "shipping",
+	  "shippings",
+	  &shop__shipping__descriptor,
+	  { { "order_id", KIND_INDEX_ORDER, "order_shippings:" },
+	    { "delivered", KIND_INDEX_FLAG, "delivered_shipping_ids" } } },
+};
+const size_t kinds_count = ARRAY_LEN(kinds);
+
+static const struct kind generic = { 0 };
+
+const struct kind *kind_of(const char *name)
+{
+	for (size_t i = 0; i < kinds_count; i++) {
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	}
+	return &generic;
+}
+
+size_t kind_index_count(const struct kind *kind)
+{
+	size_t count = 0;
+	while (count < KIND_INDICES_MAX && kind->indices[count].field != NULL)
+		count++;
+	return count;
+}
+
+const struct kind_index *kind_index_of(const struct kind *kind, const char *field)
+{
+	for (size_t i = 0; i < kind_index_count(kind); i++) {
+		if (kind->indices[i].type != KIND_INDEX_FLAG &&
+		    strcmp(kind->indices[i].field, field) == 0)
+			return &kind->indices[i];
+	}
+	return NULL;
+}
+
+size_t kind_field_count(const struct kind *kind)
+{
+	return kind->type == NULL ? 1 : kind->type->n_fields;
+}
+
+const char *kind_field_name(const struct kind *kind, size_t position)
+{
+	return kind->type == NULL ? "json" : kind->type->fields[position].name;
+}
+
+int kind_field_position(const struct kind *kind, const char *name)
+{
+	if (kind->type == NULL)
+		return -1;
+	const ProtobufCFieldDescriptor *field =
+	    protobuf_c_message_descriptor_get_field_by_name(kind->type, name);
+	return field == NULL ? -1 : (int)(field - kind->type->fields);
+}
+
+bool kind_field_is_json(const struct kind *kind, size_t position)
+{
+	if (kind->type == NULL)
+		return true;
+	const ProtobufCFieldDescriptor *field = &kind->type->fields[position];
+	return field->label == PROTOBUF_C_LABEL_REPEATED ||
+	       field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_BOOL;
+}
+
+bool kind_field_is_number(const struct kind *kind, size_t position)
+{
+	if (kind->type == NULL || kind_field_is_json(kind, position))
+		return false;
+	switch (kind->type->fields[position].type) {
+	case PROTOBUF_C_TYPE_STRING:
+	case PROTOBUF_C_TYPE_BYTES:
+	case PROTOBUF_C_TYPE_ENUM:
+		return false;
+	default:
+		return true;
+	}
+}
+
+const char *kind_field_default(const struct kind *kind, size_t position)
+{
+	if (kind->type == NULL)
+		return "{}";
+	const ProtobufCFieldDescriptor *field = &kind->type->fields[position];
+	if (field->label == PROTOBUF_C_LABEL_REPEATED)
+		return "[]";
+	switch (field->type) {
+	case PROTOBUF_C_TYPE_STRING:
+	case PROTOBUF_C_TYPE_BYTES:
+		return "";
+	case PROTOBUF_C_TYPE_BOOL:
+		return "false";
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return "null";
+	case PROTOBUF_C_TYPE_ENUM: {
+		const ProtobufCEnumDescriptor *names = field->descriptor;
+		const ProtobufCEnumValue *first = protobuf_c_enum_descriptor_get_value(names, 0);
+		return first == NULL ? "" : first->name;
+	}
+	default:
+		return "0";
+	}
+}

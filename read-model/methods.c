@@ -1,0 +1,412 @@
+#include "read-model/service_internal.h"
+
+#include "base/id.h"
+#include "proto/eventstore_v1.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LIMIT_DEFAULT = 100, MAILS_MAX = 1000 };
+
+/* One unary call, from its request to its answer; outlives a client that goes away. */
+struct ask {
+	struct read_model *model;
+	struct rpc_call *call; /* NULL: ended */
+	const ProtobufCMessage *request;
+	struct generation *live;
+	void (*run)(struct ask *ask); /* when the model is as far as asked */
+	bool answered;                /* nothing is under way for it */
+};
+
+/* False when the client has gone; then the ask is gone too. Else the caller answers now. */
+static bool ask_answer(struct ask *ask)
+{
+	ask->answered = true;
+	if (ask->call != NULL)
+		return true;
+	free(ask);
+	return false;
+}
+
+static void ask_fail(struct ask *ask, const struct error *err)
+{
+	if (ask_answer(ask))
+		rpc_finish(ask->call, err);
+}
+
+static void ask_reached(void *arg, const struct error *err)
+{
+	struct ask *ask = arg;
+	if (err != NULL || ask->call == NULL)
+		ask_fail(ask, err);
+	else
+		ask->run(ask);
+}
+
+static void ask_begin(void *ctx, struct rpc_call *call, const ProtobufCMessage *request,
+                      const Rm__Consistency *consistency, void (*run)(struct ask *ask))
+{
+	struct error err;
+	struct store_position position;
+	unsigned wait_ms;
+	struct ask *ask = calloc(1, sizeof(*ask));
+	ASSERT(ask != NULL);
+	*ask = (struct ask){ .model = ctx, .call = call, .request = request, .run = run };
+	rpc_set_data(call, ask);
+	ask->live = ask->model->live;
+	if (!model_ready(ask->model, &err) ||
+	    !model_consistency(consistency, &position, &wait_ms, &err))
+		ask_fail(ask, &err);
+	else if (projector_wait(ask->live->projector, &position, wait_ms, ask_reached, ask))
+		run(ask);
+}
+
+static void ask_ended(void *ctx, struct rpc_call *call)
+{
+	(void)ctx;
+	struct ask *ask = rpc_data(call);
+	if (ask == NULL)
+		return;
+	ask->call = NULL;
+	if (ask->answered)
+		free(ask);
+}
+
+/* ---- Get ---- */
+
+static Rm__Entity *entity_message(struct arena *arena, const char *id, uint64_t version,
+                                  const char *json, size_t json_len)
+{
+	Rm__Entity *entity = arena_alloc(arena, sizeof(*entity));
+	rm__entity__init(entity);
+	entity->id = arena_strdup(arena, id);
+	entity->version = version;
+	entity->json = arena_copy(arena, json, json_len);
+	return entity;
+}
+
+static void get_done(void *arg, const struct store_entity *entity, const struct error *err)
+{
+	struct ask *ask = arg;
+	if (err != NULL) {
+		ask_fail(ask, err);
+		return;
+	}
+	if (!ask_answer(ask))
+		return;
+	Rm__GetResponse response = RM__GET_RESPONSE__INIT;
+	struct buffer json;
+	buffer_init(&json, RPC_MESSAGE_MAX);
+	if (entity != NULL) {
+		store_entity_json(entity, &json);
+		response.entity =
+		    entity_message(rpc_call_arena(ask->call), store_entity_id(entity),
+		                   store_entity_version(entity), json.bytes, json.len);
+	}
+	rpc_reply(ask->call, &response.base);
+	buffer_free(&json);
+}
+
+static void get_run(struct ask *ask)
+{
+	const Rm__GetRequest *request = (const Rm__GetRequest *)ask->request;
+	struct error err;
+	if (!name_check("name", request->name, &err))
+		ask_fail(ask, &err);
+	else
+		store_get(ask->live->store, request->name, request->id, get_done, ask);
+}
+
+static void get(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	const Rm__GetRequest *request = (const Rm__GetRequest *)message;
+	ask_begin(ctx, call, message, request->consistency, get_run);
+}
+
+/* ---- lists ---- */
+
+static void page_done(void *arg, const struct query_page *page, const struct error *err)
+{
+	struct ask *ask = arg;
+	if (err != NULL) {
+		ask_fail(ask, err);
+		return;
+	}
+	if (!ask_answer(ask))
+		return;
+	struct arena *arena = rpc_call_arena(ask->call);
+	Rm__ListResponse response = RM__LIST_RESPONSE__INIT;
+	response.entities = arena_alloc(arena, (page->count + 1) * sizeof(*response.entities));
+	response.n_entities = page->count;
+	response.cursor = page->cursor;
+	for (size_t i = 0; i < page->count; i++) {
+		const struct query_entity *entity = &page->entities[i];
+		response.entities[i] = entity_message(arena, entity->id, entity->version,
+		                                      entity->json, entity->json_len);
+	}
+	rpc_reply(ask->call, &response.base);
+}
+
+static void get_many_run(struct ask *ask)
+{
+	const Rm__GetManyRequest *request = (const Rm__GetManyRequest *)ask->request;
+	struct error err;
+	if (!name_check("name", request->name, &err))
+		ask_fail(ask, &err);
+	else
+		query_many(ask->live->store, request->name, (const char *const *)request->ids,
+		           request->n_ids, page_done, ask);
+}
+
+static void get_many(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	const Rm__GetManyRequest *request = (const Rm__GetManyRequest *)message;
+	ask_begin(ctx, call, message, request->consistency, get_many_run);
+}
+
+static void list_run(struct ask *ask)
+{
+	const Rm__ListRequest *request = (const Rm__ListRequest *)ask->request;
+	struct query_filter filters[QUERY_FILTERS_MAX + 1];
+	struct error err;
+	struct query_list list = {
+		.name = request->name,
+		.filters = filters,
+		.filter_count = request->n_filters,
+		.limit = request->limit > 0 ? request->limit : LIMIT_DEFAULT,
+		.cursor = request->cursor,
+	};
+	if (!name_check("name", request->name, &err)) {
+		ask_fail(ask, &err);
+		return;
+	}
+	for (size_t i = 0; i < request->n_filters && i < ARRAY_LEN(filters); i++)
+		filters[i] =
+		    (struct query_filter){ request->filters[i]->field,
+			                   (const char *const *)request->filters[i]->values,
+			                   request->filters[i]->n_values };
+	query_list(ask->live->store, &list, page_done, ask);
+}
+
+static void list(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	const Rm__ListRequest *request = (const Rm__ListRequest *)message;
+	ask_begin(ctx, call, message, request->consistency, list_run);
+}
+
+static void set_run(struct ask *ask, const char *name, const char *set)
+{
+	const Rm__OrdersRequest *request = (const Rm__OrdersRequest *)ask->request;
+	struct query_list query = {
+		.name = name,
+		.set = set,
+		.limit = request->limit > 0 ? request->limit : LIMIT_DEFAULT,
+		.cursor = request->cursor,
+	};
+	query_list(ask->live->store, &query, page_done, ask);
+}
+
+static void unbilled_run(struct ask *ask)
+{
+	set_run(ask, "order", "unbilled_order_ids");
+}
+
+static void unshipped_run(struct ask *ask)
+{
+	set_run(ask, "order", "unshipped_order_ids");
+}
+
+static void delivered_run(struct ask *ask)
+{
+	set_run(ask, "shipping", "delivered_shipping_ids");
+}
+
+static void unbilled(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	ask_begin(ctx, call, message, ((const Rm__OrdersRequest *)message)->consistency,
+	          unbilled_run);
+}
+
+static void unshipped(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	ask_begin(ctx, call, message, ((const Rm__OrdersRequest *)message)->consistency,
+	          unshipped_run);
+}
+
+static void delivered(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	ask_begin(ctx, call, message, ((const Rm__OrdersRequest *)message)->consistency,
+	          delivered_run);
+}
+
+/* ---- Mails ---- */
+
+static void mails_done(void *arg, const struct store_mail *mails, size_t count,
+                       const struct error *err)
+{
+	struct ask *ask = arg;
+	if (err != NULL) {
+		ask_fail(ask, err);
+		return;
+	}
+	if (!ask_answer(ask))
+		return;
+	const Rm__MailsRequest *request = (const Rm__MailsRequest *)ask->request;
+	size_t limit = request->limit > 0 ? request->limit : LIMIT_DEFAULT, bytes = 0;
+	struct arena *arena = rpc_call_arena(ask->call);
+	Rm__MailsResponse response = RM__MAILS_RESPONSE__INIT;
+	response.mails = arena_alloc(arena, (count + 1) * sizeof(*response.mails));
+	for (size_t i = 0; i < count && bytes < QUERY_PAGE_BYTES; i++) {
+		Rm__Mail *mail = arena_alloc(arena, sizeof(*mail));
+		rm__mail__init(mail);
+		mail->entry_id = mails[i].entry_id;
+		mail->event_id = mails[i].event_id;
+		mail->json = mails[i].json;
+		bytes += strlen(mail->json);
+		response.mails[response.n_mails++] = mail;
+	}
+	if (count == limit || response.n_mails < count)
+		response.cursor = response.mails[response.n_mails - 1]->entry_id;
+	rpc_reply(ask->call, &response.base);
+}
+
+static void mails_run(struct ask *ask)
+{
+	const Rm__MailsRequest *request = (const Rm__MailsRequest *)ask->request;
+	struct error err;
+	struct entry_id id;
+	size_t limit = request->limit > 0 ? request->limit : LIMIT_DEFAULT;
+	if (limit > MAILS_MAX)
+		error_set(&err, ERR_INVALID, "limit: must be 1 to %d", MAILS_MAX);
+	else if (request->cursor[0] == '\0' || entry_id_parse(request->cursor, &id, &err)) {
+		store_mails(ask->live->store, request->cursor, limit, mails_done, ask);
+		return;
+	} else
+		error_wrap(&err, "cursor");
+	ask_fail(ask, &err);
+}
+
+static void mails(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	const Rm__MailsRequest *request = (const Rm__MailsRequest *)message;
+	ask_begin(ctx, call, message, request->consistency, mails_run);
+}
+
+/* ---- Report ---- */
+
+static void report_done(void *arg, const struct buffer *json, const struct error *err)
+{
+	struct ask *ask = arg;
+	if (err != NULL) {
+		ask_fail(ask, err);
+		return;
+	}
+	if (!ask_answer(ask))
+		return;
+	Rm__ReportResponse response = RM__REPORT_RESPONSE__INIT;
+	response.json = json->bytes;
+	rpc_reply(ask->call, &response.base);
+}
+
+static void report_run(struct ask *ask)
+{
+	const Rm__ReportRequest *request = (const Rm__ReportRequest *)ask->request;
+	struct error err;
+	if (request->name[0] == '\0') {
+		query_report(ask->live->store, report_done, ask);
+	} else if (strcmp(request->name, "orders") == 0) {
+		query_report_orders(ask->live->store, report_done, ask);
+	} else {
+		error_set(&err, ERR_INVALID, "name: must be empty or \"orders\"");
+		ask_fail(ask, &err);
+	}
+}
+
+static void report(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	const Rm__ReportRequest *request = (const Rm__ReportRequest *)message;
+	ask_begin(ctx, call, message, request->consistency, report_run);
+}
+
+/* ---- Checkpoints ---- */
+
+static void put_checkpoint(struct ask *ask, Rm__CheckpointsResponse *response,
+                           const struct generation *generation, const Es__TopicsResponse *topics)
+{
+	if (generation == NULL)
+		return;
+	struct arena *arena = rpc_call_arena(ask->call);
+	const struct store_position *position = projector_position(generation->projector);
+	Rm__Checkpoint *checkpoint = arena_alloc(arena, sizeof(*checkpoint));
+	rm__checkpoint__init(checkpoint);
+	checkpoint->projection =
+	    arena_printf(arena, "model:%" PRIu64, store_generation(generation->store));
+	checkpoint->version = MODEL_VERSION;
+	checkpoint->entry_id = arena_strdup(arena, position->entry_id);
+	checkpoint->topic = arena_strdup(arena, position->topic);
+	struct store_position last = { "", "" };
+	uint64_t length = 0, events = projector_events(generation->projector);
+	for (size_t i = 0; i < topics->n_topics; i++) {
+		struct store_position end;
+		snprintf(end.entry_id, sizeof(end.entry_id), "%s", topics->topics[i]->last_id);
+		snprintf(end.topic, sizeof(end.topic), "%s", topics->topics[i]->topic);
+		length += topics->topics[i]->length;
+		if (position_compare(&end, &last) > 0)
+			last = end;
+	}
+	checkpoint->log_entry_id = arena_strdup(arena, last.entry_id);
+	checkpoint->lag =
+	    length > events && position_compare(&last, position) > 0 ? length - events : 0;
+	response->checkpoints[response->n_checkpoints++] = checkpoint;
+}
+
+static void checkpoints_done(void *arg, const ProtobufCMessage *message, const struct error *err)
+{
+	struct ask *ask = arg;
+	if (err != NULL) {
+		ask_fail(ask, err);
+		return;
+	}
+	if (!ask_answer(ask))
+		return;
+	Rm__Checkpoint *checkpoints[2];
+	Rm__CheckpointsResponse response = RM__CHECKPOINTS_RESPONSE__INIT;
+	response.checkpoints = checkpoints;
+	const Es__TopicsResponse *topics = (const Es__TopicsResponse *)message;
+	put_checkpoint(ask, &response, ask->model->live, topics);
+	put_checkpoint(ask, &response, ask->model->next, topics);
+	rpc_reply(ask->call, &response.base);
+}
+
+static void checkpoints(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	struct ask *ask = calloc(1, sizeof(*ask));
+	ASSERT(ask != NULL);
+	*ask = (struct ask){ .model = ctx, .call = call, .request = message };
+	rpc_set_data(call, ask);
+	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	rpc_unary(ask->model->event_store, &es__event_store__descriptor, "Topics", &request.base,
+	          MODEL_TOPICS_TIMEOUT_MS, checkpoints_done, ask);
+}
+
+const struct rpc_method model_methods[] = {
+	{ .name = "Get", .kind = RPC_UNARY, .message = get, .ended = ask_ended },
+	{ .name = "GetMany", .kind = RPC_UNARY, .message = get_many, .ended = ask_ended },
+	{ .name = "List", .kind = RPC_UNARY, .message = list, .ended = ask_ended },
+	{ .name = "Unbilled", .kind = RPC_UNARY, .message = unbilled, .ended = ask_ended },
+	{ .name = "Unshipped", .kind = RPC_UNARY, .message = unshipped, .ended = ask_ended },
+	{ .name = "Delivered", .kind = RPC_UNARY, .message = delivered, .ended = ask_ended },
+	{ .name = "Mails", .kind = RPC_UNARY, .message = mails, .ended = ask_ended },
+	{ .name = "Report", .kind = RPC_UNARY, .message = report, .ended = ask_ended },
+	{ .name = "Checkpoints", .kind = RPC_UNARY, .message = checkpoints, .ended = ask_ended },
+	{ .name = "GetStream",
+	  .kind = RPC_BIDI_STREAM,
+	  .open = model_stream_open,
+	  .message = model_stream_message,
+	  .half_close = model_stream_half_close,
+	  .drained = model_stream_drained,
+	  .ended = model_stream_ended },
+};
+const size_t model_method_count = ARRAY_LEN(model_methods);

@@ -1,0 +1,288 @@
+#include "read-model/projection.h"
+
+#include "base/buffer.h"
+#include "base/id.h"
+#include "base/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum { TEXT_MAX = 16 * 1024 * 1024, FIRST_CHANGES = 64 };
+
+struct change {
+	enum projection_action action;
+	enum projection_before before;
+	const char *topic;
+	const char *id;
+	const char *event_id; /* of a mail */
+	const char *data;
+	size_t data_len;
+	uint64_t version;
+	uint64_t created_us;
+	const char *key; /* "<topic>\0<id>" */
+	UT_hash_handle hh;
+};
+
+struct projection {
+	struct arena *arena;
+	struct change *by_key;
+	struct change **changes; /* in the order of their first events */
+	size_t count, capacity;
+	size_t events;
+	size_t bytes;
+	size_t unreadable;
+	struct buffer text;
+};
+
+struct projection *projection_create(void)
+{
+	struct projection *projection = calloc(1, sizeof(*projection));
+	ASSERT(projection != NULL);
+	projection->arena = arena_create();
+	buffer_init(&projection->text, TEXT_MAX);
+	return projection;
+}
+
+void projection_clear(struct projection *projection)
+{
+	HASH_CLEAR(hh, projection->by_key);
+	arena_reset(projection->arena);
+	projection->count = projection->events = projection->bytes = projection->unreadable = 0;
+}
+
+void projection_destroy(struct projection *projection)
+{
+	if (projection == NULL)
+		return;
+	projection_clear(projection);
+	arena_destroy(projection->arena);
+	buffer_free(&projection->text);
+	free(projection->changes);
+	free(projection);
+}
+
+size_t projection_events(const struct projection *projection)
+{
+	return projection->events;
+}
+
+size_t projection_writes(const struct projection *projection)
+{
+	return projection->count;
+}
+
+size_t projection_bytes(const struct projection *projection)
+{
+	return projection->bytes;
+}
+
+size_t projection_unreadable(const struct projection *projection)
+{
+	return projection->unreadable;
+}
+
+uint64_t projection_created_us(const char *entry_id)
+{
+	struct error err;
+	struct entry_id id;
+	if (!entry_id_parse(entry_id, &id, &err))
+		return 0;
+	/* an id that ran ahead of the clock keeps its millisecond: a double must hold the number */
+	return id.ms * 1000 + (id.us > 999 ? 999 : id.us);
+}
+
+static struct change *append(struct projection *projection)
+{
+	if (projection->count == projection->capacity) {
+		projection->capacity =
+		    projection->capacity > 0 ? projection->capacity * 2 : FIRST_CHANGES;
+		projection->changes = realloc(projection->changes,
+		                              projection->capacity * sizeof(*projection->changes));
+		ASSERT(projection->changes != NULL);
+	}
+	struct change *change = arena_zalloc(projection->arena, sizeof(*change));
+	projection->changes[projection->count++] = change;
+	return change;
+}
+
+static void set_data(struct projection *projection, struct change *change, const char *data)
+{
+	change->data_len = strlen(data);
+	change->data = arena_copy(projection->arena, data, change->data_len);
+	projection->bytes += change->data_len;
+}
+
+static void add_mail(struct projection *projection, const struct projection_event *event)
+{
+	struct change *change = append(projection);
+	change->action = PROJECTION_MAIL;
+	change->topic = "mail";
+	change->id = arena_strdup(projection->arena, event->entry_id);
+	change->event_id = arena_strdup(projection->arena, event->event_id);
+	set_data(projection, change, event->data);
+}
+
+static struct change *change_of(struct projection *projection, const struct projection_event *event,
+                                bool *found)
+{
+	size_t topic_len = strlen(event->topic), id_len = strlen(event->entity_id);
+	size_t key_len = topic_len + 1 + id_len;
+	char *key = arena_alloc(projection->arena, key_len + 1);
+	memcpy(key, event->topic, topic_len + 1);
+	memcpy(key + topic_len + 1, event->entity_id, id_len + 1);
+	struct change *change;
+	HASH_FIND(hh, projection->by_key, key, key_len, change);
+	*found = change != NULL;
+	if (change == NULL) {
+		change = append(projection);
+		change->key = key;
+		change->topic = key;
+		change->id = key + topic_len + 1;
+		HASH_ADD_KEYPTR(hh, projection->by_key, change->key, key_len, change);
+	}
+	return change;
+}
+
+static void add_put(struct projection *projection, const struct projection_event *event)
+{
+	bool found;
+	struct change *change = change_of(projection, event, &found);
+	bool again = found && change->action == PROJECTION_REMOVE;
+	if (!found)
+		change->before = event->version == 1 ? PROJECTION_NEW : PROJECTION_KEEP;
+	else if (again && change->before == PROJECTION_KEEP)
+		change->before = PROJECTION_DROP;
+	if (!found || again)
+		change->created_us = projection_created_us(event->entry_id);
+	change->action = PROJECTION_PUT;
+	change->version = event->version;
+	set_data(projection, change, event->data);
+}
+
+static void add_remove(struct projection *projection, const struct projection_event *event)
+{
+	bool found;
+	struct change *change = change_of(projection, event, &found);
+	change->action = PROJECTION_REMOVE;
+	if (!found || change->before == PROJECTION_DROP)
+		change->before = PROJECTION_KEEP;
+	change->version = event->version;
+}
+
+void projection_add(struct projection *projection, const struct projection_event *event)
+{
+	projection->events++;
+	projection->bytes += 64;
+	bool entity = event->entity_id[0] != '\0';
+	if (entity && (strcmp(event->action, "entity_created") == 0 ||
+	               strcmp(event->action, "entity_updated") == 0))
+		add_put(projection, event);
+	else if (entity && strcmp(event->action, "entity_deleted") == 0)
+		add_remove(projection, event);
+	else if (strcmp(event->action, "mail_sent") == 0 && strcmp(event->topic, "mail") == 0)
+		add_mail(projection, event);
+}
+
+/* What was written to projection->text since `start`, as a text of the arena. */
+static struct projection_text take_text(struct projection *projection)
+{
+	struct buffer *text = &projection->text;
+	struct projection_text taken = { arena_copy(projection->arena, text->bytes, text->len),
+		                         text->len };
+	buffer_clear(text);
+	return taken;
+}
+
+static struct projection_text text_of(struct projection *projection, const struct json *value,
+                                      bool as_json)
+{
+	const char *string = as_json ? NULL : json_text(value);
+	if (string != NULL)
+		return (struct projection_text){ arena_strdup(projection->arena, string),
+			                         strlen(string) };
+	json_write(&projection->text, value);
+	return take_text(projection);
+}
+
+static void put_more(struct projection *projection, const struct kind *kind,
+                     const struct json *entity, struct projection_text *more)
+{
+	struct buffer *text = &projection->text;
+	for (const struct json *m = json_first(entity); m != NULL; m = json_next(m)) {
+		if (kind_field_position(kind, json_name(m)) >= 0)
+			continue;
+		if (text->len > 0)
+			buffer_putc(text, ',');
+		json_write_string(text, json_name(m), strlen(json_name(m)));
+		buffer_putc(text, ':');
+		json_write(text, m);
+	}
+	if (text->len > 0)
+		*more = take_text(projection);
+}
+
+static bool read_entity(struct projection *projection, const struct change *change,
+                        struct projection_write *write)
+{
+	struct error err;
+	struct json *entity;
+	const struct kind *kind = write->kind;
+	if (!json_parse(change->data, change->data_len, &entity, &err))
+		return false;
+	if (json_kind(entity) != JSON_OBJECT) {
+		json_free(entity);
+		return false;
+	}
+	write->value_count = kind_field_count(kind);
+	write->values = arena_alloc(projection->arena, write->value_count * sizeof(*write->values));
+	size_t known = 0;
+	for (size_t i = 0; kind->type != NULL && i < write->value_count; i++) {
+		const struct json *value = json_member(entity, kind_field_name(kind, i));
+		if (value != NULL)
+			known++;
+		if (value == NULL || json_kind(value) == JSON_NULL) {
+			const char *text = kind_field_default(kind, i);
+			write->values[i] = (struct projection_text){ text, strlen(text) };
+		} else {
+			write->values[i] = text_of(projection, value, kind_field_is_json(kind, i));
+		}
+	}
+	if (kind->type == NULL)
+		write->values[0] = (struct projection_text){ change->data, change->data_len };
+	else if (known < json_count(entity))
+		put_more(projection, kind, entity, &write->more);
+	json_free(entity);
+	return true;
+}
+
+bool projection_at(struct projection *projection, size_t index, struct projection_write *write)
+{
+	const struct change *change = projection->changes[index];
+	*write = (struct projection_write){
+		.action = change->action,
+		.kind = kind_of(change->topic),
+		.topic = change->topic,
+		.id = change->id,
+		.version = change->version,
+		.created_us = change->created_us,
+		.before = change->before,
+		.more = { "", 0 },
+	};
+	switch (change->action) {
+	case PROJECTION_REMOVE:
+		return change->before != PROJECTION_NEW;
+	case PROJECTION_MAIL:
+		write->value_count = 2;
+		write->values = arena_alloc(projection->arena, 2 * sizeof(*write->values));
+		write->values[0] =
+		    (struct projection_text){ change->event_id, strlen(change->event_id) };
+		write->values[1] = (struct projection_text){ change->data, change->data_len };
+		return true;
+	default:
+		if (read_entity(projection, change, write))
+			return true;
+		projection->unreadable++;
+		return false;
+	}
+}

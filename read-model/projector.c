@@ -1,0 +1,374 @@
+#include "read-model/projector.h"
+
+#include "base/id.h"
+#include "base/log.h"
+#include "proto/eventstore_v1.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+	WAITERS_MAX = 20000,
+	PAUSE_WRITES = 1024, /* collected for the next run: then the stream rests */
+	PAUSE_BYTES = 2 * 1024 * 1024,
+	BACKOFF_MIN_MS = 50,
+	BACKOFF_MAX_MS = 1000
+};
+
+struct waiter {
+	struct projector *projector;
+	struct store_position position;
+	struct loop_timer timer;
+	projector_reached *done;
+	void *arg;
+	struct waiter *prev, *next;
+};
+
+/* One life of the stream; outlives the projector's interest in it until it is closed. */
+struct subscription {
+	struct projector *projector; /* NULL: of no interest any more */
+	struct rpc_stream *stream;
+	bool paused;
+};
+
+struct projector {
+	struct loop *loop;
+	struct store *store;
+	struct rpc_channel *channel;
+	struct subscription *subscription;
+	struct projection *collecting, *applying;
+	struct store_position position;  /* applied */
+	struct store_position collected; /* the last event of `collecting` */
+	struct store_position target;    /* the last event of `applying` */
+	uint64_t events;
+	bool apply_under_way;
+	bool read_under_way;
+	bool restart; /* when the apply has ended */
+	bool live;    /* the log had no more than what was collected */
+	bool caught_up;
+	bool stopping;
+	unsigned backoff_ms;
+	struct loop_task task;
+	struct loop_timer timer;
+	struct waiter *waiters;
+	size_t waiter_count;
+	void (*on_caught_up)(void *arg);
+	void *caught_up_arg;
+	void (*on_stopped)(void *arg);
+	void *stopped_arg;
+};
+
+int position_compare(const struct store_position *a, const struct store_position *b)
+{
+	struct error err;
+	struct entry_id left = { 0, 0 }, right = { 0, 0 };
+	if (!entry_id_parse(a->entry_id, &left, &err))
+		left = (struct entry_id){ 0, 0 };
+	if (!entry_id_parse(b->entry_id, &right, &err))
+		right = (struct entry_id){ 0, 0 };
+	int order = entry_id_compare(left, right);
+	return order != 0 ? order : strcmp(a->topic, b->topic);
+}
+
+/* ---- waiting for a position ---- */
+
+static void waiter_end(struct waiter *waiter, const struct error *err)
+{
+	struct projector *projector = waiter->projector;
+	loop_timer_stop(projector->loop, &waiter->timer);
+	DL_DELETE(projector->waiters, waiter);
+	projector->waiter_count--;
+	waiter->done(waiter->arg, err);
+	free(waiter);
+}
+
+static void waiter_late(void *arg)
+{
+	struct waiter *waiter = arg;
+	struct error err;
+	error_set(&err, ERR_DEADLINE, "the model has not reached %s of '%s'; it is at %s",
+	          waiter->position.entry_id, waiter->position.topic,
+	          waiter->projector->position.entry_id);
+	waiter_end(waiter, &err);
+}
+
+bool projector_wait(struct projector *projector, const struct store_position *position,
+                    unsigned wait_ms, projector_reached *done, void *arg)
+{
+	if (position_compare(position, &projector->position) <= 0)
+		return true;
+	struct waiter *waiter = calloc(1, sizeof(*waiter));
+	ASSERT(waiter != NULL);
+	waiter->projector = projector;
+	waiter->position = *position;
+	waiter->done = done;
+	waiter->arg = arg;
+	DL_APPEND(projector->waiters, waiter);
+	/* too many: the end comes from the timer too, so that it never comes before this returns */
+	bool full = ++projector->waiter_count > WAITERS_MAX;
+	loop_timer_start(projector->loop, &waiter->timer, full ? 0 : wait_ms, waiter_late, waiter);
+	return false;
+}
+
+static void wake_waiters(struct projector *projector)
+{
+	struct waiter *waiter, *next;
+	DL_FOREACH_SAFE(projector->waiters, waiter, next)
+	{
+		if (position_compare(&waiter->position, &projector->position) <= 0)
+			waiter_end(waiter, NULL);
+	}
+}
+
+/* ---- applying ---- */
+
+static void start(void *arg);
+
+static void restart_later(struct projector *projector)
+{
+	struct subscription *subscription = projector->subscription;
+	projector->subscription = NULL;
+	if (subscription != NULL) {
+		subscription->projector = NULL;
+		rpc_stream_cancel(subscription->stream);
+	}
+	projector->live = false;
+	projection_clear(projector->collecting);
+	projector->restart = true;
+	if (projector->apply_under_way || projector->read_under_way)
+		return;
+	projector->restart = false;
+	if (projector->stopping) {
+		if (projector->on_stopped != NULL)
+			projector->on_stopped(projector->stopped_arg);
+		return;
+	}
+	loop_timer_start(projector->loop, &projector->timer, projector->backoff_ms, start,
+	                 projector);
+	projector->backoff_ms *= 2;
+	if (projector->backoff_ms > BACKOFF_MAX_MS)
+		projector->backoff_ms = BACKOFF_MAX_MS;
+}
+
+static void check_caught_up(struct projector *projector)
+{
+	if (projector->caught_up || !projector->live || projector->apply_under_way ||
+	    projection_events(projector->collecting) > 0)
+		return;
+	projector->caught_up = true;
+	if (projector->on_caught_up != NULL)
+		projector->on_caught_up(projector->caught_up_arg);
+}
+
+static void apply_collected(struct projector *projector);
+
+static void applied(void *arg, const struct error *err)
+{
+	struct projector *projector = arg;
+	projector->apply_under_way = false;
+	if (err != NULL) {
+		log_warn("apply_failed", "generation=%" PRIu64 " entry_id=%s reason=\"%s\"",
+		         store_generation(projector->store), projector->target.entry_id,
+		         err->message);
+		restart_later(projector);
+		return;
+	}
+	projector->position = projector->target;
+	projector->events += projection_events(projector->applying);
+	projector->backoff_ms = BACKOFF_MIN_MS;
+	if (projection_unreadable(projector->applying) > 0)
+		log_warn("events_unreadable", "count=%zu up_to=%s",
+		         projection_unreadable(projector->applying), projector->target.entry_id);
+	projection_clear(projector->applying);
+	if (!projector->restart)
+		apply_collected(projector);
+	wake_waiters(projector);
+	check_caught_up(projector);
+	if (projector->restart)
+		restart_later(projector); /* may end the projector */
+}
+
+static void apply_collected(struct projector *projector)
+{
+	if (projector->apply_under_way || projection_events(projector->collecting) == 0)
+		return;
+	struct projection *swap = projector->applying;
+	projector->applying = projector->collecting;
+	projector->collecting = swap;
+	projector->target = projector->collected;
+	projector->apply_under_way = true;
+	store_apply(projector->store, &projector->position, &projector->target, projector->applying,
+	            applied, projector);
+	struct subscription *subscription = projector->subscription;
+	if (subscription != NULL && subscription->paused) {
+		subscription->paused = false;
+		rpc_stream_resume(subscription->stream);
+	}
+}
+
+static void end_of_turn(struct loop_task *task)
+{
+	struct projector *projector =
+	    (struct projector *)((char *)task - offsetof(struct projector, task));
+	apply_collected(projector);
+	check_caught_up(projector);
+}
+
+/* ---- following ---- */
+
+static void on_message(void *arg, const ProtobufCMessage *message)
+{
+	struct subscription *subscription = arg;
+	struct projector *projector = subscription->projector;
+	if (projector == NULL)
+		return;
+	const Es__SubscribeResponse *response = (const Es__SubscribeResponse *)message;
+	for (size_t i = 0; i < response->n_events; i++) {
+		const Es__Event *event = response->events[i];
+		struct projection_event input = {
+			.topic = event->topic,
+			.entry_id = event->entry_id,
+			.event_id = event->event_id,
+			.action = event->event_action,
+			.data = event->event_data,
+			.entity_id = event->entity_id,
+			.version = event->entity_version,
+		};
+		projection_add(projector->collecting, &input);
+	}
+	if (response->n_events > 0) {
+		const Es__Event *last = response->events[response->n_events - 1];
+		snprintf(projector->collected.entry_id, STORE_ENTRY_SIZE, "%s", last->entry_id);
+		snprintf(projector->collected.topic, STORE_TOPIC_SIZE, "%s", last->topic);
+	}
+	projector->live = response->live;
+	if (projection_writes(projector->collecting) >= PAUSE_WRITES ||
+	    projection_bytes(projector->collecting) >= PAUSE_BYTES) {
+		subscription->paused = true;
+		rpc_stream_pause(subscription->stream);
+	}
+	loop_task_start(projector->loop, &projector->task);
+}
+
+static void on_closed(void *arg, const struct error *err)
+{
+	struct subscription *subscription = arg;
+	struct projector *projector = subscription->projector;
+	free(subscription);
+	if (projector == NULL)
+		return;
+	projector->subscription = NULL;
+	if (projector->caught_up)
+		log_warn("subscription_lost", "reason=\"%s\"", err == NULL ? "end" : err->message);
+	restart_later(projector);
+}
+
+static void subscribe(struct projector *projector)
+{
+	static const struct rpc_stream_events events = { on_message, on_closed };
+	struct subscription *subscription = calloc(1, sizeof(*subscription));
+	ASSERT(subscription != NULL);
+	subscription->projector = projector;
+	projector->subscription = subscription;
+	subscription->stream = rpc_stream_open(projector->channel, &es__event_store__descriptor,
+	                                       "Subscribe", &events, subscription);
+	Es__Position after = ES__POSITION__INIT;
+	Es__SubscribeRequest request = ES__SUBSCRIBE_REQUEST__INIT;
+	if (projector->position.entry_id[0] != '\0') {
+		after.entry_id = projector->position.entry_id;
+		after.topic = projector->position.topic;
+		request.start = ES__START__START_AFTER;
+		request.after = &after;
+	}
+	rpc_stream_send(subscription->stream, &request.base);
+	rpc_stream_end_sends(subscription->stream);
+}
+
+static void got_checkpoint(void *arg, const struct store_position *position, uint64_t events,
+                           const struct error *err)
+{
+	struct projector *projector = arg;
+	projector->read_under_way = false;
+	if (err != NULL || projector->restart) {
+		restart_later(projector);
+		return;
+	}
+	projector->position = *position;
+	projector->events = events;
+	wake_waiters(projector);
+	subscribe(projector);
+}
+
+static void start(void *arg)
+{
+	struct projector *projector = arg;
+	projector->read_under_way = true;
+	store_checkpoint(projector->store, got_checkpoint, projector);
+}
+
+/* ---- life ---- */
+
+struct projector *projector_create(struct loop *loop, struct store *store,
+                                   struct rpc_channel *event_store, void (*caught_up)(void *arg),
+                                   void *arg)
+{
+	struct projector *projector = calloc(1, sizeof(*projector));
+	ASSERT(projector != NULL);
+	projector->loop = loop;
+	projector->store = store;
+	projector->channel = event_store;
+	projector->collecting = projection_create();
+	projector->applying = projection_create();
+	projector->backoff_ms = BACKOFF_MIN_MS;
+	projector->task.fn = end_of_turn;
+	projector->on_caught_up = caught_up;
+	projector->caught_up_arg = arg;
+	start(projector);
+	return projector;
+}
+
+void projector_stop(struct projector *projector, void (*done)(void *arg), void *arg)
+{
+	projector->stopping = true;
+	projector->on_stopped = done;
+	projector->stopped_arg = arg;
+	loop_timer_stop(projector->loop, &projector->timer);
+	restart_later(projector);
+}
+
+void projector_destroy(struct projector *projector)
+{
+	if (projector == NULL)
+		return;
+	struct error err;
+	error_set(&err, ERR_CANCELLED, "the read model is going away");
+	while (projector->waiters != NULL)
+		waiter_end(projector->waiters, &err);
+	if (projector->subscription != NULL) {
+		projector->subscription->projector = NULL;
+		rpc_stream_cancel(projector->subscription->stream);
+	}
+	loop_timer_stop(projector->loop, &projector->timer);
+	loop_task_stop(projector->loop, &projector->task);
+	projection_destroy(projector->collecting);
+	projection_destroy(projector->applying);
+	free(projector);
+}
+
+bool projector_caught_up(const struct projector *projector)
+{
+	return projector->caught_up;
+}
+
+const struct store_position *projector_position(const struct projector *projector)
+{
+	return &projector->position;
+}
+
+uint64_t projector_events(const struct projector *projector)
+{
+	return projector->events;
+}

@@ -1,0 +1,43 @@
+/* projector.h - follows the log and folds it into one generation of the model.
+ *
+ *            checkpoint read          events             applied
+ *   START -----------------> FOLLOW --------> (collect) ---------> position moves, waiters go on
+ *     ^                        |                  |
+ *     '--- pause, 50 ms-1 s ---+-- stream lost ---+-- apply refused or failed
+ *
+ * One apply is in flight at a time; what arrives meanwhile is the next run. A run is refused when
+ * the checkpoint in Redis is not the one it follows: then another instance has gone on, or an apply
+ * whose answer was lost had happened; either way the projector starts again from the checkpoint. */
+#ifndef READ_MODEL_PROJECTOR_H
+#define READ_MODEL_PROJECTOR_H
+
+#include "base/rpc_client.h"
+#include "read-model/store.h"
+
+struct projector;
+
+/* `changed` is called when the projector has caught up with the log for the first time. */
+struct projector *projector_create(struct loop *loop, struct store *store,
+                                   struct rpc_channel *event_store, void (*caught_up)(void *arg),
+                                   void *arg);
+/* What waits ends with ERR_CANCELLED. The store must not have an apply of it under way:
+ * projector_stop first. */
+void projector_destroy(struct projector *projector);
+/* Stops following. `done` is called (later) when nothing is under way. */
+void projector_stop(struct projector *projector, void (*done)(void *arg), void *arg);
+
+bool projector_caught_up(const struct projector *projector);
+const struct store_position *projector_position(const struct projector *projector);
+uint64_t projector_events(const struct projector *projector); /* applied in this generation */
+
+/* Waits until the model has reached `position`; err is NULL then. Ends with ERR_DEADLINE, or
+ * with ERR_EXHAUSTED when too many wait. When the model is there already `done` is not called and the
+ * answer is true. */
+typedef void projector_reached(void *arg, const struct error *err);
+bool projector_wait(struct projector *projector, const struct store_position *position,
+                    unsigned wait_ms, projector_reached *done, void *arg);
+
+/* By entry id, then topic: <0, 0, >0. Positions that cannot be read come first. */
+int position_compare(const struct store_position *a, const struct store_position *b);
+
+#endif

@@ -1,0 +1,199 @@
+#include "read-model/service_internal.h"
+
+#include "base/id.h"
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { REDIS_TIMEOUT_MS = 5000, STOP_GRACE_MS = 1000, TOKENS_MAX = 64 };
+
+bool model_ready(const struct read_model *model, struct error *err)
+{
+	return model->live != NULL ||
+	       error_set(err, ERR_UNAVAILABLE, "the read model is being built");
+}
+
+bool model_consistency(const Rm__Consistency *consistency, struct store_position *position,
+                       unsigned *wait_ms, struct error *err)
+{
+	*position = (struct store_position){ "", "" };
+	*wait_ms = MODEL_WAIT_MS;
+	if (consistency == NULL)
+		return true;
+	if (consistency->wait_ms > MODEL_WAIT_MAX_MS)
+		return error_set(err, ERR_INVALID, "consistency.wait_ms: must be at most %d",
+		                 MODEL_WAIT_MAX_MS);
+	if (consistency->n_tokens > TOKENS_MAX)
+		return error_set(err, ERR_INVALID, "consistency.tokens: at most %d", TOKENS_MAX);
+	if (consistency->wait_ms > 0)
+		*wait_ms = consistency->wait_ms;
+	for (size_t i = 0; i < consistency->n_tokens; i++) {
+		const Rm__Token *token = consistency->tokens[i];
+		struct store_position place;
+		struct entry_id id;
+		if (!name_check("topic", token->topic, err) ||
+		    !entry_id_parse(token->entry_id, &id, err))
+			return error_wrap(err, "consistency.tokens[%zu]", i);
+		snprintf(place.entry_id, sizeof(place.entry_id), "%s", token->entry_id);
+		snprintf(place.topic, sizeof(place.topic), "%s", token->topic);
+		if (position_compare(&place, position) > 0)
+			*position = place;
+	}
+	return true;
+}
+
+/* ---- generations ---- */
+
+static void on_caught_up(void *arg);
+
+static struct generation *generation_create(struct read_model *model, uint64_t number)
+{
+	struct generation *generation = calloc(1, sizeof(*generation));
+	ASSERT(generation != NULL);
+	generation->model = model;
+	generation->store = store_create(model->redis, number);
+	generation->projector = projector_create(model->loop, generation->store, model->event_store,
+	                                         on_caught_up, generation);
+	return generation;
+}
+
+static void generation_free(struct generation *generation)
+{
+	if (generation == NULL)
+		return;
+	projector_destroy(generation->projector);
+	store_destroy(generation->store);
+	free(generation);
+}
+
+static void retired(void *arg)
+{
+	struct generation *old = arg;
+	projector_destroy(old->projector);
+	old->projector = NULL;
+	log_info("generation_dropped", "generation=%" PRIu64, store_generation(old->store));
+	store_drop(old->model->redis, store_generation(old->store));
+}
+
+static void went_live(void *arg, const struct error *err)
+{
+	struct generation *generation = arg;
+	struct read_model *model = generation->model;
+	if (err != NULL) { /* after the next start */
+		log_error("go_live_failed", "reason=\"%s\"", err->message);
+		return;
+	}
+	struct generation *old = model->live;
+	model->live = generation;
+	model->next = NULL;
+	log_info("generation_live", "generation=%" PRIu64 " events=%" PRIu64,
+	         store_generation(generation->store), projector_events(generation->projector));
+	rpc_server_set_healthy(model->server, true);
+	if (old != NULL) {
+		LL_PREPEND(model->retired, old);
+		projector_stop(old->projector, retired, old);
+	}
+}
+
+static void on_caught_up(void *arg)
+{
+	struct generation *generation = arg;
+	if (generation == generation->model->next)
+		store_go_live(generation->store, went_live, generation);
+	else
+		rpc_server_set_healthy(generation->model->server, true);
+}
+
+/* ---- life ---- */
+
+static bool listen_all(struct read_model *model, const struct read_model_options *options,
+                       struct error *err)
+{
+	model->server = rpc_server_create(model->loop);
+	rpc_server_add(model->server, &rm__read_model__descriptor, model_methods,
+	               model_method_count, model);
+	for (size_t i = 0; i < options->listen_count; i++) {
+		int port = 0;
+		if (!rpc_server_listen(model->server, options->listen[i], &port, err))
+			return false;
+		if (i == 0)
+			model->port = port;
+	}
+	return true;
+}
+
+bool read_model_serve(struct loop *loop, const struct read_model_options *options,
+                      struct read_model **out, struct error *err)
+{
+	struct store_live live;
+	struct read_model *model = calloc(1, sizeof(*model));
+	ASSERT(model != NULL);
+	model->loop = loop;
+	if (!redis_create(loop, options->redis_url, &store_library, 1, REDIS_TIMEOUT_MS,
+	                  &model->redis, err) ||
+	    !store_live_read(model->redis, &live, err) || !listen_all(model, options, err)) {
+		read_model_destroy(model);
+		return false;
+	}
+	model->event_store = rpc_channel_create(loop, options->event_store);
+	if (live.generation != 0)
+		model->live = generation_create(model, live.generation);
+	if (live.generation == 0 || options->rebuild)
+		model->next = generation_create(model, live.highest + 1);
+	if (options->message_queue != NULL) {
+		model->message_queue = rpc_channel_create(loop, options->message_queue);
+		model->functions = functions_create(model);
+	}
+	rpc_server_start(model->server);
+	*out = model;
+	return true;
+}
+
+int read_model_port(const struct read_model *model)
+{
+	return model->port;
+}
+
+static void one_stopped(void *arg)
+{
+	struct read_model *model = arg;
+	if (--model->to_stop == 0 && model->stopped != NULL)
+		model->stopped(model->stopped_arg);
+}
+
+void read_model_stop(struct read_model *model, void (*done)(void *arg), void *arg)
+{
+	model->stopped = done;
+	model->stopped_arg = arg;
+	model->to_stop = 1 + (model->live != NULL) + (model->next != NULL);
+	if (model->functions != NULL)
+		functions_stop(model->functions);
+	if (model->live != NULL)
+		projector_stop(model->live->projector, one_stopped, model);
+	if (model->next != NULL)
+		projector_stop(model->next->projector, one_stopped, model);
+	rpc_server_shutdown(model->server, STOP_GRACE_MS, one_stopped, model);
+}
+
+void read_model_destroy(struct read_model *model)
+{
+	if (model == NULL)
+		return;
+	rpc_server_destroy(model->server);
+	rpc_channel_destroy(model->message_queue);
+	rpc_channel_destroy(model->event_store);
+	redis_destroy(model->redis); /* ends what the stores have under way */
+	generation_free(model->live);
+	generation_free(model->next);
+	struct generation *old, *next;
+	LL_FOREACH_SAFE(model->retired, old, next)
+	{
+		generation_free(old);
+	}
+	functions_destroy(model->functions); /* its jobs have all ended by now */
+	free(model);
+}

@@ -1,0 +1,336 @@
+#include "read-model/store_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const char readmodel_apply_lua[];
+const struct redis_library store_library = { "readmodel", readmodel_apply_lua };
+
+enum { TIES = 8, MEMBERS_MAX = 100000, DROP_PER_STEP = 1000 };
+
+struct store *store_create(struct redis *redis, uint64_t generation)
+{
+	struct store *store = calloc(1, sizeof(*store));
+	ASSERT(store != NULL);
+	store->redis = redis;
+	store->generation = generation;
+	snprintf(store->prefix, sizeof(store->prefix), "{model:%" PRIu64 "}", generation);
+	redis_command_init(&store->command);
+	return store;
+}
+
+void store_destroy(struct store *store)
+{
+	if (store == NULL)
+		return;
+	while (store->free_calls != NULL) {
+		struct store_call *next = store->free_calls->next;
+		free(store->free_calls);
+		store->free_calls = next;
+	}
+	redis_command_free(&store->command);
+	free(store);
+}
+
+uint64_t store_generation(const struct store *store)
+{
+	return store->generation;
+}
+
+struct store_call *store_call_begin(struct store *store, void *arg)
+{
+	struct store_call *call = store->free_calls;
+	if (call != NULL)
+		store->free_calls = call->next;
+	else
+		call = malloc(sizeof(*call));
+	ASSERT(call != NULL);
+	*call = (struct store_call){ .store = store, .arg = arg };
+	return call;
+}
+
+void store_call_end(struct store_call *call)
+{
+	free(call->id);
+	call->id = NULL;
+	call->next = call->store->free_calls;
+	call->store->free_calls = call;
+}
+
+struct redis_command *store_command(struct store *store, const char *name)
+{
+	redis_command_clear(&store->command);
+	redis_arg(&store->command, name);
+	return &store->command;
+}
+
+void store_arg_key(struct store *store, struct redis_command *command, const char *a, const char *b,
+                   const char *c)
+{
+	char key[1024];
+	size_t len = (size_t)snprintf(key, sizeof(key), "%s%s%s%s", store->prefix, a, b, c);
+	if (len < sizeof(key)) {
+		redis_arg_bytes(command, key, len);
+		return;
+	}
+	char *longer = malloc(len + 1);
+	ASSERT(longer != NULL);
+	snprintf(longer, len + 1, "%s%s%s%s", store->prefix, a, b, c);
+	redis_arg_bytes(command, longer, len);
+	free(longer);
+}
+
+/* The two ways in which a command fails are one for its caller. */
+static bool failed(const struct redis_value *value, const struct error *redis_err,
+                   struct error *err)
+{
+	size_t len;
+	if (redis_err != NULL)
+		*err = *redis_err;
+	else if (redis_value_kind(value) == REDIS_ERROR)
+		error_set(err, ERR_INTERNAL, "redis: %s", redis_value_string(value, &len));
+	else
+		return false;
+	return true;
+}
+
+static const char *text_at(const struct redis_value *value, size_t index)
+{
+	size_t len;
+	return redis_value_string(redis_value_at(value, index), &len);
+}
+
+/* ---- checkpoint ---- */
+
+static void got_checkpoint(void *arg, const struct redis_value *value,
+                           const struct error *redis_err)
+{
+	struct store_call *call = arg;
+	struct error err;
+	struct store_position position = { "", "" };
+	if (failed(value, redis_err, &err)) {
+		call->done.checkpoint(call->arg, NULL, 0, &err);
+	} else {
+		snprintf(position.entry_id, sizeof(position.entry_id), "%s", text_at(value, 0));
+		snprintf(position.topic, sizeof(position.topic), "%s", text_at(value, 1));
+		int64_t events = redis_value_integer(redis_value_at(value, 2));
+		call->done.checkpoint(call->arg, &position, (uint64_t)events, NULL);
+	}
+	store_call_end(call);
+}
+
+void store_checkpoint(struct store *store, store_checkpoint_done *done, void *arg)
+{
+	struct redis_command *command = store_command(store, "HMGET");
+	store_arg_key(store, command, "checkpoint", "", "");
+	redis_arg(command, "entry_id");
+	redis_arg(command, "topic");
+	redis_arg(command, "events");
+	struct store_call *call = store_call_begin(store, arg);
+	call->done.checkpoint = done;
+	redis_queue(store->redis, command, got_checkpoint, call);
+}
+
+/* ---- members of sets ---- */
+
+static void ask_members(struct store_call *call);
+
+static void got_members(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct store_call *call = arg;
+	struct error err;
+	if (failed(value, redis_err, &err)) {
+		call->done.members(call->arg, NULL, 0, false, &err);
+		store_call_end(call);
+		return;
+	}
+	size_t count = redis_value_count(value) / 2, used = 0;
+	bool full = count == call->limit;
+	struct store_member *members = malloc((count + 1) * sizeof(*members));
+	ASSERT(members != NULL);
+	const char *after = strchr(call->id, '\n') + 1;
+	for (size_t i = 0; i < count; i++) {
+		struct store_member member = { text_at(value, 2 * i),
+			                       strtoull(text_at(value, 2 * i + 1), NULL, 10) };
+		if (member.score > call->score || strcmp(member.id, after) > 0)
+			members[used++] = member;
+	}
+	if (used == 0 && full && call->limit < MEMBERS_MAX) {
+		call->limit *= 4; /* all of one moment */
+		ask_members(call);
+	} else {
+		call->done.members(call->arg, members, used, full, NULL);
+		store_call_end(call);
+	}
+	free(members);
+}
+
+/* call->id is "<set>\n<id to start after>" */
+static void ask_members(struct store_call *call)
+{
+	char score[24];
+	struct redis_command *command = store_command(call->store, "ZRANGEBYSCORE");
+	redis_arg_bytes(command, call->id, (size_t)(strchr(call->id, '\n') - call->id));
+	snprintf(score, sizeof(score), "%" PRIu64, call->score);
+	redis_arg(command, score);
+	redis_arg(command, "+inf");
+	redis_arg(command, "WITHSCORES");
+	redis_arg(command, "LIMIT");
+	redis_arg(command, "0");
+	redis_arg_integer(command, (int64_t)call->limit);
+	redis_queue(call->store->redis, command, got_members, call);
+}
+
+void store_members(struct store *store, const char *set, const char *value, uint64_t after_score,
+                   const char *after_id, size_t limit, store_members_done *done, void *arg)
+{
+	struct store_call *call = store_call_begin(store, arg);
+	call->done.members = done;
+	call->score = after_score;
+	call->limit = limit + TIES;
+	int len = asprintf(&call->id, "%s%s%s\n%s", store->prefix, set, value, after_id);
+	ASSERT(len > 0);
+	ask_members(call);
+}
+
+/* ---- mails ---- */
+
+static void got_mails(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct store_call *call = arg;
+	struct error err;
+	if (failed(value, redis_err, &err)) {
+		call->done.mails(call->arg, NULL, 0, &err);
+		store_call_end(call);
+		return;
+	}
+	size_t count = redis_value_count(value);
+	struct store_mail *mails = malloc((count + 1) * sizeof(*mails));
+	ASSERT(mails != NULL);
+	for (size_t i = 0; i < count; i++) {
+		const struct redis_value *entry = redis_value_at(value, i);
+		const struct redis_value *fields = redis_value_at(entry, 1);
+		mails[i] = (struct store_mail){ text_at(entry, 0), text_at(fields, 1),
+			                        text_at(fields, 3) };
+	}
+	call->done.mails(call->arg, mails, count, NULL);
+	free(mails);
+	store_call_end(call);
+}
+
+void store_mails(struct store *store, const char *after, size_t limit, store_mails_done *done,
+                 void *arg)
+{
+	char start[STORE_ENTRY_SIZE + 1];
+	snprintf(start, sizeof(start), "%s%s", after[0] == '\0' ? "-" : "(", after);
+	struct redis_command *command = store_command(store, "XRANGE");
+	store_arg_key(store, command, "mails", "", "");
+	redis_arg(command, start);
+	redis_arg(command, "+");
+	redis_arg(command, "COUNT");
+	redis_arg_integer(command, (int64_t)limit);
+	struct store_call *call = store_call_begin(store, arg);
+	call->done.mails = done;
+	redis_queue(store->redis, command, got_mails, call);
+}
+
+/* ---- generations ---- */
+
+bool store_live_read(struct redis *redis, struct store_live *live, struct error *err)
+{
+	static const char *const words[] = { "HMGET", "model:live", "generation", "version",
+		                             "highest" };
+	struct redis_command command;
+	const struct redis_value *value;
+	redis_command_init(&command);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		redis_arg(&command, words[i]);
+	bool ok = redis_wait(redis, &command, 0, &value, err);
+	redis_command_free(&command);
+	if (!ok)
+		return false;
+	bool ours = redis_value_integer(redis_value_at(value, 1)) == MODEL_VERSION;
+	live->generation = ours ? (uint64_t)redis_value_integer(redis_value_at(value, 0)) : 0;
+	live->highest = (uint64_t)redis_value_integer(redis_value_at(value, 2));
+	return true;
+}
+
+static void got_simple(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct store_call *call = arg;
+	struct error err;
+	bool bad = failed(value, redis_err, &err);
+	call->done.simple(call->arg, bad ? &err : NULL);
+	store_call_end(call);
+}
+
+void store_go_live(struct store *store, store_done *done, void *arg)
+{
+	struct redis_command *command = store_command(store, "HSET");
+	redis_arg(command, "model:live");
+	redis_arg(command, "generation");
+	redis_arg_integer(command, (int64_t)store->generation);
+	redis_arg(command, "version");
+	redis_arg_integer(command, MODEL_VERSION);
+	redis_arg(command, "highest");
+	redis_arg_integer(command, (int64_t)store->generation);
+	struct store_call *call = store_call_begin(store, arg);
+	call->done.simple = done;
+	redis_queue(store->redis, command, got_simple, call);
+}
+
+struct drop {
+	struct redis *redis;
+	uint64_t generation;
+};
+
+static void drop_step(struct drop *drop, const char *cursor);
+
+static void dropped_some(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct drop *drop = arg;
+	struct error err;
+	const char *cursor = "0";
+	if (!failed(value, redis_err, &err)) {
+		const struct redis_value *keys = redis_value_at(value, 1);
+		struct redis_command command;
+		redis_command_init(&command);
+		redis_arg(&command, "UNLINK");
+		for (size_t i = 0; i < redis_value_count(keys); i++)
+			redis_arg(&command, text_at(keys, i));
+		if (command.argc > 1)
+			redis_queue(drop->redis, &command, NULL, NULL);
+		redis_command_free(&command);
+		cursor = text_at(value, 0);
+	}
+	if (strcmp(cursor, "0") == 0)
+		free(drop); /* what an error left stays as garbage until the next rebuild */
+	else
+		drop_step(drop, cursor);
+}
+
+static void drop_step(struct drop *drop, const char *cursor)
+{
+	char pattern[40];
+	struct redis_command command;
+	redis_command_init(&command);
+	snprintf(pattern, sizeof(pattern), "{model:%" PRIu64 "}*", drop->generation);
+	redis_arg(&command, "SCAN");
+	redis_arg(&command, cursor);
+	redis_arg(&command, "MATCH");
+	redis_arg(&command, pattern);
+	redis_arg(&command, "COUNT");
+	redis_arg_integer(&command, DROP_PER_STEP);
+	redis_queue(drop->redis, &command, dropped_some, drop);
+	redis_command_free(&command);
+}
+
+void store_drop(struct redis *redis, uint64_t generation)
+{
+	struct drop *drop = malloc(sizeof(*drop));
+	ASSERT(drop != NULL);
+	*drop = (struct drop){ redis, generation };
+	drop_step(drop, "0");
+}

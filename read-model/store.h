@@ -1,0 +1,94 @@
+/* store.h - the model in Redis: the only file that knows its keys.
+ *
+ * All keys of one generation carry one hash tag, so that they share a slot of a cluster and a run
+ * of events commits in one function call with its checkpoint:
+ *
+ *   {model:G}checkpoint              hash: entry_id, topic, events
+ *   {model:G}<kind>_entity:<id>      hash: a field per field of the entity; _version, _at, _more
+ *   {model:G}<kind>_ids              sorted set of ids by creation (microseconds)
+ *   {model:G}<index set>[<value>]    the same, of some (kinds.c)
+ *   {model:G}unbilled_order_ids, {model:G}unshipped_order_ids
+ *   {model:G}mails                   stream: event_id, json; ids are those of the events
+ *   model:live                       hash: generation, version
+ *
+ * Callbacks never come before the call that leads to them has returned. `err` is NULL for success. */
+#ifndef READ_MODEL_STORE_H
+#define READ_MODEL_STORE_H
+
+#include "base/redis.h"
+#include "read-model/projection.h"
+
+/* Of the code: another value leads to a rebuild into a new generation. */
+enum { MODEL_VERSION = 1 };
+
+struct store;
+
+struct store *store_create(struct redis *redis, uint64_t generation);
+void store_destroy(struct store *store); /* the connection stays; no call may be open */
+uint64_t store_generation(const struct store *store);
+
+/* A place in the merged order; both empty: before everything. */
+enum { STORE_ENTRY_SIZE = 48, STORE_TOPIC_SIZE = 72 };
+struct store_position {
+	char entry_id[STORE_ENTRY_SIZE];
+	char topic[STORE_TOPIC_SIZE];
+};
+
+typedef void store_checkpoint_done(void *arg, const struct store_position *position,
+                                   uint64_t events, const struct error *err);
+void store_checkpoint(struct store *store, store_checkpoint_done *done, void *arg);
+
+/* ERR_CONFLICT: the checkpoint is not `from`, nothing was written. */
+typedef void store_apply_done(void *arg, const struct error *err);
+void store_apply(struct store *store, const struct store_position *from,
+                 const struct store_position *to, struct projection *run, store_apply_done *done,
+                 void *arg);
+
+/* One entity as it stands in the model. Lives during the callback. */
+struct store_entity;
+typedef void store_entity_done(void *arg, const struct store_entity *entity,
+                               const struct error *err);
+/* `entity` is NULL when there is none. */
+void store_get(struct store *store, const char *name, const char *id, store_entity_done *done,
+               void *arg);
+uint64_t store_entity_version(const struct store_entity *entity);
+const char *store_entity_id(const struct store_entity *entity);
+/* NULL: no such field. */
+const char *store_entity_field(const struct store_entity *entity, const char *name);
+void store_entity_json(const struct store_entity *entity, struct buffer *out);
+
+/* Ids of one set after (score, id), oldest first; score 0: from the start. `full`: there may be more. */
+struct store_member {
+	const char *id;
+	uint64_t score;
+};
+typedef void store_members_done(void *arg, const struct store_member *members, size_t count,
+                                bool full, const struct error *err);
+void store_members(struct store *store, const char *set, const char *value, uint64_t after_score,
+                   const char *after_id, size_t limit, store_members_done *done, void *arg);
+
+struct store_mail {
+	const char *entry_id, *event_id, *json;
+};
+typedef void store_mails_done(void *arg, const struct store_mail *mails, size_t count,
+                              const struct error *err);
+/* `after` empty: from the start. */
+void store_mails(struct store *store, const char *after, size_t limit, store_mails_done *done,
+                 void *arg);
+
+/* Which generation queries use; 0 when there is none, or one that another version wrote. Also the
+ * highest that was ever used. */
+struct store_live {
+	uint64_t generation;
+	uint64_t highest;
+};
+MUST_USE bool store_live_read(struct redis *redis, struct store_live *live, struct error *err);
+typedef void store_done(void *arg, const struct error *err);
+/* Makes this generation the live one. */
+void store_go_live(struct store *store, store_done *done, void *arg);
+/* Deletes all keys of a generation, a little at a time. */
+void store_drop(struct redis *redis, uint64_t generation);
+
+extern const struct redis_library store_library;
+
+#endif

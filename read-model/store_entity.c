@@ -1,0 +1,128 @@
+#include "read-model/store_internal.h"
+
+#include "base/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct store_entity {
+	const struct kind *kind;
+	const char *id;
+	const struct redis_value *row; /* _version, _more, then the fields */
+};
+enum { ROW_VERSION, ROW_MORE, ROW_FIELDS };
+
+static const char *row_text(const struct store_entity *entity, size_t index, size_t *len)
+{
+	return redis_value_string(redis_value_at(entity->row, index), len);
+}
+
+static void got_entity(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct store_call *call = arg;
+	struct error err;
+	size_t len;
+	struct store_entity entity = { call->kind, call->id, value };
+	if (redis_err != NULL) {
+		call->done.entity(call->arg, NULL, redis_err);
+	} else if (redis_value_kind(value) == REDIS_ERROR) {
+		error_set(&err, ERR_INTERNAL, "redis: %s", redis_value_string(value, &len));
+		call->done.entity(call->arg, NULL, &err);
+	} else {
+		bool there = redis_value_kind(redis_value_at(value, ROW_VERSION)) != REDIS_NIL;
+		call->done.entity(call->arg, there ? &entity : NULL, NULL);
+	}
+	store_call_end(call);
+}
+
+void store_get(struct store *store, const char *name, const char *id, store_entity_done *done,
+               void *arg)
+{
+	const struct kind *kind = kind_of(name);
+	struct redis_command *command = store_command(store, "HMGET");
+	store_arg_key(store, command, name, "_entity:", id);
+	redis_arg(command, "_version");
+	redis_arg(command, "_more");
+	for (size_t i = 0; i < kind_field_count(kind); i++)
+		redis_arg(command, kind_field_name(kind, i));
+	struct store_call *call = store_call_begin(store, arg);
+	call->done.entity = done;
+	call->kind = kind;
+	call->id = strdup(id);
+	ASSERT(call->id != NULL);
+	redis_queue(store->redis, command, got_entity, call);
+}
+
+uint64_t store_entity_version(const struct store_entity *entity)
+{
+	return (uint64_t)redis_value_integer(redis_value_at(entity->row, ROW_VERSION));
+}
+
+const char *store_entity_id(const struct store_entity *entity)
+{
+	return entity->id;
+}
+
+const char *store_entity_field(const struct store_entity *entity, const char *name)
+{
+	size_t len;
+	int position = kind_field_position(entity->kind, name);
+	return position < 0 ? NULL : row_text(entity, ROW_FIELDS + (size_t)position, &len);
+}
+
+/* A number of JSON that every reader takes for the same number; else it is written as a string. */
+static bool plain_number(const char *text, size_t len)
+{
+	enum { SAFE_DIGITS = 15 };
+	size_t digits = 0, i = text[0] == '-' ? 1 : 0;
+	while (text[i + digits] >= '0' && text[i + digits] <= '9')
+		digits++;
+	if (digits == 0 || digits > SAFE_DIGITS || (digits > 1 && text[i] == '0'))
+		return false;
+	if (i + digits == len)
+		return true;
+	struct error err; /* a fraction, from services that write such */
+	struct json *json;
+	if (!json_parse(text, len, &json, &err))
+		return false;
+	bool number = json_kind(json) == JSON_NUMBER;
+	json_free(json);
+	return number;
+}
+
+static void put_value(const struct store_entity *entity, size_t position, struct buffer *out)
+{
+	size_t len;
+	const char *text = row_text(entity, ROW_FIELDS + position, &len);
+	const struct redis_value *value = redis_value_at(entity->row, ROW_FIELDS + position);
+	if (redis_value_kind(value) == REDIS_NIL) {
+		text = kind_field_default(entity->kind, position);
+		len = strlen(text);
+	}
+	if (kind_field_is_json(entity->kind, position) ||
+	    (kind_field_is_number(entity->kind, position) && plain_number(text, len)))
+		buffer_append(out, text, len);
+	else
+		json_write_string(out, text, len);
+}
+
+void store_entity_json(const struct store_entity *entity, struct buffer *out)
+{
+	if (entity->kind->type == NULL) {
+		put_value(entity, 0, out);
+		return;
+	}
+	size_t len;
+	for (size_t i = 0; i < kind_field_count(entity->kind); i++) {
+		buffer_puts(out, i == 0 ? "{\"" : ",\"");
+		buffer_puts(out, kind_field_name(entity->kind, i));
+		buffer_puts(out, "\":");
+		put_value(entity, i, out);
+	}
+	const char *more = row_text(entity, ROW_MORE, &len);
+	if (len > 0) {
+		buffer_putc(out, ',');
+		buffer_append(out, more, len);
+	}
+	buffer_putc(out, '}');
+}
