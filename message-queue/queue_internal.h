@@ -97,6 +97,7 @@ struct queue {
 	struct held *held;
 	struct subscription *subscriptions;
 	size_t subscription_count;
+	char cursor[24];       /* of the sweep, among the leases */
 	struct loop_timer due; /* the next failed message returns */
 	bool dirty;
 	struct queue *dirty_prev, *dirty_next;

@@ -183,12 +183,12 @@ void store_release(struct store *store, const struct store_queue *queue, const c
 }
 
 void store_expire(struct store *store, const struct store_queue *queue, size_t limit,
-                  uint32_t max_attempts, bool all, redis_done *done, void *arg)
+                  uint32_t max_attempts, const char *cursor, redis_done *done, void *arg)
 {
 	struct redis_command *command = begin(store, queue, "queue_expire");
 	redis_arg_integer(command, (int64_t)limit);
 	redis_arg_integer(command, max_attempts);
-	redis_arg_integer(command, all ? 1 : 0);
+	redis_arg(command, cursor);
 	redis_queue(store->redis, command, done, arg);
 }
 

@@ -56,9 +56,10 @@ void store_retry(struct store *store, const struct store_queue *queue,
                  const struct store_failure *failures, size_t count, redis_done *done, void *arg);
 void store_release(struct store *store, const struct store_queue *queue, const char *const *ids,
                    size_t count, redis_done *done, void *arg);
-/* `all`: every lease, ended or not. */
+/* `cursor`: where to look on, as the last answer said; "0" at first. "all": every lease returns,
+ * ended or not. */
 void store_expire(struct store *store, const struct store_queue *queue, size_t limit,
-                  uint32_t max_attempts, bool all, redis_done *done, void *arg);
+                  uint32_t max_attempts, const char *cursor, redis_done *done, void *arg);
 void store_outcome(struct store *store, const struct store_queue *queue, const char *const *ids,
                    size_t count, redis_done *done, void *arg);
 void store_info(struct store *store, const struct store_queue *queue, redis_done *done, void *arg);

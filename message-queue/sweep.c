@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,17 +11,11 @@ enum {
 	SWEEP_MS = 500,
 	SWEEP_QUEUES = 256,  /* per sweep, in turn */
 	EXPIRE_LIMIT = 1000, /* messages of one queue per sweep */
-	RECOVER_LIMIT = 1000000,
-	PEER_MS = 25, /* how soon what another instance did is seen */
+	PEER_MS = 25,        /* how soon what another instance did is seen */
 	PEER_ALIVE_MS = 5000
 };
 
 /* ---- what is due in one queue ---- */
-
-struct expiry {
-	struct queue *queue;
-	bool full; /* there may be more */
-};
 
 static void end_all(struct queue *queue, const struct redis_value *ids, bool parked)
 {
@@ -52,6 +47,9 @@ static void on_expired(void *arg, const struct redis_value *value, const struct 
 		queue->backlog = true;
 		queue_mark(queue);
 	}
+	size_t len = 0;
+	snprintf(queue->cursor, sizeof(queue->cursor), "%s",
+	         redis_value_string(redis_value_at(value, 4), &len));
 	int64_t next_ms = redis_value_integer(redis_value_at(value, 1));
 	if (next_ms >= 0)
 		queue_expire_after(queue, (uint64_t)next_ms);
@@ -59,8 +57,8 @@ static void on_expired(void *arg, const struct redis_value *value, const struct 
 
 static void expire(struct queue *queue, bool all)
 {
-	store_expire(queue->queues->store, queue->keys, all ? RECOVER_LIMIT : EXPIRE_LIMIT,
-	             queue->max_attempts, all, on_expired, queue);
+	store_expire(queue->queues->store, queue->keys, EXPIRE_LIMIT, queue->max_attempts,
+	             all ? "all" : queue->cursor, on_expired, queue);
 }
 
 static void on_due(void *arg)

@@ -1,33 +1,54 @@
 -- queue_expire: what is due returns: deliveries whose lease has ended, failed ones after their delay.
--- ARGV    limit, max_attempts, all: 1 ends every lease now (their consumers are known to be gone)
--- returns {pending, next, returned, parked}
+-- ARGV    limit, max_attempts, cursor: where to look on among the leases ('0': from the start), or
+--         'all': end every lease now (their consumers are known to be gone)
+-- returns {pending, next, returned, parked, cursor}
 --   pending   how many messages wait now
 --   next      ms until the next delayed one is due; -1: there is none
 --   returned  ids whose lease has ended and that wait again
 --   parked    ids that were parked as dead
+--   cursor    for the next call
+
+-- The ids of one look at the leases whose time is over, oldest first.
+local function ended_leases(keys, now, cursor, limit)
+	local everything = cursor == 'all'
+	local page = everything and { '0', redis.call('HGETALL', keys[LEASES]) }
+		or redis.call('HSCAN', keys[LEASES], cursor, 'COUNT', limit)
+	local ids, at = {}, {}
+	for i = 1, #page[2], 2 do
+		local id, returns = page[2][i], tonumber(page[2][i + 1])
+		if not at[id] and (everything or returns <= now) then
+			at[id] = returns
+			ids[#ids + 1] = id
+		end
+	end
+	table.sort(ids, function(a, b)
+		return at[a] < at[b]
+	end)
+	return ids, page[1]
+end
+
 redis.register_function('queue_expire', function(keys, args)
 	local now = now_ms()
 	local limit, max_attempts = args[1], tonumber(args[2])
 	local returned, parked = {}, {}
-	local until_ms = args[3] == '1' and '+inf' or now
 	local due = redis.call('ZRANGEBYSCORE', keys[DELAYED], '-inf', now, 'LIMIT', 0, limit)
 	for i = #due, 1, -1 do
 		redis.call('ZREM', keys[DELAYED], due[i])
 		redis.call('LPUSH', keys[PENDING], due[i])
 	end
-	local ended = redis.call('ZRANGEBYSCORE', keys[LEASES], '-inf', until_ms, 'LIMIT', 0, limit)
+	local ended, cursor = ended_leases(keys, now, args[3], limit)
 	for i = #ended, 1, -1 do
 		local id = ended[i]
 		if outcome_of(keys, id) then
 			-- Answered through the original interface, but never acknowledged.
 			remove(keys, id)
 		else
-			redis.call('ZREM', keys[LEASES], id)
+			redis.call('HDEL', keys[LEASES], id)
 			local list = give_back(keys, id, now, 0, max_attempts, 'its lease ended') and parked or returned
 			list[#list + 1] = id
 		end
 	end
 	local first = redis.call('ZRANGE', keys[DELAYED], 0, 0, 'WITHSCORES')
 	local wait = first[2] and math.max(0, first[2] - now) or -1
-	return { redis.call('LLEN', keys[PENDING]), wait, returned, parked }
+	return { redis.call('LLEN', keys[PENDING]), wait, returned, parked, cursor }
 end)

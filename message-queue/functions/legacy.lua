@@ -23,7 +23,7 @@ redis.register_function('queue_respond', function(keys, args)
 	if first and first ~= ACKED then
 		return first
 	end
-	if not redis.call('ZSCORE', keys[LEASES], id) then
+	if redis.call('HEXISTS', keys[LEASES], id) == 0 then
 		remove(keys, id)
 	end
 	keep_outcome(keys, id, args[3], args[1])

@@ -14,7 +14,7 @@ redis.register_function('queue_outcome', function(keys, args)
 			state, detail = 'O', outcome
 		elseif dead then
 			state, detail = 'X', reason_of(dead)
-		elseif redis.call('ZSCORE', keys[LEASES], id) then
+		elseif redis.call('HEXISTS', keys[LEASES], id) == 1 then
 			state = 'L'
 		elseif redis.call('HEXISTS', keys[MESSAGES], id) == 1 then
 			state = 'Q'
@@ -32,7 +32,7 @@ redis.register_function('queue_info', function(keys, args)
 	local record = id and redis.call('HGET', keys[MESSAGES], id)
 	return {
 		redis.call('LLEN', keys[PENDING]), redis.call('ZCARD', keys[DELAYED]),
-		redis.call('ZCARD', keys[LEASES]), redis.call('HLEN', keys[DEAD]),
+		redis.call('HLEN', keys[LEASES]), redis.call('HLEN', keys[DEAD]),
 		id or '', record and string.sub(record, 1, 8) or '',
 	}
 end)

@@ -19,7 +19,8 @@ local function push(keys, args)
 	end
 	local on_queue = redis.call('HMGET', keys[MESSAGES], unpack(ids))
 	local done = redis.call('HMGET', keys[DONE], unpack(ids))
-	local done_before = redis.call('HMGET', keys[DONE_BEFORE], unpack(ids))
+	local done_before = redis.call('EXISTS', keys[DONE_BEFORE]) == 1
+		and redis.call('HMGET', keys[DONE_BEFORE], unpack(ids)) or {}
 	local parked = redis.call('HLEN', keys[DEAD])
 	local dead = parked > 0 and redis.call('HMGET', keys[DEAD], unpack(ids))
 	local room = args[1] - redis.call('HLEN', keys[MESSAGES]) - parked
@@ -62,14 +63,14 @@ local function push(keys, args)
 			if next_fresh > #fresh then
 				break
 			end
-			leases[#leases + 1] = now + runs[r + 1]
 			leases[#leases + 1] = fresh[next_fresh]
+			leases[#leases + 1] = now + runs[r + 1]
 			states[places[next_fresh]] = 'R'
 			next_fresh = next_fresh + 1
 		end
 	end
 	if #leases > 0 then
-		redis.call('ZADD', keys[LEASES], unpack(leases))
+		redis.call('HSET', keys[LEASES], unpack(leases))
 	end
 	if next_fresh <= #fresh then
 		redis.call('RPUSH', keys[PENDING], unpack(fresh, next_fresh))

@@ -7,7 +7,7 @@ redis.register_function('queue_settle', function(keys, args)
 	for i = 2, #args, 2 do
 		ids[#ids + 1] = args[i]
 	end
-	local leases = redis.call('ZMSCORE', keys[LEASES], unpack(ids))
+	local leases = redis.call('HMGET', keys[LEASES], unpack(ids))
 	local held = {}
 	for i, id in ipairs(ids) do
 		if leases[i] then
@@ -22,9 +22,11 @@ redis.register_function('queue_settle', function(keys, args)
 		end
 	end
 	if #held > 0 then
-		redis.call('ZREM', keys[LEASES], unpack(held))
+		redis.call('HDEL', keys[LEASES], unpack(held))
 		redis.call('HDEL', keys[MESSAGES], unpack(held))
-		redis.call('HDEL', keys[ATTEMPTS], unpack(held))
+		if redis.call('EXISTS', keys[ATTEMPTS]) == 1 then
+			redis.call('HDEL', keys[ATTEMPTS], unpack(held))
+		end
 	end
 	if #fields > 0 then
 		redis.call('HSET', keys[DONE], unpack(fields))
@@ -41,7 +43,7 @@ redis.register_function('queue_retry', function(keys, args)
 	for i = #args - 3, 1, -4 do
 		local id = args[i]
 		local state = 'U'
-		if redis.call('ZREM', keys[LEASES], id) == 1 then
+		if redis.call('HDEL', keys[LEASES], id) == 1 then
 			state = give_back(keys, id, now, tonumber(args[i + 1]), tonumber(args[i + 2]), args[i + 3])
 				and 'X' or 'Q'
 		end
@@ -56,7 +58,7 @@ end)
 redis.register_function('queue_release', function(keys, args)
 	local released = 0
 	for i = #args, 1, -1 do
-		if redis.call('ZREM', keys[LEASES], args[i]) == 1 then
+		if redis.call('HDEL', keys[LEASES], args[i]) == 1 then
 			redis.call('LPUSH', keys[PENDING], args[i])
 			released = released + 1
 		end
