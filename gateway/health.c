@@ -65,7 +65,7 @@ static void round_start(void *arg);
 static void set(struct health *health, size_t service, bool healthy, const char *detail)
 {
 	struct state *state = &health->states[service];
-	if (state->healthy != healthy && health->was_ok)
+	if (state->healthy != healthy && health->was_ok && !health->stopped)
 		log_write(healthy ? LOG_INFO : LOG_WARN, "service_health",
 		          "name=%s healthy=%d detail=\"%s\"", services[service].name, healthy,
 		          detail);
