@@ -1,16 +1,18 @@
-/* rpc_bench.c - what one hop costs: a server and a client with a loop and a thread each.
+/* rpc_bench.c - what one hop costs: a server and a client, a process and a thread each.
  *
- * `rpc_bench [SECONDS]` prints one line per way of asking. */
+ * `rpc_bench [SECONDS [WAY]]` prints one line per way of asking: unary, mux or events. */
 #include "base/clock.h"
 #include "base/rpc_client.h"
 #include "base/rpc_mux.h"
 #include "base/rpc_server.h"
 #include "proto/eventstore_v1.pb-c.h"
 
-#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { IN_FLIGHT_MAX = 4096, TIMEOUT_MS = 10000, EVENTS_PER_MESSAGE = 64 };
@@ -75,17 +77,24 @@ static const struct rpc_method methods[] = {
 	{ .name = "Topics", .message = answer_topics },
 };
 
-struct server_thread {
-	pthread_t thread;
-	struct loop *loop;
-	struct rpc_server *server;
-};
-
-static void *serve(void *arg)
+/* In a process of its own; writes the TCP port to `ready`. */
+static void serve(const char *path, int ready)
 {
-	struct server_thread *thread = arg;
-	loop_run(thread->loop);
-	return NULL;
+	struct arena *arena = arena_create();
+	struct loop *loop = loop_create();
+	struct rpc_server *server = rpc_server_create(loop);
+	struct error err;
+	int port = 0;
+	rpc_server_add(server, &es__event_store__descriptor, methods, ARRAY_LEN(methods), arena);
+	if (!rpc_server_listen(server, path, NULL, &err) ||
+	    !rpc_server_listen(server, "127.0.0.1:0", &port, &err)) {
+		fprintf(stderr, "%s\n", err.message);
+		exit(EXIT_FAILURE);
+	}
+	rpc_server_start(server);
+	if (write(ready, &port, sizeof(port)) != sizeof(port))
+		exit(EXIT_FAILURE);
+	loop_run(loop); /* until killed */
 }
 
 /* ---- the client ---- */
@@ -154,20 +163,33 @@ static void ask_stream(struct work *work)
 	rpc_stream_end_sends(stream);
 }
 
-static void measure(struct work work, const char *target, double seconds)
+static double cpu_us(pid_t process)
+{
+	clockid_t clock;
+	struct timespec used = { 0 };
+	if (clock_getcpuclockid(process, &clock) == 0)
+		clock_gettime(clock, &used);
+	return (double)used.tv_sec * 1e6 + (double)used.tv_nsec / 1e3;
+}
+
+static void measure(struct work work, pid_t server, const char *target, double seconds)
 {
 	work.loop = loop_create();
 	work.channel = rpc_channel_create(work.loop, target);
 	work.mux = rpc_mux_create(work.loop, work.channel, &es__event_store__descriptor,
 	                          "ReadEntityStream", IN_FLIGHT_MAX);
+	double server_us = cpu_us(server), client_us = cpu_us(getpid());
 	uint64_t start_us = clock_monotonic_us();
 	work.until_us = start_us + (uint64_t)(seconds * 1e6);
 	for (unsigned i = 0; i < work.in_flight; i++)
 		work.ask(&work);
 	loop_run(work.loop);
 	double took = (double)(clock_monotonic_us() - start_us) / 1e6;
-	printf("%-22s %-6.4s %5u in flight %10.0f /s\n", work.name, target, work.in_flight,
-	       (double)work.answers / took);
+	server_us = cpu_us(server) - server_us;
+	client_us = cpu_us(getpid()) - client_us;
+	double answers = (double)work.answers;
+	printf("%-6s %-4.4s %5u in flight %9.0f /s  CPU us: client %5.2f server %5.2f\n", work.name,
+	       target, work.in_flight, answers / took, client_us / answers, server_us / answers);
 	fflush(stdout);
 	rpc_mux_destroy(work.mux);
 	rpc_channel_destroy(work.channel);
@@ -182,34 +204,28 @@ int main(int argc, char **argv)
 		{ .name = "mux", .in_flight = 1, .ask = ask_mux },
 		{ .name = "mux", .in_flight = 128, .ask = ask_mux },
 		{ .name = "mux", .in_flight = 1024, .ask = ask_mux },
-		{ .name = "events, 64 a message", .in_flight = 1, .ask = ask_stream },
+		{ .name = "events", .in_flight = 1, .ask = ask_stream },
 	};
 	double seconds = argc > 1 ? atof(argv[1]) : 2;
-	struct arena *arena = arena_create();
-	struct server_thread thread = { .loop = loop_create() };
-	struct error err;
-	int port;
 	char tcp[32], path[64];
-	thread.server = rpc_server_create(thread.loop);
-	rpc_server_add(thread.server, &es__event_store__descriptor, methods, ARRAY_LEN(methods),
-	               arena);
+	int ready[2], port;
 	snprintf(path, sizeof(path), "unix:/tmp/rpc_bench.%d", (int)getpid());
-	if (!rpc_server_listen(thread.server, path, NULL, &err) ||
-	    !rpc_server_listen(thread.server, "127.0.0.1:0", &port, &err)) {
-		fprintf(stderr, "%s\n", err.message);
-		return 1;
-	}
+	if (pipe(ready) != 0)
+		return EXIT_FAILURE;
+	pid_t server = fork();
+	if (server == 0)
+		serve(path, ready[1]);
+	if (server < 0 || read(ready[0], &port, sizeof(port)) != sizeof(port))
+		return EXIT_FAILURE;
 	snprintf(tcp, sizeof(tcp), "127.0.0.1:%d", port);
-	rpc_server_start(thread.server);
-	pthread_create(&thread.thread, NULL, serve, &thread);
 	for (size_t i = 0; i < ARRAY_LEN(works); i++) {
-		measure(works[i], path, seconds);
-		measure(works[i], tcp, seconds);
+		if (argc > 2 && strcmp(argv[2], works[i].name) != 0)
+			continue;
+		measure(works[i], server, path, seconds);
+		measure(works[i], server, tcp, seconds);
 	}
-	loop_stop(thread.loop);
-	pthread_join(thread.thread, NULL);
-	rpc_server_destroy(thread.server);
-	loop_destroy(thread.loop);
-	arena_destroy(arena);
-	return 0;
+	kill(server, SIGTERM);
+	waitpid(server, NULL, 0);
+	unlink(path + strlen("unix:"));
+	return EXIT_SUCCESS;
 }
