@@ -74,12 +74,12 @@ static void acknowledge_later(struct reaction *reaction)
 static void answered(void *arg, const struct error *err)
 {
 	struct reaction *reaction = arg;
-	if (err != NULL) {
+	if (err != NULL && reaction->backoff_ms == BACKOFF_MIN_MS)
 		log_warn("reaction_waits", "topic=%s entry=%s type=%s reason=\"%s\"",
 		         reaction->event.topic, reaction->event.entry_id, reaction->event.type,
 		         err->message);
+	if (err != NULL)
 		reaction->stuck = true;
-	}
 	if (--reaction->waiting > 0)
 		return;
 	if (!reaction->stuck) {
@@ -88,8 +88,9 @@ static void answered(void *arg, const struct error *err)
 	}
 	loop_timer_start(reaction->source->sagas->loop, &reaction->timer, reaction->backoff_ms,
 	                 advance, reaction);
-	if (reaction->backoff_ms < BACKOFF_MAX_MS)
-		reaction->backoff_ms *= 2;
+	reaction->backoff_ms *= 2;
+	if (reaction->backoff_ms > BACKOFF_MAX_MS)
+		reaction->backoff_ms = BACKOFF_MAX_MS;
 }
 
 static void ask_all(struct reaction *reaction)
