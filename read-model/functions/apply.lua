@@ -12,7 +12,6 @@
 --
 -- Returns "OK"; or, when the checkpoint is another, that one {entry id, topic}: then nothing
 -- was written. Each entity occurs in at most one write.
-local call = redis.call
 local CHUNK = 2000
 
 local function collect(sets, key, a, b)
@@ -30,7 +29,7 @@ local function send(command, sets)
 	for i = 1, #sets do
 		local list = sets[sets[i]]
 		for from = 1, #list, CHUNK do
-			call(command, sets[i], unpack(list, from, math.min(from + CHUNK - 1, #list)))
+			redis.call(command, sets[i], unpack(list, from, math.min(from + CHUNK - 1, #list)))
 		end
 	end
 end
@@ -72,9 +71,10 @@ local function touch(run, order_id)
 	end
 end
 
-local function move(run, index, id, score, old, new)
+-- `again`: it is another entity than before, with another place in the lists.
+local function move(run, index, id, score, old, new, again)
 	local from, to = set_of(run.prefix, index, old), set_of(run.prefix, index, new)
-	if from == to then return false end
+	if from == to and not again then return false end
 	if from then collect(run.rems, from, id) end
 	if to then collect(run.adds, to, score, id) end
 	if index.type == 'O' then
@@ -90,18 +90,20 @@ local function put(run, kind, args, at)
 	local old
 	if before ~= 'N' then
 		kind.get[1] = key
-		old = call('HMGET', unpack(kind.get))
+		old = redis.call('HMGET', unpack(kind.get))
 		if not old[1] then
 			old = nil
 		elseif before == 'K' then
 			score = old[1]
 		end
 	end
-	local moved = not old or before == 'D'
+	local again = before == 'D'
+	local moved = not old or again
 	for i = 1, #kind.indices do
 		local index = kind.indices[i]
 		local was = old and old[2 + i]
-		if move(run, index, id, score, was, args[values + index.position]) then moved = true end
+		local value = args[values + index.position]
+		if move(run, index, id, score, was, value, again) then moved = true end
 	end
 	if moved then collect(run.adds, kind.ids, score, id) end
 	if kind.status then
@@ -119,22 +121,22 @@ local function put(run, kind, args, at)
 		command[size + 1], command[size + 2] = '_more', more
 		size = size + 2
 	elseif old and old[2] then
-		call('HDEL', key, '_more')
+		redis.call('HDEL', key, '_more')
 	end
-	call('HSET', unpack(command, 1, size))
+	redis.call('HSET', unpack(command, 1, size))
 	return values + kind.count + 2
 end
 
 local function remove(run, kind, id)
 	local key = kind.entity .. id
 	kind.get[1] = key
-	local old = call('HMGET', unpack(kind.get))
+	local old = redis.call('HMGET', unpack(kind.get))
 	if not old[1] then return end
 	for i = 1, #kind.indices do
 		move(run, kind.indices[i], id, nil, old[2 + i], nil)
 	end
 	collect(run.rems, kind.ids, id)
-	call('DEL', key)
+	redis.call('DEL', key)
 	if kind.status then
 		run.orders[id] = { false }
 		touch(run, id)
@@ -149,13 +151,13 @@ local function settle_orders(run)
 	for i = 1, #run.touched do
 		local id = run.touched[i]
 		local order = run.orders[id] or
-			call('HMGET', prefix .. 'order_entity:' .. id, 'status', '_at')
+			redis.call('HMGET', prefix .. 'order_entity:' .. id, 'status', '_at')
 		local billings, shippings = prefix .. 'order_billings:' .. id,
 			prefix .. 'order_shippings:' .. id
 		local billed, shipped = true, true
 		if order[1] and order[1] ~= 'CANCELLED' then
-			local found = call('EXISTS', billings, shippings)
-			billed = found == 2 or (found == 1 and call('EXISTS', billings) == 1)
+			local found = redis.call('EXISTS', billings, shippings)
+			billed = found == 2 or (found == 1 and redis.call('EXISTS', billings) == 1)
 			shipped = found == 2 or (found == 1 and not billed)
 		end
 		if billed then collect(rems, unbilled, id) else collect(adds, unbilled, order[2], id) end
@@ -167,7 +169,7 @@ end
 
 redis.register_function('readmodel_apply', function(keys, args)
 	local prefix = args[1]
-	local here = call('HMGET', keys[1], 'entry_id', 'topic')
+	local here = redis.call('HMGET', keys[1], 'entry_id', 'topic')
 	if (here[1] or '') ~= args[2] or (here[2] or '') ~= args[3] then
 		return { here[1] or '', here[2] or '' }
 	end
@@ -184,14 +186,14 @@ redis.register_function('readmodel_apply', function(keys, args)
 			remove(run, kinds[tonumber(args[at + 1])], args[at + 2])
 			at = at + 3
 		else
-			call('XADD', prefix .. 'mails', args[at + 1], 'event_id', args[at + 2], 'json', args[at + 3])
+			redis.call('XADD', prefix .. 'mails', args[at + 1], 'event_id', args[at + 2], 'json', args[at + 3])
 			at = at + 4
 		end
 	end
 	send('ZREM', run.rems)
 	send('ZADD', run.adds)
 	settle_orders(run)
-	call('HSET', keys[1], 'entry_id', args[4], 'topic', args[5])
-	call('HINCRBY', keys[1], 'events', args[6])
+	redis.call('HSET', keys[1], 'entry_id', args[4], 'topic', args[5])
+	redis.call('HINCRBY', keys[1], 'events', args[6])
 	return 'OK'
 end)

@@ -1,0 +1,335 @@
+/* The model in a real Redis. What a run writes must not depend on how the log was cut into runs. */
+#include "read-model/store.h"
+
+#include "tests/support/redis_fixture.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct redis_fixture server;
+static struct redis *redis;
+
+static void setup(void)
+{
+	struct error err;
+	redis_fixture_start(&server, REDIS_FIXTURE_MEMORY);
+	if (!redis_create(NULL, server.url, &store_library, 1, 5000, &redis, &err))
+		ck_abort_msg("%s", err.message);
+}
+
+static void teardown(void)
+{
+	redis_destroy(redis);
+	redis_fixture_destroy(&server);
+}
+
+/* Runs what is queued, and the callbacks. */
+static void settle(void)
+{
+	struct error err;
+	struct redis_command command;
+	const struct redis_value *value;
+	redis_command_init(&command);
+	redis_arg(&command, "PING");
+	if (!redis_wait(redis, &command, 0, &value, &err))
+		ck_abort_msg("%s", err.message);
+	redis_command_free(&command);
+	if (redis_waiting(redis) > 0)
+		settle();
+}
+
+struct folder {
+	struct store *store;
+	struct projection *run;
+	struct store_position at;
+	struct error err;
+};
+
+static void applied(void *arg, const struct error *err)
+{
+	struct folder *folder = arg;
+	folder->err = err == NULL ? (struct error){ 0 } : *err;
+}
+
+static struct folder folder_create(uint64_t generation)
+{
+	return (struct folder){ .store = store_create(redis, generation),
+		                .run = projection_create() };
+}
+
+static void folder_destroy(struct folder *folder)
+{
+	projection_destroy(folder->run);
+	store_destroy(folder->store);
+}
+
+struct step {
+	const char *topic, *action, *id;
+	uint64_t version;
+	char data[256];
+};
+
+static void fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
+{
+	struct store_position next = folder->at;
+	for (size_t i = from; i < to; i++) {
+		struct projection_event event = { .topic = steps[i].topic,
+			                          .event_id = "e",
+			                          .entry_id = next.entry_id,
+			                          .action = steps[i].action,
+			                          .data = steps[i].data,
+			                          .entity_id = steps[i].id,
+			                          .version = steps[i].version };
+		snprintf(next.entry_id, sizeof(next.entry_id), "16%011zu-%zu", i / 3, i % 3);
+		snprintf(next.topic, sizeof(next.topic), "%s", steps[i].topic);
+		projection_add(folder->run, &event);
+	}
+	store_apply(folder->store, &folder->at, &next, folder->run, applied, folder);
+	settle();
+	if (folder->err.code != ERR_NONE)
+		ck_abort_msg("%s", folder->err.message);
+	folder->at = next;
+	projection_clear(folder->run);
+}
+
+/* Everything of a generation, without its number. */
+static char *dump(uint64_t generation)
+{
+	static const char script[] =
+	    "local out = {} "
+	    "local keys = redis.call('KEYS', ARGV[1] .. '*') table.sort(keys) "
+	    "for _, key in ipairs(keys) do "
+	    "local name, type = string.sub(key, #ARGV[1] + 1), redis.call('TYPE', key).ok "
+	    "local items "
+	    "if type == 'hash' then "
+	    "  local all = redis.call('HGETALL', key) items = {} "
+	    "  for i = 1, #all, 2 do items[#items + 1] = all[i] .. '=' .. all[i + 1] end "
+	    "  table.sort(items) "
+	    "elseif type == 'zset' then items = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') "
+	    "else items = { tostring(redis.call('XLEN', key)) } end "
+	    "out[#out + 1] = name .. ': ' .. table.concat(items, ' ') end "
+	    "return table.concat(out, '\\n')";
+	char prefix[40];
+	snprintf(prefix, sizeof(prefix), "{model:%lu}", (unsigned long)generation);
+	const char *argv[] = { "EVAL", script, "0", prefix };
+	return redis_fixture_command(&server, argv, 4);
+}
+
+static void expect_command(const char *words, const char *expected)
+{
+	char copy[200];
+	const char *argv[16];
+	int argc = 0;
+	char *rest;
+	snprintf(copy, sizeof(copy), "%s", words);
+	for (char *word = strtok_r(copy, " ", &rest); word != NULL;
+	     word = strtok_r(NULL, " ", &rest))
+		argv[argc++] = word;
+	char *text = redis_fixture_command(&server, argv, argc);
+	ck_assert_msg(strcmp(text, expected) == 0, "%s: '%s', not '%s'", words, text, expected);
+	free(text);
+}
+
+#define ORDER(id, status)                                                                          \
+	"{\"entity_id\":\"" id "\",\"cart_id\":\"c\",\"customer_id\":\"u\",\"status\":\"" status   \
+	"\"}"
+
+START_TEST(keys_of_a_shop)
+{
+	static const struct step steps[] = {
+		{ "order", "entity_created", "o1", 1, ORDER("o1", "CREATED") },
+		{ "order", "entity_created", "o2", 1, ORDER("o2", "CREATED") },
+		{ "order", "entity_updated", "o1", 2, ORDER("o1", "IN_STOCK") },
+		{ "billing", "entity_created", "b1", 1,
+		  "{\"entity_id\":\"b1\",\"order_id\":\"o1\"}" },
+		{ "shipping", "entity_created", "s1", 1,
+		  "{\"entity_id\":\"s1\",\"order_id\":\"o1\"}" },
+		{ "shipping", "entity_updated", "s1", 2,
+		  "{\"entity_id\":\"s1\",\"order_id\":\"o1\",\"delivered\":1600000000}" },
+		{ "billing", "entity_deleted", "b1", 2, "{\"entity_id\":\"b1\"}" },
+		{ "order", "entity_updated", "o2", 2, ORDER("o2", "CANCELLED") },
+		{ "order", "entity_deleted", "o2", 3, "{\"entity_id\":\"o2\"}" },
+	};
+	struct folder folder = folder_create(1);
+	fold(&folder, steps, 0, 3);
+	expect_command("ZRANGE {model:1}unbilled_order_ids 0 -1", "o1\no2");
+	expect_command("ZRANGE {model:1}order_ids:status:IN_STOCK 0 -1", "o1");
+	expect_command("ZRANGE {model:1}order_ids:status:CREATED 0 -1", "o2");
+	expect_command("ZRANGE {model:1}customer_orders:u 0 -1", "o1\no2");
+	fold(&folder, steps, 3, 4);
+	expect_command("ZRANGE {model:1}unbilled_order_ids 0 -1", "o2");
+	expect_command("ZRANGE {model:1}unshipped_order_ids 0 -1", "o1\no2");
+	fold(&folder, steps, 4, 6);
+	expect_command("ZRANGE {model:1}unshipped_order_ids 0 -1", "o2");
+	expect_command("ZRANGE {model:1}delivered_shipping_ids 0 -1", "s1");
+	fold(&folder, steps, 6, 7);
+	expect_command("ZRANGE {model:1}unbilled_order_ids 0 -1", "o1\no2");
+	expect_command("EXISTS {model:1}order_billings:o1", "0");
+	fold(&folder, steps, 7, 8);
+	expect_command("ZRANGE {model:1}unbilled_order_ids 0 -1", "o1");
+	fold(&folder, steps, 8, 9);
+	expect_command("EXISTS {model:1}order_entity:o2", "0");
+	expect_command("ZRANGE {model:1}order_ids 0 -1", "o1");
+	expect_command("HGET {model:1}checkpoint events", "9");
+	folder_destroy(&folder);
+}
+END_TEST
+
+START_TEST(a_run_from_another_checkpoint_is_refused)
+{
+	static const struct step steps[] = {
+		{ "product", "entity_created", "p", 1, "{\"entity_id\":\"p\"}" },
+		{ "product", "entity_updated", "p", 2, "{\"entity_id\":\"p\",\"name\":\"x\"}" },
+	};
+	struct folder folder = folder_create(1), other = folder_create(1);
+	fold(&folder, steps, 0, 1);
+	struct projection_event event = { "product", "5-0", "e", "entity_deleted", "{}", "p", 2 };
+	struct store_position to = { "5-0", "product" };
+	projection_add(other.run, &event);
+	store_apply(other.store, &other.at, &to, other.run, applied, &other);
+	settle();
+	ck_assert_int_eq(other.err.code, ERR_CONFLICT);
+	expect_command("HGET {model:1}product_entity:p _version", "1");
+	fold(&folder, steps, 1, 2);
+	expect_command("HGET {model:1}product_entity:p name", "x");
+	folder_destroy(&folder);
+	folder_destroy(&other);
+}
+END_TEST
+
+/* ---- cut anywhere ---- */
+
+enum { ENTITIES = 6, STEPS = 400 };
+static const char *const statuses[] = { "CREATED", "IN_STOCK", "CLEARED", "CANCELLED", "SHIPPED" };
+static const char *const kinds_used[] = { "order", "billing", "shipping", "parcel", "customer" };
+
+static void describe(struct step *step, unsigned seed)
+{
+	unsigned other = seed / 7 % ENTITIES;
+	if (strcmp(step->topic, "order") == 0)
+		snprintf(step->data, sizeof(step->data),
+		         "{\"entity_id\":\"%s\",\"status\":\"%s\",\"customer_id\":\"u%u\"%s}",
+		         step->id, statuses[seed % ARRAY_LEN(statuses)], other,
+		         seed % 3 == 0 ? ",\"extra\":[1]" : "");
+	else if (strcmp(step->topic, "parcel") == 0)
+		snprintf(step->data, sizeof(step->data), "{\"seed\":%u}", seed);
+	else if (strcmp(step->topic, "customer") == 0)
+		snprintf(step->data, sizeof(step->data), "{\"email\":\"%u@x\"}", seed % 4);
+	else
+		snprintf(step->data, sizeof(step->data), "{\"order_id\":\"%u\",\"delivered\":%u}",
+		         other, seed % 2);
+}
+
+static void invent(struct step *steps)
+{
+	static const char *const ids[ENTITIES] = { "0", "1", "2", "3", "4", "5" };
+	uint64_t versions[ARRAY_LEN(kinds_used)][ENTITIES] = { 0 };
+	bool there[ARRAY_LEN(kinds_used)][ENTITIES] = { 0 };
+	for (size_t i = 0; i < STEPS; i++) {
+		size_t k = (size_t)rand() % ARRAY_LEN(kinds_used), e = (size_t)rand() % ENTITIES;
+		struct step *step = &steps[i];
+		step->topic = kinds_used[k];
+		step->id = ids[e];
+		step->version = ++versions[k][e];
+		bool end = there[k][e] && rand() % 4 == 0;
+		step->action = !there[k][e] ? "entity_created"
+		               : end        ? "entity_deleted"
+		                            : "entity_updated";
+		there[k][e] = !end;
+		describe(step, (unsigned)rand() % 10000);
+	}
+}
+
+/* Shows the first line that differs. */
+static void expect_same(const char *a, const char *b)
+{
+	size_t line = 0, i = 0;
+	for (; a[i] != '\0' && a[i] == b[i]; i++)
+		line = a[i] == '\n' ? i + 1 : line;
+	ck_assert_msg(a[i] == b[i], "\n%.300s\n---\n%.300s", a + line, b + line);
+}
+
+START_TEST(runs_may_be_cut_anywhere)
+{
+	struct step *steps = calloc(STEPS, sizeof(*steps));
+	srand((unsigned)_i + 1);
+	invent(steps);
+	struct folder single = folder_create(1), mixed = folder_create(2), whole = folder_create(3);
+	for (size_t i = 0; i < STEPS; i++)
+		fold(&single, steps, i, i + 1);
+	for (size_t i = 0, to; i < STEPS; i = to) {
+		to = i + 1 + (size_t)rand() % 40;
+		to = to > STEPS ? STEPS : to;
+		fold(&mixed, steps, i, to);
+	}
+	fold(&whole, steps, 0, STEPS);
+	char *dumps[] = { dump(1), dump(2), dump(3) };
+	ck_assert_ptr_nonnull(strstr(dumps[0], "order_ids"));
+	expect_same(dumps[0], dumps[1]);
+	expect_same(dumps[0], dumps[2]);
+	for (size_t i = 0; i < ARRAY_LEN(dumps); i++)
+		free(dumps[i]);
+	folder_destroy(&single);
+	folder_destroy(&mixed);
+	folder_destroy(&whole);
+	free(steps);
+}
+END_TEST
+
+/* ---- generations ---- */
+
+static void done(void *arg, const struct error *err)
+{
+	ck_assert_ptr_null(err);
+	++*(int *)arg;
+}
+
+START_TEST(generations_change_over)
+{
+	struct error err;
+	struct store_live live;
+	static const struct step step = { "product", "entity_created", "p", 1, "{}" };
+	struct folder one = folder_create(1), two = folder_create(2);
+	ck_assert(store_live_read(redis, &live, &err));
+	ck_assert_uint_eq(live.generation, 0);
+	int count = 0;
+	store_go_live(one.store, done, &count);
+	fold(&one, &step, 0, 1);
+	fold(&two, &step, 0, 1);
+	store_go_live(two.store, done, &count);
+	store_drop(redis, 1);
+	settle();
+	ck_assert_int_eq(count, 2);
+	ck_assert(store_live_read(redis, &live, &err));
+	ck_assert_uint_eq(live.generation, 2);
+	ck_assert_uint_eq(live.highest, 2);
+	expect_command("KEYS {model:1}*", "");
+	expect_command("EXISTS {model:2}product_entity:p", "1");
+	expect_command("HSET model:live version 0", "0");
+	ck_assert(store_live_read(redis, &live, &err));
+	ck_assert_uint_eq(live.generation, 0);
+	ck_assert_uint_eq(live.highest, 2);
+	folder_destroy(&one);
+	folder_destroy(&two);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("read-model store");
+	TCase *tcase = tcase_create("redis");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, keys_of_a_shop);
+	tcase_add_test(tcase, a_run_from_another_checkpoint_is_refused);
+	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
+	tcase_add_test(tcase, generations_change_over);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
