@@ -25,17 +25,17 @@ static const char *const settings[] = {
 	"notice",
 };
 
-void redis_process_arguments(const char *folder, const char *socket_path, char **argv)
+void redis_process_arguments(const char *folder, const char *socket_path, const char **argv)
 {
 	size_t count = 0;
 
 	argv[count++] = "redis-server";
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-		argv[count++] = (char *)settings[i];
+		argv[count++] = settings[i];
 	argv[count++] = "--unixsocket";
-	argv[count++] = (char *)socket_path;
+	argv[count++] = socket_path;
 	argv[count++] = "--dir";
-	argv[count++] = (char *)folder;
+	argv[count++] = folder;
 	argv[count] = NULL;
 	ASSERT(count < REDIS_ARGUMENTS);
 }

@@ -71,7 +71,7 @@ struct plan {
 	char redis_url[PATH_MAX + 16];
 	char redis_socket[PATH_MAX];
 	char redis_folder[PATH_MAX];
-	char *redis_argv[REDIS_ARGUMENTS];
+	const char *redis_argv[REDIS_ARGUMENTS];
 	char *service_argv[SERVICE_COUNT][ARGUMENTS_MAX];
 	struct process_spec specs[PROCESSES];
 	size_t spec_count;
@@ -181,7 +181,7 @@ static void plan_service(struct plan *plan, size_t index)
 	plan->specs[plan->spec_count++] = (struct process_spec){
 		.name = service->name,
 		.path = "/proc/self/exe",
-		.argv = argv,
+		.argv = (const char *const *)argv,
 		.stage = service->stage,
 	};
 }

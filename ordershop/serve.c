@@ -37,6 +37,9 @@ static struct config_option options[] = {
 	  .help = "of the gateway: HTTP",
 	  .fallback = "5000",
 	  .max = 65535 },
+	{ .name = "rebuild",
+	  .type = CONFIG_FLAG,
+	  .help = "of the read model: build it anew beside the live one" },
 	{ .name = "debug", .type = CONFIG_FLAG, .help = "log more" },
 	TARGET_OPTIONS,
 };
@@ -146,6 +149,7 @@ static bool start_read_model(struct server *server, struct error *err)
 		.message_queue = target(TARGET_MESSAGE_QUEUE),
 		.listen = server->listen,
 		.listen_count = server->listen_count,
+		.rebuild = config_flag(options, ARRAY_LEN(options), "rebuild"),
 	};
 	struct read_model *service;
 

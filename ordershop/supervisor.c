@@ -145,7 +145,7 @@ static void become(struct supervisor *supervisor, const struct process_spec *spe
 	snprintf(fd_text, sizeof(fd_text), "%d", ready_fd);
 	setenv("ORDERSHOP_READY_FD", fd_text, 1);
 	unsetenv("ORDERSHOP_CONFIG"); /* its keys are those of `run` */
-	execvp(spec->path, spec->argv);
+	execvp(spec->path, (char *const *)spec->argv);
 	fprintf(stderr, "cannot start %s: %s\n", spec->path, strerror(errno));
 	_exit(EXIT_USAGE);
 }

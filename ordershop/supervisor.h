@@ -35,8 +35,8 @@ enum process_state {
 
 struct process_spec {
 	const char *name;
-	const char *path; /* of the executable; without a slash it is looked for in PATH */
-	char **argv;      /* NULL-terminated */
+	const char *path;        /* of the executable; without a slash it is looked for in PATH */
+	const char *const *argv; /* NULL-terminated */
 	unsigned stage;
 	bool (*probe)(void *arg); /* NULL: the process writes the byte itself */
 	void *probe_arg;

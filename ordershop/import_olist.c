@@ -1,0 +1,78 @@
+/* import_olist.c - `ordershop import olist DIR`. */
+#include "ordershop/client.h"
+#include "ordershop/command.h"
+#include "ordershop/olist_play.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct config_option options[] = { SHOP_OPTIONS };
+
+/* A cart names products, not prices: within one order each has one. */
+static bool check_prices(const struct olist *olist, struct error *err)
+{
+	for (size_t i = 0; i < olist->order_count; i++) {
+		const struct olist_order *order = &olist->orders[i];
+
+		if (order->item_count == 0)
+			return error_set(err, ERR_INVALID, "order %s has no items", order->id);
+		for (size_t j = 1; j < order->item_count; j++) {
+			for (size_t k = 0; k < j; k++) {
+				if (order->items[j].product == order->items[k].product &&
+				    order->items[j].price != order->items[k].price)
+					return error_set(err, ERR_INVALID,
+					                 "order %s has one product at two prices",
+					                 order->id);
+			}
+		}
+	}
+	return true;
+}
+
+static bool play_files(struct client *client, const struct olist *olist, struct error *err)
+{
+	struct play *play = play_create(client, olist);
+	uint64_t begin = clock_monotonic_ms();
+	bool done = play_look_up(play, err) && play_set_up(play, err) && play_orders(play, err);
+	struct error difference;
+
+	if (done && play->sent > 0)
+		play_settle(play);
+	fprintf(stderr, "%llu commands in %.1f s\n", (unsigned long long)play->sent,
+	        (double)(clock_monotonic_ms() - begin) / 1000);
+	/* Also after a failure: the table says how far it came. */
+	if (!play_verify(play, &difference) && done) {
+		*err = difference;
+		done = false;
+	}
+	play_destroy(play);
+	return done;
+}
+
+int import_command(const struct command *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	struct client client;
+	struct olist *olist;
+	struct error err;
+	bool done;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc != 3)
+		return command_misuse(self, "give the kind of files and their folder");
+	if (strcmp(argv[1], "olist") != 0)
+		return command_misuse(self, "cannot import '%s'; olist is known", argv[1]);
+	if (!olist_load(argv[2], &olist, &err))
+		return command_fail(self, "%s", err.message);
+	done = check_prices(olist, &err);
+	if (done) {
+		client_open(&client, options, ARRAY_LEN(options));
+		done = play_files(&client, olist, &err);
+		client_close(&client);
+	}
+	olist_free(olist);
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+}

@@ -1,0 +1,295 @@
+#include "ordershop/olist_play.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "ordershop/olist_orders.h"
+#include "proto/eventstore_v1.pb-c.h"
+#include "proto/messagequeue_v1.pb-c.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum {
+	COMMAND_TIMEOUT_MS = 60000,
+	ATTEMPTS_MAX = 8,
+	RETRY_MS = 250,
+	LOOK_UP_IDS = 500,
+	SETTLE_MS = 30000,
+	SETTLE_LOOK_MS = 50,
+};
+
+/* All ids of the import are v5 below this. */
+static const char space[] = "6f1d3c52-9a70-4c1e-8f5e-2f6a0f1f9d11";
+
+int64_t play_number(const struct json *object, const char *name)
+{
+	const struct json *member = json_member(object, name);
+	struct error err;
+	int64_t number;
+
+	return member && json_integer(member, &number, &err) ? number : 0;
+}
+
+const char *play_text(const struct json *object, const char *name)
+{
+	const struct json *member = json_member(object, name);
+	const char *text = member ? json_text(member) : NULL;
+
+	return text ? text : "";
+}
+
+/* ---- The plan, from the files ------------------------------------------------------------ */
+
+/* Orders come by time of purchase, so each product's turns do too. */
+static void add_turn(struct play *play, const struct olist_item *item, size_t order)
+{
+	struct play_product *product = &play->products[item->product];
+
+	if (product->turn_count == 0)
+		product->first_price = item->price;
+	else if (item->price != product->first_price)
+		product->several = true;
+	if (product->turn_count > 0 && product->turns[product->turn_count - 1] == order)
+		return;
+	product->turns =
+	    realloc(product->turns, (product->turn_count + 1) * sizeof(*product->turns));
+	ASSERT(product->turns);
+	product->turns[product->turn_count++] = order;
+}
+
+struct play *play_create(struct client *client, const struct olist *olist)
+{
+	struct play *play = calloc(1, sizeof(*play));
+
+	ASSERT(play);
+	play->client = client;
+	play->olist = olist;
+	play->commands =
+	    rpc_mux_create(client->loop, client->channels[TARGET_MESSAGE_QUEUE],
+	                   client_service(TARGET_MESSAGE_QUEUE), "SubmitStream", 10000);
+	play->customers = calloc(olist->customer_count + 1, sizeof(*play->customers));
+	play->products = calloc(olist->product_count + 1, sizeof(*play->products));
+	play->orders = calloc(olist->order_count + 1, sizeof(*play->orders));
+	ASSERT(play->customers && play->products && play->orders);
+	for (size_t i = 0; i < olist->customer_count; i++)
+		uuid_v5(play->customers[i].id, space, "customer", olist->customers[i].id);
+	for (size_t i = 0; i < olist->product_count; i++) {
+		uuid_v5(play->products[i].id, space, "product", olist->products[i].id);
+		uuid_v5(play->products[i].stock_id, play->products[i].id, "inventory", NULL);
+	}
+	for (size_t i = 0; i < olist->order_count; i++) {
+		const struct olist_order *order = &olist->orders[i];
+
+		uuid_v5(play->orders[i].id, space, "order", order->id);
+		uuid_v5(play->orders[i].cart_id, space, "cart", order->id);
+		uuid_v5(play->orders[i].billing_id, play->orders[i].id, "billing", NULL);
+		play->orders[i].order = order;
+		play_order_goal(&play->orders[i]);
+		for (size_t j = 0; j < order->item_count; j++)
+			add_turn(play, &order->items[j], i);
+	}
+	return play;
+}
+
+void play_destroy(struct play *play)
+{
+	play_orders_end(play);
+	rpc_mux_destroy(play->commands);
+	for (size_t i = 0; i < play->olist->product_count; i++)
+		free(play->products[i].turns);
+	free(play->customers);
+	free(play->products);
+	free(play->orders);
+	free(play);
+}
+
+/* ---- Commands ---------------------------------------------------------------------------- */
+
+static void send_again(void *arg)
+{
+	struct task *task = arg;
+
+	task->send(task);
+}
+
+/* ERR_PRECONDITION: news of the order is on its way, such as the billing's. */
+static bool passing(enum error_code code)
+{
+	return code == ERR_UNAVAILABLE || code == ERR_DEADLINE || code == ERR_CONFLICT ||
+	       code == ERR_EXHAUSTED || code == ERR_PRECONDITION;
+}
+
+static void answered(void *arg, const ProtobufCMessage *item, const struct error *err)
+{
+	const Mq__SubmitResult *result = (const void *)item;
+	struct task *task = arg;
+	struct error problem = { 0 };
+
+	if (err)
+		problem = *err;
+	else if (result->result && result->result->error)
+		error_set(&problem, error_from_grpc((int)result->result->error->code), "%s",
+		          result->result->error->message);
+	task->play->news_ms = clock_monotonic_ms();
+	if (problem.code == ERR_CANCELLED)
+		return; /* the play is over */
+	if (problem.code == ERR_NONE || problem.code == ERR_EXISTS) {
+		task->attempt = 0;
+		task->done(task);
+	} else if (passing(problem.code) && ++task->attempt < ATTEMPTS_MAX) {
+		loop_timer_start(task->play->client->loop, &task->retry, RETRY_MS * task->attempt,
+		                 send_again, task);
+	} else {
+		if (task->play->failures++ == 0)
+			task->play->failure = problem;
+		task->failed(task, &problem);
+	}
+}
+
+void play_command(struct task *task, const char *service, const char *function, const char *entity,
+                  const struct buffer *params)
+{
+	Mq__SubmitItem item = MQ__SUBMIT_ITEM__INIT;
+	Mq__Message message = MQ__MESSAGE__INIT;
+	char id[UUID_SIZE], attempt[16];
+	struct buffer payload;
+
+	/* A failed outcome is remembered under its message id, so another try needs another. */
+	snprintf(attempt, sizeof(attempt), "%u", task->attempt);
+	uuid_v5(id, entity, function, attempt);
+	buffer_init(&payload, 1024 * 1024);
+	buffer_printf(&payload, "{\"params\":%s}", params->bytes);
+	message.service = service;
+	message.function = function;
+	message.message_id = id;
+	message.payload = payload.bytes;
+	item.message = &message;
+	item.timeout_ms = COMMAND_TIMEOUT_MS;
+	task->play->sent++;
+	rpc_mux_request(task->play->commands, &item.base, COMMAND_TIMEOUT_MS, answered, task);
+	buffer_free(&payload);
+}
+
+/* ---- Questions --------------------------------------------------------------------------- */
+
+struct asked {
+	const char *id;
+	size_t index;
+	UT_hash_handle hh;
+};
+
+static void give_found(struct play *play, const struct look_up *ask, struct asked *all,
+                       const Rm__Entity *entity)
+{
+	struct asked *asked;
+	struct json *json;
+	struct error err;
+
+	HASH_FIND_STR(all, entity->id, asked);
+	if (!asked || !json_parse(entity->json, strlen(entity->json), &json, &err))
+		return;
+	ask->found(play, asked->index, json, ask->arg);
+	json_free(json);
+}
+
+static bool ask_some(struct play *play, const struct look_up *ask, size_t from, struct error *err)
+{
+	struct asked asked[LOOK_UP_IDS], *all = NULL;
+	const char *ids[LOOK_UP_IDS];
+	Rm__GetManyRequest request = RM__GET_MANY_REQUEST__INIT;
+	Rm__Consistency consistency = RM__CONSISTENCY__INIT;
+	Rm__Token token = RM__TOKEN__INIT, *tokens[] = { &token };
+	const ProtobufCMessage *response;
+	const Rm__ListResponse *list;
+	bool done;
+
+	while (request.n_ids < LOOK_UP_IDS && from + request.n_ids < ask->count) {
+		size_t i = request.n_ids++;
+
+		asked[i] = (struct asked){ .id = ask->id_of(play, from + i), .index = from + i };
+		ids[i] = asked[i].id;
+		HASH_ADD_KEYPTR(hh, all, asked[i].id, strlen(asked[i].id), &asked[i]);
+	}
+	request.name = ask->name;
+	request.ids = ids;
+	token.topic = "order";
+	token.entry_id = play->last_event;
+	consistency.n_tokens = *play->last_event ? 1 : 0;
+	consistency.tokens = tokens;
+	request.consistency = &consistency;
+	done =
+	    client_call(play->client, TARGET_READ_MODEL, "GetMany", &request.base, &response, err);
+	list = done ? (const void *)response : NULL;
+	for (size_t i = 0; list && i < list->n_entities; i++)
+		give_found(play, ask, all, list->entities[i]);
+	HASH_CLEAR(hh, all);
+	arena_reset(play->client->arena);
+	return done;
+}
+
+bool play_ask(struct play *play, const struct look_up *ask, struct error *err)
+{
+	for (size_t from = 0; from < ask->count; from += LOOK_UP_IDS) {
+		if (!ask_some(play, ask, from, err))
+			return false;
+	}
+	return true;
+}
+
+/* ---- Quiet ------------------------------------------------------------------------------- */
+
+static bool busy_queues(struct play *play)
+{
+	Mq__QueuesRequest request = MQ__QUEUES_REQUEST__INIT;
+	const ProtobufCMessage *response;
+	const Mq__QueuesResponse *queues;
+	uint64_t left = 0;
+	struct error err;
+
+	if (!client_call(play->client, TARGET_MESSAGE_QUEUE, "Queues", &request.base, &response,
+	                 &err))
+		return true;
+	queues = (const void *)response;
+	for (size_t i = 0; i < queues->n_queues; i++)
+		left += queues->queues[i]->depth + queues->queues[i]->in_flight;
+	return left > 0;
+}
+
+static bool busy_groups(struct play *play)
+{
+	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	const ProtobufCMessage *response;
+	const Es__TopicsResponse *topics;
+	uint64_t left = 0;
+	struct error err;
+
+	if (!client_call(play->client, TARGET_EVENT_STORE, "Topics", &request.base, &response,
+	                 &err))
+		return true;
+	topics = (const void *)response;
+	for (size_t i = 0; i < topics->n_topics; i++) {
+		for (size_t j = 0; j < topics->topics[i]->n_groups; j++)
+			left += topics->topics[i]->groups[j]->lag +
+			        topics->topics[i]->groups[j]->in_flight;
+	}
+	return left > 0;
+}
+
+static void wake(void *arg)
+{
+	loop_stop(arg);
+}
+
+void play_settle(struct play *play)
+{
+	uint64_t end = clock_monotonic_ms() + SETTLE_MS;
+
+	while ((busy_groups(play) || busy_queues(play)) && clock_monotonic_ms() < end) {
+		arena_reset(play->client->arena);
+		loop_timer_start(play->client->loop, &play->tick, SETTLE_LOOK_MS, wake,
+		                 play->client->loop);
+		loop_run(play->client->loop);
+	}
+	arena_reset(play->client->arena);
+}

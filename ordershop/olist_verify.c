@@ -1,0 +1,183 @@
+/* olist_verify.c - the read model against the files. */
+#include "base/buffer.h"
+#include "ordershop/olist_orders.h"
+#include "ordershop/olist_play.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STATUSES = SHOP__ORDER_STATUS__CANCELLED + 1, DIFFERENCES_SHOWN = 10 };
+
+/* What one side says. */
+struct side {
+	size_t orders[STATUSES];
+	size_t count, bills;
+	int64_t goods, freight, billed;
+};
+
+struct comparison {
+	struct side files, shop;
+	size_t differences;
+	bool *found, *billed; /* of each order */
+};
+
+static const char *order_id(struct play *play, size_t i)
+{
+	return play->orders[i].id;
+}
+
+static const char *billing_id(struct play *play, size_t i)
+{
+	return play->orders[i].billing_id;
+}
+
+static void differ(struct comparison *comparison, const struct play_order *order, const char *what,
+                   const char *in_files, const char *in_shop)
+{
+	if (comparison->differences++ < DIFFERENCES_SHOWN)
+		printf("order %s: %s is %s in the files, %s in the shop\n", order->order->id, what,
+		       in_files, in_shop);
+}
+
+/* 9394780 -> "93,947.80" */
+static const char *money(int64_t amount, char out[32])
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%" PRId64, amount / 100);
+	char *to = out;
+
+	for (int i = 0; i < len; i++) {
+		if (i > 0 && (len - i) % 3 == 0)
+			*to++ = ',';
+		*to++ = digits[i];
+	}
+	snprintf(to, 8, ".%02d", (int)(amount % 100));
+	return out;
+}
+
+static void differ_money(struct comparison *comparison, const struct play_order *order,
+                         const char *what, int64_t in_files, int64_t in_shop)
+{
+	char files[32], shop[32];
+
+	if (in_files != in_shop)
+		differ(comparison, order, what, money(in_files, files), money(in_shop, shop));
+}
+
+static void order_found(struct play *play, size_t i, const struct json *entity, void *arg)
+{
+	struct comparison *comparison = arg;
+	const struct play_order *order = &play->orders[i];
+	Shop__OrderStatus status = play_order_status(entity);
+	int64_t total = play_number(entity, "total"), fee = play_number(entity, "shipping_fee");
+
+	comparison->found[i] = true;
+	comparison->shop.count++;
+	comparison->shop.orders[status]++;
+	comparison->shop.goods += total - fee;
+	comparison->shop.freight += fee;
+	if (status != order->goal)
+		differ(comparison, order, "status", play_status_name(order->goal),
+		       play_status_name(status));
+	differ_money(comparison, order, "the price of the goods", order->order->goods, total - fee);
+	differ_money(comparison, order, "the freight", order->order->freight, fee);
+}
+
+static void billing_found(struct play *play, size_t i, const struct json *entity, void *arg)
+{
+	struct comparison *comparison = arg;
+	const struct play_order *order = &play->orders[i];
+	int64_t amount = play_number(entity, "amount");
+
+	comparison->billed[i] = true;
+	comparison->shop.bills++;
+	comparison->shop.billed += amount;
+	if (order->billed)
+		differ_money(comparison, order, "the billing",
+		             order->order->goods + order->order->freight, amount);
+}
+
+static void sum_files(struct play *play, struct side *files, int64_t *paid)
+{
+	for (size_t i = 0; i < play->olist->order_count; i++) {
+		const struct play_order *order = &play->orders[i];
+
+		files->count++;
+		files->orders[order->goal]++;
+		files->goods += order->order->goods;
+		files->freight += order->order->freight;
+		*paid += order->order->paid;
+		if (!order->billed)
+			continue;
+		files->bills++;
+		files->billed += order->order->goods + order->order->freight;
+	}
+}
+
+static void find_missing(struct play *play, struct comparison *comparison)
+{
+	for (size_t i = 0; i < play->olist->order_count; i++) {
+		const struct play_order *order = &play->orders[i];
+
+		if (!comparison->found[i])
+			differ(comparison, order, "it", "there", "missing");
+		else if (order->billed != comparison->billed[i])
+			differ(comparison, order, "it", order->billed ? "billed" : "not billed",
+			       order->billed ? "not billed" : "billed");
+	}
+}
+
+static void print_table(const struct side *files, const struct side *shop, int64_t paid)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} sums[] = { { "goods", offsetof(struct side, goods) },
+		     { "freight", offsetof(struct side, freight) },
+		     { "billed", offsetof(struct side, billed) } };
+	char left[32], right[32];
+
+	printf("%-14s %14s %14s\n", "status", "in the files", "in the shop");
+	for (int i = STATUSES - 1; i >= 0; i--) {
+		if (files->orders[i] > 0 || shop->orders[i] > 0)
+			printf("%-14s %14zu %14zu\n", play_status_name((Shop__OrderStatus)i),
+			       files->orders[i], shop->orders[i]);
+	}
+	printf("%-14s %14zu %14zu\n", "orders", files->count, shop->count);
+	printf("%-14s %14zu %14zu\n\n", "billings", files->bills, shop->bills);
+	printf("%-14s %14s %14s\n", "money", "in the files", "in the shop");
+	for (size_t i = 0; i < ARRAY_LEN(sums); i++)
+		printf("%-14s %14s %14s\n", sums[i].name,
+		       money(*(const int64_t *)((const char *)files + sums[i].offset), left),
+		       money(*(const int64_t *)((const char *)shop + sums[i].offset), right));
+	printf("%-14s %14s %14s  (as the customers did; a few by cents more or less)\n", "paid",
+	       money(paid, left), "");
+}
+
+bool play_verify(struct play *play, struct error *err)
+{
+	size_t count = play->olist->order_count;
+	struct comparison comparison = { .found = calloc(count + 1, sizeof(bool)),
+		                         .billed = calloc(count + 1, sizeof(bool)) };
+	const struct look_up orders = { "order", order_id, count, order_found, &comparison };
+	const struct look_up billings = { "billing", billing_id, count, billing_found,
+		                          &comparison };
+	int64_t paid = 0;
+	bool done;
+
+	ASSERT(comparison.found && comparison.billed);
+	sum_files(play, &comparison.files, &paid);
+	done = play_ask(play, &orders, err) && play_ask(play, &billings, err);
+	if (done) {
+		find_missing(play, &comparison);
+		print_table(&comparison.files, &comparison.shop, paid);
+	}
+	if (done && comparison.differences > 0)
+		done = error_set(err, ERR_INTERNAL, "the shop differs from the files in %zu places",
+		                 comparison.differences);
+	free(comparison.found);
+	free(comparison.billed);
+	return done;
+}
