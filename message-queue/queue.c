@@ -116,6 +116,11 @@ bool queues_get(struct queues *queues, const char *service, const char *function
 	return true;
 }
 
+bool queues_busy(const struct queues *queues)
+{
+	return queues->dirty != NULL;
+}
+
 struct queue *queues_first(struct queues *queues)
 {
 	return queues->by_name;

@@ -38,6 +38,7 @@ void queues_destroy(struct queues *queues);
 void queues_start(struct queues *queues, void (*healthy)(void *arg, bool healthy), void *arg);
 /* Hands out nothing more and gives up the place among the instances. */
 void queues_stop(struct queues *queues);
+bool queues_busy(const struct queues *queues); /* there is something for the end of this turn */
 
 /* Checks the names; makes the queue when it is new. ERR_EXHAUSTED above max_queues. */
 MUST_USE bool queues_get(struct queues *queues, const char *service, const char *function,

@@ -1,5 +1,6 @@
 #include "base/id.h"
 #include "message-queue/test_fixture.h"
+#include "proto/health.pb-c.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,13 @@ static void setup(void)
 {
 	memset(&fixture, 0, sizeof(fixture));
 	fixture.legacy_lease_ms = 300;
+	fixture_start(&fixture);
+}
+
+static void setup_disk(void)
+{
+	memset(&fixture, 0, sizeof(fixture));
+	fixture.disk = REDIS_FIXTURE_ALWAYS;
 	fixture_start(&fixture);
 }
 
@@ -407,6 +415,94 @@ START_TEST(redis_goes_and_comes)
 }
 END_TEST
 
+static int health(void)
+{
+	Health__HealthCheckRequest request = HEALTH__HEALTH_CHECK_REQUEST__INIT;
+	struct error err;
+	const ProtobufCMessage *response =
+	    fixture_call(&fixture, &health__health__descriptor, "Check", &request.base, 1000, &err);
+	ck_assert_msg(response != NULL, "%s", err.message);
+	return (int)((const Health__HealthCheckResponse *)response)->status;
+}
+
+START_TEST(redis_dies_and_comes_back)
+{
+	static struct worker worker;
+	struct pending first, second;
+	worker_start(&worker, &fixture, "work", "do", 1, 60000, 0);
+	fixture_begin_call(&fixture, id_of(1), "1", 20000, &first);
+	worker_wait(&worker, 1);
+	fixture_begin_call(&fixture, id_of(2), "2", 20000, &second);
+	fixture_sleep(&fixture, 100);
+	ck_assert_int_eq(health(), HEALTH__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
+	redis_fixture_kill(&fixture.redis);
+	worker_settle(&worker, "do", id_of(1), "\"kept\"");
+	fixture_sleep(&fixture, 1300);
+	ck_assert_int_eq(health(), HEALTH__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING);
+	struct pending refused;
+	fixture_begin_call(&fixture, id_of(3), "3", 5000, &refused);
+	fixture_run(&fixture, pending_done, &refused, 3000);
+	ck_assert_int_eq(refused.err.code, ERR_UNAVAILABLE);
+	ck_assert(!first.done && !second.done);
+	redis_fixture_restart(&fixture.redis);
+	expect(&first, "\"kept\"");
+	worker_wait(&worker, 2);
+	worker_settle(&worker, "do", id_of(2), "\"too\"");
+	expect(&second, "\"too\"");
+	fixture_sleep(&fixture, 600);
+	ck_assert_int_eq(health(), HEALTH__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING);
+	worker_vanish(&worker);
+}
+END_TEST
+
+static void on_stopped(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static bool is_true(void *arg)
+{
+	return *(bool *)arg;
+}
+
+START_TEST(a_stop_returns_what_is_held)
+{
+	static struct worker worker;
+	bool stopped = false;
+	fixture_send(&fixture, id_of(1), "1");
+	worker_start(&worker, &fixture, "work", "do", 1, 60000, 0);
+	worker_wait(&worker, 1);
+	message_queue_stop(fixture.service, on_stopped, &stopped);
+	fixture_run(&fixture, is_true, &stopped, 3000);
+	ck_assert_int_eq(worker.err.code, ERR_UNAVAILABLE);
+	fixture_sleep(&fixture, 50);
+	fixture_kill_service(&fixture);
+	fixture_serve(&fixture);
+	ck_assert_int_eq(fixture_outcome(&fixture, id_of(1))->state,
+	                 MQ__OUTCOME_RESPONSE__STATE__READY);
+}
+END_TEST
+
+START_TEST(a_taken_address_is_an_error)
+{
+	struct error err = { 0 };
+	struct message_queue *second = NULL;
+	const char *address = "127.0.0.1:0";
+	struct message_queue_options options = { .redis_url = fixture.redis.url,
+		                                 .listen = &address,
+		                                 .listen_count = 1 };
+	ck_assert(message_queue_serve(fixture.loop, &options, &second, &err));
+	char taken[32];
+	snprintf(taken, sizeof(taken), "127.0.0.1:%d", message_queue_port(second));
+	address = taken;
+	struct message_queue *third = NULL;
+	ck_assert(!message_queue_serve(fixture.loop, &options, &third, &err));
+	ck_assert_int_eq(err.code, ERR_EXISTS);
+	ck_assert_ptr_null(third);
+	message_queue_destroy(second);
+}
+END_TEST
+
 START_TEST(two_instances_share)
 {
 	struct fixture other = { .redis = fixture.redis, .loop = fixture.loop };
@@ -469,10 +565,17 @@ int main(void)
 	tcase_add_test(tcase, callers_are_bounded);
 	tcase_add_test(tcase, all_goes_on_after_a_restart);
 	tcase_add_test(tcase, redis_goes_and_comes);
+	tcase_add_test(tcase, a_stop_returns_what_is_held);
+	tcase_add_test(tcase, a_taken_address_is_an_error);
 	tcase_add_test(tcase, two_instances_share);
 	tcase_add_test(tcase, many_at_once);
+	TCase *disk = tcase_create("disk");
+	tcase_add_checked_fixture(disk, setup_disk, teardown);
+	tcase_set_timeout(disk, 60);
+	tcase_add_test(disk, redis_dies_and_comes_back);
 	Suite *suite = suite_create("queue");
 	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, disk);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);

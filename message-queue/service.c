@@ -15,7 +15,8 @@ enum {
 	DEFAULT_LEGACY_LEASE_MS = 10000,
 	DEFAULT_REDIS_TIMEOUT_MS = 5000,
 	MAX_QUEUES = 10000,
-	STOP_GRACE_MS = 1000
+	STOP_GRACE_MS = 1000,
+	DRAIN_LOOK_MS = 2
 };
 
 /* ---- sending ---- */
@@ -365,10 +366,16 @@ int message_queue_port(const struct message_queue *service)
 	return service->port;
 }
 
+/* What ended with the last calls is still on its way to Redis. */
 static void on_shutdown(void *arg)
 {
 	struct message_queue *service = arg;
-	service->stopped(service->stopped_arg);
+	bool busy = redis_waiting(service->redis) > 0 || queues_busy(service->queues);
+	if (busy && service->drain_looks++ < STOP_GRACE_MS / DRAIN_LOOK_MS)
+		loop_timer_start(service->loop, &service->drain, DRAIN_LOOK_MS, on_shutdown,
+		                 service);
+	else
+		service->stopped(service->stopped_arg);
 }
 
 void message_queue_stop(struct message_queue *service, void (*done)(void *arg), void *arg)
@@ -391,6 +398,7 @@ void message_queue_destroy(struct message_queue *service)
 {
 	if (service == NULL)
 		return;
+	loop_timer_stop(service->loop, &service->drain);
 	queues_stop(service->queues);
 	rpc_server_destroy(service->server);
 	redis_destroy(service->redis);

@@ -32,6 +32,8 @@ struct message_queue {
 	uint32_t legacy_lease_ms;
 	int port;
 	bool stopping;
+	struct loop_timer drain;
+	unsigned drain_looks;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 };

@@ -222,5 +222,6 @@ void queues_stop(struct queues *queues)
 	queues->stopped = true;
 	loop_timer_stop(queues->loop, &queues->sweep);
 	loop_timer_stop(queues->loop, &queues->peer);
-	store_leave(queues->store, queues->instance, on_ignored, NULL);
+	if (queues->healthy != NULL) /* it was started */
+		store_leave(queues->store, queues->instance, on_ignored, NULL);
 }

@@ -45,7 +45,7 @@ void fixture_kill_service(struct fixture *fixture)
 void fixture_start(struct fixture *fixture)
 {
 	log_init("test", LOG_ERROR);
-	redis_fixture_start(&fixture->redis, REDIS_FIXTURE_MEMORY);
+	redis_fixture_start(&fixture->redis, fixture->disk);
 	fixture->loop = loop_create();
 	fixture->arena = arena_create();
 	snprintf(fixture->address, sizeof(fixture->address), "unix:%.40s/queue",

@@ -17,6 +17,7 @@ struct fixture {
 	char address[80];
 	struct rpc_channel *channel;
 	struct arena *arena;
+	enum redis_fixture_disk disk;
 	uint64_t max_pending, max_callers; /* for fixture_serve */
 	uint32_t legacy_lease_ms;
 };
