@@ -15,7 +15,7 @@ enum {
 	STARTING_INTERVAL_MS = 50, /* until all were healthy once */
 	TIMEOUT_MS = 1000,
 	STALLED_ROUNDS = 3,
-	DETAIL_SIZE = 128,
+	DETAIL_SIZE = 256, /* as the message of an error */
 };
 
 enum check { CHECK_STORE, CHECK_QUEUE, CHECK_MODEL, CHECK_CONSUMERS, CHECK_GROUP };
