@@ -16,6 +16,8 @@
 
 struct load {
 	struct loop *loop;
+	struct rpc_channel *channel;
+	struct loop_timer again;
 	struct rpc_stream *consumer;
 	struct rpc_mux *mux;
 	uint64_t total, started, finished, failures;
@@ -53,11 +55,33 @@ static void echo(void *arg, const ProtobufCMessage *response)
 	free(results);
 }
 
+static void consume(void *arg);
+
+/* The queue may be killed and started again under load: nothing is lost. */
 static void closed(void *arg, const struct error *err)
 {
-	(void)arg;
-	if (err != NULL)
-		fprintf(stderr, "consumer: %s\n", err->message);
+	struct load *load = arg;
+	if (load->finished == load->total)
+		return;
+	fprintf(stderr, "consumer: %s\n", err != NULL ? err->message : "closed");
+	loop_timer_start(load->loop, &load->again, 100, consume, load);
+}
+
+static void consume(void *arg)
+{
+	static const struct rpc_stream_events events = { echo, closed };
+	struct load *load = arg;
+	load->consumer = rpc_stream_open(load->channel, &mq__message_queue__descriptor, "Consume",
+	                                 &events, load);
+	const char *function = "echo";
+	Mq__ConsumeStart begin = MQ__CONSUME_START__INIT;
+	begin.service = "bench";
+	begin.functions = &function;
+	begin.n_functions = 1;
+	begin.credits = 1024;
+	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
+	request.start = &begin;
+	rpc_stream_send(load->consumer, &request.base);
 }
 
 static void answered(void *arg, const ProtobufCMessage *item, const struct error *err);
@@ -117,20 +141,9 @@ static int run_load(const char *target, unsigned in_flight, uint64_t total)
 	load.took_us = calloc(total, sizeof(*load.took_us));
 	ASSERT(load.took_us != NULL);
 	uuid_v4(load.prefix);
-	struct rpc_channel *channel = rpc_channel_create(load.loop, target);
-	static const struct rpc_stream_events events = { echo, closed };
-	load.consumer =
-	    rpc_stream_open(channel, &mq__message_queue__descriptor, "Consume", &events, &load);
-	const char *function = "echo";
-	Mq__ConsumeStart begin = MQ__CONSUME_START__INIT;
-	begin.service = "bench";
-	begin.functions = &function;
-	begin.n_functions = 1;
-	begin.credits = 1024;
-	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
-	request.start = &begin;
-	rpc_stream_send(load.consumer, &request.base);
-	load.mux = rpc_mux_create(load.loop, channel, &mq__message_queue__descriptor,
+	load.channel = rpc_channel_create(load.loop, target);
+	consume(&load);
+	load.mux = rpc_mux_create(load.loop, load.channel, &mq__message_queue__descriptor,
 	                          "SubmitStream", 100000);
 	uint64_t from_us = clock_monotonic_us();
 	for (unsigned i = 0; i < in_flight; i++)
@@ -143,7 +156,7 @@ static int run_load(const char *target, unsigned in_flight, uint64_t total)
 	       (unsigned long long)load.took_us[total * 99 / 100],
 	       (unsigned long long)load.failures);
 	rpc_mux_destroy(load.mux);
-	rpc_channel_destroy(channel);
+	rpc_channel_destroy(load.channel);
 	loop_destroy(load.loop);
 	free(load.took_us);
 	return load.failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
