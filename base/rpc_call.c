@@ -145,6 +145,22 @@ static ProtobufCMessage *unpack(struct rpc_call *call)
 	return rpc_unpack(call->bound->input, call->incoming, allocator);
 }
 
+/* Finishes the call unless the message is sound. */
+static bool check_request(struct rpc_call *call, const ProtobufCMessage *request)
+{
+	struct error err;
+	const char *type = call->bound->input->name;
+	const ProtobufCFieldDescriptor *bad = NULL;
+	if (request == NULL)
+		error_set(&err, ERR_INVALID, "the bytes are no %s", type);
+	else if ((bad = rpc_find_bad_text(request)) != NULL)
+		error_set(&err, ERR_INVALID, "%s in %s is not valid UTF-8", bad->name, type);
+	else
+		return true;
+	rpc_finish(call, &err);
+	return false;
+}
+
 static void deliver(struct rpc_call *call)
 {
 	const struct rpc_bound *bound = call->bound;
@@ -157,14 +173,10 @@ static void deliver(struct rpc_call *call)
 		return;
 	}
 	ProtobufCMessage *request = unpack(call);
-	if (request == NULL) {
-		struct error err;
-		error_set(&err, ERR_INVALID, "the bytes are no %s", bound->input->name);
-		rpc_finish(call, &err);
-		return;
-	}
-	if (kind_of(call) == RPC_SERVER_STREAM)
+	if (request != NULL && kind_of(call) == RPC_SERVER_STREAM)
 		call->request = request;
+	if (!check_request(call, request))
+		return;
 	call->got_message = true;
 	if (bound->method->message != NULL)
 		bound->method->message(bound->ctx, call, request);

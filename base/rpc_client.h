@@ -10,7 +10,7 @@ struct rpc_channel;
 /* `target`: "127.0.0.1:50051", "host:port" or "unix:/path". Connects when first used, and again
  * after a loss with a backoff of at most 1 s. Each channel has a connection of its own. */
 struct rpc_channel *rpc_channel_create(struct loop *loop, const char *target);
-/* Cancels the calls that are left: their callbacks come before it returns. */
+/* Cancels the calls that are left: their callbacks come before it returns. Not from one of them. */
 void rpc_channel_destroy(struct rpc_channel *channel);
 
 /* `response` is NULL when `err` is not; it lives during the callback. */

@@ -35,6 +35,26 @@ START_TEST(shutdown_without_calls_is_immediate)
 }
 END_TEST
 
+static void on_ended_destroy(void *arg)
+{
+	(void)arg;
+	rpc_server_destroy(fixture.server);
+	fixture.server = NULL;
+	ended++;
+}
+
+START_TEST(a_server_may_be_destroyed_when_its_shutdown_is_done)
+{
+	static struct outcome outcome;
+	open_consume(&outcome);
+	fixture_wait(&fixture.messages, 1);
+	rpc_server_shutdown(fixture.server, 10, on_ended_destroy, NULL);
+	fixture_wait(&ended, 1);
+	ck_assert_uint_eq(ended, 1);
+	fixture_wait(&outcome.closed, 1);
+}
+END_TEST
+
 START_TEST(shutdown_waits_for_calls_that_end_in_time)
 {
 	struct outcome outcome = { 0 };
@@ -182,6 +202,7 @@ int main(void)
 	tcase_set_timeout(all, 60);
 	tcase_add_checked_fixture(all, fixture_setup, fixture_teardown);
 	tcase_add_test(all, shutdown_without_calls_is_immediate);
+	tcase_add_test(all, a_server_may_be_destroyed_when_its_shutdown_is_done);
 	tcase_add_test(all, shutdown_waits_for_calls_that_end_in_time);
 	tcase_add_test(all, shutdown_cancels_what_is_left);
 	tcase_add_test(all, destroying_a_server_ends_its_calls);

@@ -369,6 +369,11 @@ void rpc_mux_request(struct rpc_mux *mux, ProtobufCMessage *item, unsigned timeo
 		refuse(mux, done, arg, ERR_CANCELLED, "the connection was given up");
 		return;
 	}
+	/* The server would end the stream for it, again and again, and with it all other requests. */
+	if (rpc_find_bad_text(item) != NULL) {
+		refuse(mux, done, arg, ERR_INVALID, "the text of the request is not valid UTF-8");
+		return;
+	}
 	struct request *request = request_take(mux);
 	if (request == NULL) {
 		refuse(mux, done, arg, ERR_EXHAUSTED, "too many requests are waiting");

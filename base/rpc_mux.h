@@ -4,7 +4,8 @@
  * `uint64 tag`. Requests of one loop turn leave as one message. When the stream breaks it is opened
  * again (backoff up to 1 s) and every unanswered request is sent again, in order: requests must be
  * idempotent. A request whose deadline passes ends with ERR_DEADLINE; one that is made while the
- * limit of waiting requests is reached ends with ERR_EXHAUSTED. */
+ * limit of waiting requests is reached ends with ERR_EXHAUSTED; one with text that is not UTF-8 with
+ * ERR_INVALID. */
 #ifndef BASE_RPC_MUX_H
 #define BASE_RPC_MUX_H
 
@@ -18,7 +19,7 @@ typedef void rpc_mux_done(void *arg, const ProtobufCMessage *item, const struct 
 struct rpc_mux *rpc_mux_create(struct loop *loop, struct rpc_channel *channel,
                                const ProtobufCServiceDescriptor *service, const char *method,
                                size_t max_waiting);
-/* Ends what waits with ERR_CANCELLED. */
+/* Ends what waits with ERR_CANCELLED. Before its channel; not from one of its callbacks. */
 void rpc_mux_destroy(struct rpc_mux *mux);
 /* Sets item's tag, packs it at once. Never calls `done` before it returns. */
 void rpc_mux_request(struct rpc_mux *mux, ProtobufCMessage *item, unsigned timeout_ms,

@@ -188,6 +188,19 @@ START_TEST(a_request_above_the_limit_is_refused)
 }
 END_TEST
 
+START_TEST(text_that_is_not_utf8_harms_nobody_else)
+{
+	struct question bad = { .entity_id = "\xff" }, good;
+	Es__ReadEntityItem item = ES__READ_ENTITY_ITEM__INIT;
+	item.entity_id = bad.entity_id;
+	rpc_mux_request(mux, &item.base, WAIT_MS, on_answer, &bad);
+	ask(&good, 1, WAIT_MS);
+	fixture_wait(&answered, 2);
+	ck_assert_int_eq(bad.outcome.err.code, ERR_INVALID);
+	ck_assert_int_eq(good.outcome.err.code, ERR_NONE);
+}
+END_TEST
+
 /* Each answer asks again. */
 static unsigned chain_left = 20000;
 
@@ -226,6 +239,7 @@ int main(void)
 	tcase_add_test(all, too_many_requests_are_refused_later);
 	tcase_add_test(all, large_requests_are_spread_over_messages);
 	tcase_add_test(all, a_request_above_the_limit_is_refused);
+	tcase_add_test(all, text_that_is_not_utf8_harms_nobody_else);
 	tcase_add_test(all, an_answer_may_ask_again);
 	suite_add_tcase(suite, all);
 	return run_suite(suite);

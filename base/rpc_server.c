@@ -150,9 +150,10 @@ static void post_call(struct rpc_server *server)
 static void report(void *arg)
 {
 	struct rpc_server *server = arg;
-	if (server->done != NULL)
-		server->done(server->done_arg);
+	void (*done)(void *) = server->done;
 	server->done = NULL;
+	if (done != NULL)
+		done(server->done_arg);
 }
 
 static void report_if_ended(struct rpc_server *server)

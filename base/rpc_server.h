@@ -13,8 +13,9 @@
  * allows it. rpc_queued_bytes tells what the client has not taken; a method that streams must
  * stop at a bound of its own and go on in `drained`.
  *
- * Unknown methods are answered UNIMPLEMENTED; a message that does not parse, INVALID_ARGUMENT; one
- * above the limit, RESOURCE_EXHAUSTED. Health (grpc.health.v1) and reflection are always served. */
+ * Unknown methods are answered UNIMPLEMENTED; a message that does not parse, or whose text is not
+ * UTF-8, INVALID_ARGUMENT; one above the limit, RESOURCE_EXHAUSTED; a compressed one, UNIMPLEMENTED.
+ * Health (grpc.health.v1) and reflection are always served. */
 #ifndef BASE_RPC_SERVER_H
 #define BASE_RPC_SERVER_H
 
@@ -41,7 +42,7 @@ struct rpc_method {
 };
 
 struct rpc_server *rpc_server_create(struct loop *loop);
-/* Ends what is left and frees; the loop must not be running. */
+/* Ends what is left and frees; the loop must not be running, or be in `done` of the shutdown. */
 void rpc_server_destroy(struct rpc_server *server);
 /* `methods` (one per method of `service`) and `ctx` must outlive the server. Before start. */
 void rpc_server_add(struct rpc_server *server, const ProtobufCServiceDescriptor *service,

@@ -161,6 +161,40 @@ START_TEST(bytes_that_are_no_message_are_invalid)
 }
 END_TEST
 
+START_TEST(text_that_is_not_utf8_is_invalid)
+{
+	static const struct {
+		const char *text;
+		bool valid;
+	} texts[] = {
+		{ "plain, and longer than eight bytes", true },
+		{ "K\xc3\xa4se", true },
+		{ "sixteen bytes ..\xf0\x9f\x9b\x92", true },
+		{ "\xff", false },
+		{ "sixteen bytes ..\xc3", false },
+		{ "\xed\xa0\x80", false }, /* half of a surrogate pair */
+	};
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct outcome unary, stream = { 0 };
+		Es__ReadEntityItem item = ES__READ_ENTITY_ITEM__INIT, *items = &item;
+		Es__ReadEntityStreamRequest request = ES__READ_ENTITY_STREAM_REQUEST__INIT;
+		ask_entity(texts[i].text, WAIT_MS, &unary);
+		item.entity_id = texts[i].text; /* deeper in the message */
+		request.n_items = 1;
+		request.items = &items;
+		struct rpc_stream *call = open_stream("ReadEntityStream", &stream);
+		rpc_stream_send(call, &request.base);
+		rpc_stream_end_sends(call);
+		fixture_wait(&stream.closed, 1);
+		enum error_code expected = texts[i].valid ? ERR_NONE : ERR_INVALID;
+		ck_assert_int_eq(unary.err.code, expected);
+		ck_assert_int_eq(stream.err.code, expected);
+		if (!texts[i].valid)
+			ck_assert_ptr_nonnull(strstr(stream.err.message, "entity_id"));
+	}
+}
+END_TEST
+
 START_TEST(a_message_above_the_limit_is_refused)
 {
 	char *text = malloc(RPC_MESSAGE_MAX + 1);
@@ -361,6 +395,7 @@ int main(void)
 	tcase_add_test(all, an_unknown_method_is_unimplemented);
 	tcase_add_test(all, a_server_that_is_not_there_is_unavailable_at_once);
 	tcase_add_test(all, bytes_that_are_no_message_are_invalid);
+	tcase_add_test(all, text_that_is_not_utf8_is_invalid);
 	tcase_add_test(all, a_message_above_the_limit_is_refused);
 	tcase_add_test(all, a_call_without_its_request_is_invalid);
 	tcase_add_test(all, a_server_stream_comes_complete_and_in_order);

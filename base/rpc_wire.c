@@ -1,4 +1,5 @@
 #include "base/rpc_wire.h"
+#include "base/json.h"
 
 #include <grpc/byte_buffer_reader.h>
 #include <stdio.h>
@@ -93,6 +94,53 @@ ProtobufCMessage *rpc_unpack(const ProtobufCMessageDescriptor *type, grpc_byte_b
 	}
 	grpc_byte_buffer_reader_destroy(&reader);
 	return message;
+}
+
+static bool text_valid(const char *text)
+{
+	static const uint64_t high_bits = 0x8080808080808080;
+	size_t len = strlen(text), at = 0;
+	uint64_t word;
+	for (; len - at >= sizeof(word); at += sizeof(word)) { /* nearly all text is ASCII */
+		memcpy(&word, text + at, sizeof(word));
+		if ((word & high_bits) != 0)
+			break;
+	}
+	return utf8_valid(text + at, len - at);
+}
+
+/* Of one value of a field of strings or messages. */
+static const ProtobufCFieldDescriptor *find_bad_value(const ProtobufCFieldDescriptor *field,
+                                                      const void *value)
+{
+	if (value == NULL)
+		return NULL;
+	if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+		return rpc_find_bad_text(value);
+	return text_valid(value) ? NULL : field;
+}
+
+const ProtobufCFieldDescriptor *rpc_find_bad_text(const ProtobufCMessage *message)
+{
+	const ProtobufCMessageDescriptor *type = message->descriptor;
+	const ProtobufCFieldDescriptor *bad = NULL;
+	for (unsigned i = 0; i < type->n_fields && bad == NULL; i++) {
+		const ProtobufCFieldDescriptor *field = &type->fields[i];
+		const char *place = (const char *)message + field->offset;
+		const char *quantifier = (const char *)message + field->quantifier_offset;
+		if (field->type != PROTOBUF_C_TYPE_STRING && field->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+			void *const *values = *(void *const *const *)place;
+			size_t count = *(const size_t *)quantifier;
+			for (size_t k = 0; k < count && bad == NULL; k++)
+				bad = find_bad_value(field, values[k]);
+		} else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 ||
+		           *(const uint32_t *)quantifier == field->id) {
+			bad = find_bad_value(field, *(void *const *)place);
+		}
+	}
+	return bad;
 }
 
 char *rpc_method_path(const ProtobufCServiceDescriptor *service, const char *method)

@@ -40,6 +40,10 @@ grpc_slice rpc_slice_pack(const ProtobufCMessage *message);
 ProtobufCMessage *rpc_unpack(const ProtobufCMessageDescriptor *type, grpc_byte_buffer *bytes,
                              ProtobufCAllocator *allocator);
 
+/* protobuf-c takes strings as they come, but they must be UTF-8. The first field, at any depth, that
+ * is not; NULL: all are. */
+const ProtobufCFieldDescriptor *rpc_find_bad_text(const ProtobufCMessage *message);
+
 /* "/package.Service/method", to be freed. */
 char *rpc_method_path(const ProtobufCServiceDescriptor *service, const char *method);
 
