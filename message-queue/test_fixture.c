@@ -1,6 +1,7 @@
 #include "message-queue/test_fixture.h"
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -146,6 +147,22 @@ static void on_pending(void *arg, const ProtobufCMessage *response, const struct
 		pending->error_code = error != NULL ? (int)error->code : 0;
 		snprintf(pending->id, sizeof(pending->id), "%s", got->message_id);
 	}
+}
+
+void fixture_expect(struct fixture *fixture, struct pending *pending, const char *text)
+{
+	fixture_run(fixture, pending_done, pending, 5000);
+	ck_assert_msg(pending->err.code == ERR_NONE, "%s", pending->err.message);
+	ck_assert_str_eq(pending->text, text);
+}
+
+const char *fixture_id(unsigned number)
+{
+	static char ids[16][UUID_SIZE];
+	static unsigned next;
+	char *id = ids[next++ % 16];
+	snprintf(id, UUID_SIZE, "11111111-2222-4333-8444-%012u", number);
+	return id;
 }
 
 void fixture_begin(struct fixture *fixture, const ProtobufCServiceDescriptor *service,

@@ -51,6 +51,10 @@ void fixture_begin(struct fixture *fixture, const ProtobufCServiceDescriptor *se
                    const char *method, const ProtobufCMessage *request, unsigned timeout_ms,
                    struct pending *pending);
 
+void fixture_expect(struct fixture *fixture, struct pending *pending, const char *text);
+/* A UUID that ends with the number; the last 16 stay valid. */
+const char *fixture_id(unsigned number);
+
 /* A consumer that keeps what it got. */
 enum { GOT_MAX = 512 };
 struct worker {
