@@ -85,6 +85,20 @@ static double cpu_s(int who)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+static double redis_cpu_s(struct redis_fixture *redis)
+{
+	static const char *const fields[] = { "used_cpu_user:", "used_cpu_sys:" };
+	const char *words[] = { "INFO", "cpu" };
+	char *text = redis_fixture_command(redis, words, 2);
+	double sum = 0;
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		const char *at = strstr(text, fields[i]);
+		sum += at != NULL ? atof(at + strlen(fields[i])) : 0;
+	}
+	free(text);
+	return sum;
+}
+
 /* Serves until it is killed. */
 static void serve(const char *url, int ready)
 {
@@ -204,7 +218,7 @@ int main(int argc, char **argv)
 	bench.mux = rpc_mux_create(bench.loop, channel, &es__event_store__descriptor,
 	                           "AppendStream", bench.in_flight * 2);
 	uint64_t start = clock_monotonic_us();
-	double cpu = cpu_s(RUSAGE_SELF);
+	double cpu = cpu_s(RUSAGE_SELF), redis_before = redis_cpu_s(&redis);
 	bench.end_us = start + (uint64_t)(seconds * 1e6);
 	for (size_t i = 0; i < bench.in_flight; i++)
 		send_one(&bench);
@@ -214,6 +228,8 @@ int main(int argc, char **argv)
 	       (double)bench.done / took, bench.failed);
 	printf("client processor time        %10.2f us/event\n",
 	       (cpu_s(RUSAGE_SELF) - cpu) * 1e6 / (double)bench.done);
+	printf("redis processor time         %10.2f us/event\n",
+	       (redis_cpu_s(&redis) - redis_before) * 1e6 / (double)bench.done);
 	rpc_mux_destroy(bench.mux);
 	rpc_channel_destroy(channel);
 	loop_destroy(bench.loop);

@@ -17,7 +17,7 @@ enum {
 	IN_FLIGHT = 32,
 	PRODUCTS = 50,
 	PRICE = 700 /* as in `steps` */,
-	CARTS_PER_CALL = 500
+	CARTS_PER_CALL = 250
 };
 enum { TIMEOUT_MS = 60000, PAYLOAD_MAX = 4 << 20, STALL_MS = 30000 };
 
