@@ -37,6 +37,7 @@ struct reaction {
 	struct event event;
 	struct json *replies[2000];
 	size_t reply_count;
+	bool busy; /* it waits for a command that is running */
 	struct reaction *next, *prev;
 };
 
@@ -49,6 +50,8 @@ struct memory_shop {
 	size_t reaction_count;
 	bool redeliver;
 	bool crash;
+	void (*meanwhile)(void *arg);
+	void *meanwhile_arg;
 	unsigned seed;
 	uint64_t message_count;
 };
@@ -167,14 +170,9 @@ static void fill_list(struct memory_shop *shop, struct arena *arena, struct need
 
 /* ---- The log ----------------------------------------------------------------------------- */
 
-static void start_reaction(struct memory_shop *shop, const struct saga *saga,
-                           const struct logged *logged)
+static struct event event_of(struct arena *arena, const struct logged *logged)
 {
-	struct reaction *reaction = calloc(1, sizeof(*reaction));
-	ASSERT(reaction != NULL);
-	reaction->saga = saga;
-	reaction->arena = arena_create();
-	reaction->event = (struct event){
+	return (struct event){
 		.event_id = logged->event_id,
 		.topic = logged->topic,
 		.entry_id = "1-1",
@@ -182,8 +180,18 @@ static void start_reaction(struct memory_shop *shop, const struct saga *saga,
 		.action = logged->action,
 		.entity_id = logged->entity_id,
 		.version = logged->version,
-		.state = parse_state(reaction->arena, logged->topic, logged->json),
+		.state = parse_state(arena, logged->topic, logged->json),
 	};
+}
+
+static void start_reaction(struct memory_shop *shop, const struct saga *saga,
+                           const struct logged *logged)
+{
+	struct reaction *reaction = calloc(1, sizeof(*reaction));
+	ASSERT(reaction != NULL);
+	reaction->saga = saga;
+	reaction->arena = arena_create();
+	reaction->event = event_of(reaction->arena, logged);
 	context_init(&reaction->context, reaction->arena, logged->event_id);
 	DL_APPEND(shop->reactions, reaction);
 	shop->reaction_count++;
@@ -204,8 +212,18 @@ static void deliver(struct memory_shop *shop, const struct logged *logged)
 	}
 }
 
+static bool known_event(struct memory_shop *shop, const char *event_id)
+{
+	struct logged *logged;
+	HASH_FIND_STR(shop->by_id, event_id, logged);
+	return logged != NULL;
+}
+
 static bool versions_hold(struct memory_shop *shop, const struct batch *batch)
 {
+	/* A repeated append answers with the first one. */
+	if (known_event(shop, batch->events->event_id))
+		return true;
 	for (const struct new_event *event = batch->events; event != NULL; event = event->next) {
 		if (event->need == NULL || event->expected_version != event->need->loaded.version)
 			continue;
@@ -219,14 +237,12 @@ static bool versions_hold(struct memory_shop *shop, const struct batch *batch)
 
 static void append(struct memory_shop *shop, const struct new_event *event)
 {
-	struct logged *logged;
-	HASH_FIND_STR(shop->by_id, event->event_id, logged);
-	if (logged != NULL)
+	if (known_event(shop, event->event_id))
 		return;
 	struct buffer json;
 	buffer_init(&json, 1024 * 1024);
 	json_write_message(&json, event->state);
-	logged = arena_zalloc(shop->arena, sizeof(*logged));
+	struct logged *logged = arena_zalloc(shop->arena, sizeof(*logged));
 	strcpy(logged->event_id, event->event_id);
 	logged->type = event->type;
 	logged->action = event->action;
@@ -259,6 +275,16 @@ const char *memory_shop_events(struct memory_shop *shop, const char *topic, cons
 	return text;
 }
 
+void memory_shop_replay(struct memory_shop *shop, const char *topic,
+                        void (*each)(void *arg, const struct event *event), void *arg)
+{
+	for (const struct logged *logged = shop->log; logged != NULL; logged = logged->next) {
+		struct event event = event_of(shop->arena, logged);
+		if (strcmp(logged->topic, topic) == 0)
+			each(arg, &event);
+	}
+}
+
 size_t memory_shop_count(struct memory_shop *shop, const char *type)
 {
 	size_t count = 0;
@@ -269,53 +295,89 @@ size_t memory_shop_count(struct memory_shop *shop, const char *type)
 
 /* ---- Commands ---------------------------------------------------------------------------- */
 
-/* STEP_MORE after a conflict: decide again. */
-static enum step append_batches(struct memory_shop *shop, struct context *context,
-                                const struct service *service)
+/* One command that runs. */
+struct run {
+	struct context context;
+	struct command command;
+	const struct service *service;
+	const struct batch *undo; /* appended, to be taken back if the rest fails */
+};
+
+static void meanwhile(struct memory_shop *shop)
 {
-	for (struct batch *batch = context->batches; batch != NULL; batch = batch->next) {
+	void (*call)(void *arg) = shop->meanwhile;
+	if (call == NULL)
+		return;
+	shop->meanwhile = NULL;
+	call(shop->meanwhile_arg);
+	shop->meanwhile = call;
+}
+
+static bool is_applied(struct memory_shop *shop, const struct run *run)
+{
+	char event_id[UUID_SIZE];
+	applied_event_id(run->command.message_id, run->service->topic, event_id);
+	return known_event(shop, event_id);
+}
+
+/* STEP_MORE after a conflict: decide again. */
+static enum step append_batches(struct memory_shop *shop, struct run *run)
+{
+	for (struct batch *batch = run->context.batches; batch != NULL; batch = batch->next) {
 		/* One atomic append each, the service's own topic last. */
 		ASSERT(batch->count <= BATCH_MAX);
-		ASSERT((strcmp(batch->topic, service->topic) == 0) == (batch->next == NULL));
+		ASSERT((strcmp(batch->topic, run->service->topic) == 0) == (batch->next == NULL));
+		meanwhile(shop);
 		if (!versions_hold(shop, batch)) {
-			context_forget(context);
+			context_forget(&run->context);
 			return STEP_MORE;
 		}
 		for (const struct new_event *e = batch->events; e != NULL; e = e->next)
 			append(shop, e);
+		if (batch->undo != NULL)
+			run->undo = batch;
 		if (shop->crash && batch->next != NULL) {
 			shop->crash = false;
-			return decide_fail(context, ERR_UNAVAILABLE, "crashed");
+			run->undo = NULL;
+			return decide_fail(&run->context, ERR_UNAVAILABLE, "crashed");
 		}
 	}
 	return STEP_DONE;
 }
 
-static struct answer run(struct memory_shop *shop, const struct service *service,
-                         struct command *command, decide_function *decide)
+static enum step run_step(struct memory_shop *shop, struct run *run, decide_function *decide)
+{
+	run->command.applied = is_applied(shop, run);
+	enum step step = context_decide(&run->context, decide, &run->command);
+	for (struct need *need = run->context.needs; need != NULL; need = need->next) {
+		if (!need->known)
+			fill_entity(shop, run->context.arena, need);
+	}
+	return step == STEP_DONE ? append_batches(shop, run) : step;
+}
+
+static struct answer run_command(struct memory_shop *shop, struct run *run, decide_function *decide)
 {
 	struct answer answer = { .result = NULL };
-	struct context context;
 	struct arena *arena = arena_create();
-	context_init(&context, arena, command->message_id);
+	context_init(&run->context, arena, run->command.message_id);
 	enum step step = STEP_MORE;
 	for (int tries = 0; step == STEP_MORE; tries++) {
 		ASSERT(tries < TRIES_MAX);
-		step = context_decide(&context, decide, command);
-		for (struct need *need = context.needs; need != NULL; need = need->next) {
-			if (!need->known)
-				fill_entity(shop, arena, need);
-		}
-		if (step == STEP_DONE)
-			step = append_batches(shop, &context, service);
+		step = run_step(shop, run, decide);
 	}
 	if (step == STEP_FAILED) {
-		answer.error = context.error;
-		answer.passing = context.passing;
+		answer.error = run->context.error;
+		answer.passing = run->context.passing;
+		if (run->undo != NULL) {
+			for (const struct new_event *e = run->undo->undo; e != NULL; e = e->next)
+				append(shop, e);
+		}
 	} else {
-		answer.result = arena_copy(shop->arena, context.result.bytes, context.result.len);
+		const struct buffer *result = &run->context.result;
+		answer.result = arena_copy(shop->arena, result->bytes, result->len);
 	}
-	context_free(&context);
+	context_free(&run->context);
 	arena_destroy(arena);
 	return answer;
 }
@@ -327,25 +389,22 @@ struct answer memory_shop_run(struct memory_shop *shop, const char *service_name
 	ASSERT(service != NULL);
 	const struct function *function = domain_service_function(service, function_name);
 	ASSERT(function != NULL);
-	char number[32], made_id[UUID_SIZE], first_event_id[UUID_SIZE];
+	char number[32], made_id[UUID_SIZE];
 	if (message_id == NULL) {
 		snprintf(number, sizeof(number), "%llu", (unsigned long long)shop->message_count++);
 		uuid_v5(made_id, "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "message", number);
 		message_id = made_id;
 	}
-	struct logged *logged;
-	applied_event_id(message_id, service->topic, first_event_id);
-	HASH_FIND_STR(shop->by_id, first_event_id, logged);
 	struct answer answer = { .result = NULL };
 	struct json *json = NULL;
 	if (params != NULL && !json_parse(params, strlen(params), &json, &answer.error))
 		return answer;
-	struct command command = { .function = function_name,
-		                   .message_id = message_id,
-		                   .params = json,
-		                   .now_us = 1700000000000000,
-		                   .applied = logged != NULL };
-	answer = run(shop, service, &command, function->decide);
+	struct run run = { .service = service,
+		           .command = { .function = function_name,
+		                        .message_id = message_id,
+		                        .params = json,
+		                        .now_us = 1700000000000000 } };
+	answer = run_command(shop, &run, function->decide);
 	json_free(json);
 	return answer;
 }
@@ -375,8 +434,13 @@ const char *memory_shop_do(struct memory_shop *shop, const char *service, const 
 
 static void fill_reply(struct memory_shop *shop, struct reaction *reaction, struct need *need)
 {
+	reaction->busy = true;
 	struct answer answer =
 	    memory_shop_run(shop, need->service, need->function, need->message_id, need->params);
+	reaction->busy = false;
+	/* The runtime would decide again in a moment. */
+	if (answer.passing)
+		return;
 	need->reply.error = answer.error;
 	need->known = true;
 	if (answer.result == NULL || need->kind == NEED_SEND)
@@ -431,7 +495,8 @@ bool memory_shop_step(struct memory_shop *shop, size_t steps)
 		struct reaction *reaction = shop->reactions;
 		while (chosen-- > 0)
 			reaction = reaction->next;
-		step_reaction(shop, reaction);
+		if (!reaction->busy)
+			step_reaction(shop, reaction);
 	}
 	return shop->reactions != NULL;
 }
@@ -445,6 +510,12 @@ void memory_shop_settle(struct memory_shop *shop)
 void memory_shop_crash_next(struct memory_shop *shop)
 {
 	shop->crash = true;
+}
+
+void memory_shop_meanwhile(struct memory_shop *shop, void (*call)(void *arg), void *arg)
+{
+	shop->meanwhile = call;
+	shop->meanwhile_arg = arg;
 }
 
 void memory_shop_redeliver(struct memory_shop *shop)

@@ -30,6 +30,9 @@ const char *memory_shop_do(struct memory_shop *shop, const char *service, const 
 /* Runs at most `steps` steps of what follows; false: there was nothing left to do. */
 bool memory_shop_step(struct memory_shop *shop, size_t steps);
 void memory_shop_settle(struct memory_shop *shop);
+/* Called between the decision of a command and its append, and between its appends: whatever it does
+ * there happens at the same time. Not called within itself; NULL: nobody. */
+void memory_shop_meanwhile(struct memory_shop *shop, void (*meanwhile)(void *arg), void *arg);
 /* The next command that appends to several topics dies after the first of them, with
  * ERR_UNAVAILABLE; running it again with its message id is the repeated delivery. */
 void memory_shop_crash_next(struct memory_shop *shop);
@@ -46,6 +49,9 @@ void memory_shop_each(struct memory_shop *shop, const char *topic,
 
 /* The log: types of the events of a topic, and of the entity unless NULL, as "A B C". */
 const char *memory_shop_events(struct memory_shop *shop, const char *topic, const char *id);
+/* Calls `each` for all events of the topic, oldest first. */
+void memory_shop_replay(struct memory_shop *shop, const char *topic,
+                        void (*each)(void *arg, const struct event *event), void *arg);
 size_t memory_shop_count(struct memory_shop *shop, const char *type);
 
 #endif
