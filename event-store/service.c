@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { HEALTH_MS = 1000, GRACE_MS = 2000 };
+enum { HEALTH_MS = 1000, GRACE_MS = 500 };
 
 static const struct rpc_method methods[] = {
 	{ "Append", RPC_UNARY, .message = append_message, .ended = append_ended },
