@@ -31,9 +31,8 @@ static bool check_prices(const struct olist *olist, struct error *err)
 	return true;
 }
 
-static bool play_files(struct client *client, const struct olist *olist, struct error *err)
+static bool play_files(struct play *play, struct error *err)
 {
-	struct play *play = play_create(client, olist);
 	uint64_t begin = clock_monotonic_ms();
 	bool done = play_look_up(play, err) && play_set_up(play, err) && play_orders(play, err);
 	struct error difference;
@@ -47,7 +46,6 @@ static bool play_files(struct client *client, const struct olist *olist, struct 
 		*err = difference;
 		done = false;
 	}
-	play_destroy(play);
 	return done;
 }
 
@@ -56,6 +54,7 @@ int import_command(const struct command *self, int argc, char **argv)
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct client client;
 	struct olist *olist;
+	struct play *play;
 	struct error err;
 	bool done;
 
@@ -70,8 +69,11 @@ int import_command(const struct command *self, int argc, char **argv)
 	done = check_prices(olist, &err);
 	if (done) {
 		client_open(&client, options, ARRAY_LEN(options));
-		done = play_files(&client, olist, &err);
+		play = play_create(&client, olist);
+		done = play_files(play, &err);
+		play_stop(play);
 		client_close(&client);
+		play_destroy(play);
 	}
 	olist_free(olist);
 	return done ? EXIT_OK : command_fail(self, "%s", err.message);

@@ -364,7 +364,6 @@ bool play_orders(struct play *play, struct error *err)
 
 void play_orders_end(struct play *play)
 {
-	HASH_CLEAR(hh, play->by_id);
 	loop_timer_stop(play->client->loop, &play->tick);
 	for (size_t i = 0; i < play->olist->order_count; i++)
 		loop_timer_stop(play->client->loop, &play->orders[i].task.retry);

@@ -11,7 +11,7 @@ Shop__OrderStatus play_order_status(const struct json *entity);
 const char *play_status_name(Shop__OrderStatus status);
 /* Something about it has changed: goes on with it. */
 void play_order_news(struct play_order *order);
-/* Ends the subscription and all timers. */
+/* Ends the subscription and all timers; for play_stop. */
 void play_orders_end(struct play *play);
 
 /* olist_news.c: the events of topic order, and the read model where they keep silent.

@@ -92,10 +92,15 @@ struct play *play_create(struct client *client, const struct olist *olist)
 	return play;
 }
 
-void play_destroy(struct play *play)
+void play_stop(struct play *play)
 {
 	play_orders_end(play);
 	rpc_mux_destroy(play->commands);
+}
+
+void play_destroy(struct play *play)
+{
+	HASH_CLEAR(hh, play->by_id);
 	for (size_t i = 0; i < play->olist->product_count; i++)
 		free(play->products[i].turns);
 	free(play->customers);

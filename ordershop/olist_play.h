@@ -91,6 +91,8 @@ struct play {
 };
 
 struct play *play_create(struct client *client, const struct olist *olist);
+/* Ends what is under way. The client's channels must be closed between these two: they still call. */
+void play_stop(struct play *play);
 void play_destroy(struct play *play);
 
 /* Reads from the model what is there already. */

@@ -1,0 +1,218 @@
+"""The command as people type it: import, events, status, stop and start, and what goes wrong."""
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from shop import EXECUTABLE, Shop, free_ports, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FIXTURE = os.path.join(HERE, "../fixtures/olist")
+REAL = os.path.join(HERE, "../../../shared/data/olist")
+
+
+def ordershop(*words, timeout=60, **more):
+    return subprocess.run([EXECUTABLE, *words], text=True, capture_output=True, timeout=timeout,
+                          **more)
+
+
+def rows(table):
+    """First word -> the other words of each line."""
+    return {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.strip()}
+
+
+def topics(shop):
+    """Events per topic."""
+    lines = shop.command("status").split("\n\n")
+    table = next(part for part in lines if part.startswith("topic") and "last id" in part)
+    return {name: int(words[0]) for name, words in rows(table).items() if name != "topic"}
+
+
+class Words(unittest.TestCase):
+    def test_help_everywhere(self):
+        for command in ["run", "serve", "status", "stop", "start", "events", "import", "bench"]:
+            done = ordershop(command, "--help")
+            self.assertEqual(done.returncode, 0, command)
+            self.assertTrue(done.stdout.startswith(f"usage: ordershop {command}"), done.stdout)
+            self.assertIn(command, ordershop("--help").stdout)
+
+    def test_version(self):
+        self.assertRegex(ordershop("--version").stdout, r"^ordershop \d+\.\d+\.\d+\n$")
+
+    def test_mistakes_are_named(self):
+        for words, said in [(["rnu"], "did you mean 'run'"),
+                            (["serve", "ordre"], "did you mean 'order'"),
+                            (["run", "--prot", "1"], "--prot"),
+                            (["run", "--port", "70000"], "1 to 65535"),
+                            (["events"], "--all"),
+                            (["events", "order", "--from", "someday"], "--from"),
+                            (["import", "csv", "."], "olist"),
+                            ([], "usage")]:
+            done = ordershop(*words)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertIn(said, done.stderr, words)
+
+    def test_no_shop(self):
+        with tempfile.TemporaryDirectory() as data:
+            for words in [["stop", "order"], ["start", "order"]]:
+                done = ordershop(*words, "--data", data)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("--data", done.stderr)
+            done = ordershop("status", "--event-store", f"unix:{data}/none",
+                             "--message-queue", f"unix:{data}/none",
+                             "--read-model", f"unix:{data}/none")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("is the shop running?", done.stderr)
+
+
+class Run(unittest.TestCase):
+    def test_a_port_in_use_is_named(self):
+        with socket.socket() as taken, tempfile.TemporaryDirectory() as data:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            others = [str(p) for p in free_ports(3)]
+            done = ordershop("run", "--data", data, "--port", others[0], "--event-store-port",
+                             others[1], "--message-queue-port", port, "--read-model-port",
+                             others[2])
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"port {port}", done.stderr)
+            self.assertIn("--message-queue-port", done.stderr)
+            self.assertEqual(done.stdout, "")
+
+    def test_a_long_path_and_a_second_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = os.path.join(folder, "x" * 120)
+            os.mkdir(data)
+            shop = Shop(data).start()
+            try:
+                done = ordershop("run", "--data", data)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("runs on", done.stderr)
+                self.assertIn("ready", shop.command("status"))
+            finally:
+                self.assertEqual(shop.stop(), 0)
+
+    def test_nothing_is_left_after_a_kill(self):
+        shop = Shop().start()
+        children = set(shop.pids().values())
+        self.assertEqual(len(children), 14)
+        product = shop.result("POST", "/product", {"name": "kept", "price": 5})[0]
+        shop.process.send_signal(signal.SIGKILL)
+        shop.process.wait()
+        shop.stop()
+
+        def gone():
+            return not any(os.path.exists(f"/proc/{pid}") for pid in children)
+        wait_until(gone, 10, "children end with the supervisor")
+        with shop:  # and the same folder serves at once
+            self.assertEqual(shop.result("GET", f"/product/{product}")["name"], "kept")
+
+    def test_stop_and_start_one_service(self):
+        with Shop() as shop:
+            pids = shop.pids()
+            shop.command("stop", "mail")
+            self.assertNotIn("mail", shop.pids())
+            self.assertEqual(rows(shop.command("status"))["mail"][0], "stopped")
+            shop.command("start", "mail")
+            self.assertEqual(rows(shop.command("status"))["mail"][0], "ready")
+            self.assertNotEqual(shop.pids()["mail"], pids["mail"])
+            self.assertEqual(shop.pids()["order"], pids["order"])
+            with self.assertRaisesRegex(AssertionError, "did you mean 'mail'"):
+                shop.command("stop", "mial")
+
+
+class Olist(unittest.TestCase):
+    def check_table(self, text, expected):
+        found = rows(text)
+        for name, value in expected.items():
+            self.assertEqual(found[name][:2], [value, value], f"{name}\n{text}")
+
+    def test_fixture(self):
+        with Shop() as shop:
+            self.check_table(shop.command("import", "olist", FIXTURE), {
+                "DELIVERED": "3", "SHIPPED": "1", "CLEARED": "2", "IN_STOCK": "1",
+                "CANCELLED": "3", "orders": "10", "billings": "8", "goods": "590.17",
+                "freight": "102.55", "billed": "531.38"})
+            before = topics(shop)
+            self.check_table(shop.command("import", "olist", FIXTURE), {"orders": "10"})
+            self.assertEqual(topics(shop), before)
+            stock = {p["name"]: 0 for p in shop.result("GET", "/products")}
+            names = {p["entity_id"]: p["name"] for p in shop.result("GET", "/products")}
+            for inventory in shop.result("GET", "/inventories"):
+                stock[names[inventory["product_id"]]] = inventory["amount"]
+            self.assertEqual(stock, {"lamp": 0, "rug": 1, "mug": 1, "bell": 1})
+            self.events(shop, before)
+
+    def events(self, shop, counts):
+        lines = shop.command("events", "order", "--json").splitlines()
+        self.assertEqual(len(lines), counts["order"])
+        first = json.loads(lines[0])
+        self.assertEqual(first["event_type"], "OrderPlaced")
+        self.assertEqual(first["event_data"]["status"], "CREATED")
+        ids = [json.loads(line)["entry_id"] for line in lines]
+        after = shop.command("events", "order", "--json", "--from", ids[4]).splitlines()
+        self.assertEqual(after, lines[5:])
+        self.assertEqual(shop.command("events", "order", "--json", "--limit", "3").splitlines(),
+                         lines[:3])
+        self.assertEqual(len(shop.command("events", "--all", "--from", "1h").splitlines()),
+                         sum(counts.values()))
+        self.assertEqual(shop.command("events", "order", "--from", "2999-01-01"), "")
+        follower = subprocess.Popen([EXECUTABLE, "events", "product", "--follow", "--from", "0s",
+                                     "--data", shop.data], stdout=subprocess.PIPE, text=True)
+        try:
+            time.sleep(1)
+            shop.result("POST", "/product", {"name": "seen live", "price": 1})
+            self.assertIn("seen live", follower.stdout.readline())
+        finally:
+            follower.terminate()
+            follower.wait()
+            follower.stdout.close()
+
+    def test_interrupted_and_real(self):
+        """Killed on the way, with services killed as well; then to the end."""
+        if not os.path.isdir(REAL):
+            self.skipTest("the full files are not here")
+        with Shop() as shop:
+            words = [EXECUTABLE, "import", "olist", REAL, "--data", shop.data]
+            importer = subprocess.Popen(words, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+            wait_until(lambda: topics(shop).get("order", 0) > 100, 60, "orders begin")
+            importer.kill()
+            importer.wait()
+            importer = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+            for name in ["order", "message-queue"]:
+                time.sleep(0.3)
+                os.kill(shop.pids()[name], signal.SIGKILL)
+            table = importer.communicate(timeout=300)[0]
+            self.assertEqual(importer.returncode, 0, table)
+            self.check_table(table, {
+                "DELIVERED": "588", "SHIPPED": "8", "CLEARED": "4", "CANCELLED": "2",
+                "goods": "80,793.48", "freight": "13,154.32", "billed": "93,947.80"})
+            before = topics(shop)
+            done = ordershop(*words[1:], timeout=300)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(topics(shop), before)
+            self.assertTrue(re.search(r"^0 commands", done.stderr, re.M), done.stderr)
+
+    def test_a_difference_is_an_error(self):
+        with Shop() as shop, tempfile.TemporaryDirectory() as folder:
+            shop.command("import", "olist", FIXTURE)
+            for name in os.listdir(FIXTURE):
+                with open(os.path.join(FIXTURE, name)) as source:
+                    text = source.read()
+                with open(os.path.join(folder, name), "w") as copy:
+                    copy.write(text.replace("5.10", "5.11"))
+            done = ordershop("import", "olist", folder, "--data", shop.data)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn("differs", done.stderr)
+            self.assertIn("order order-delivered:", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
