@@ -89,14 +89,12 @@ const ProtobufCMessage *cache_state(const struct cached *cached, struct arena *a
 	return state;
 }
 
-/* Held ones are passed over, as far as a small number of looks goes. */
-static void make_room(struct cache *cache)
+/* Held ones and the newest are passed over, as far as a small number of looks goes. */
+static void make_room(struct cache *cache, const struct entry *newest)
 {
 	for (int looks = 0; cache->bytes > cache->max_bytes && looks < 16; looks++) {
 		struct entry *oldest = cache->by_use;
-		if (oldest == NULL || oldest->next == NULL)
-			return;
-		if (oldest->held > 0)
+		if (oldest->held > 0 || oldest == newest)
 			touch(cache, oldest);
 		else
 			entry_remove(cache, oldest);
@@ -138,7 +136,7 @@ const struct cached *cache_put(struct cache *cache, const char *id, uint64_t ver
 	}
 	if (state != NULL)
 		protobuf_c_message_pack(state, entry->packed);
-	make_room(cache);
+	make_room(cache, entry);
 	return &entry->cached;
 }
 
@@ -149,11 +147,9 @@ void cache_drop(struct cache *cache, const char *id, uint64_t generation)
 		entry_remove(cache, entry);
 }
 
-void cache_hold(struct cache *cache, const char *id)
+void cache_hold(const struct cached *cached)
 {
-	struct entry *entry = entry_find(cache, id);
-	ASSERT(entry != NULL);
-	entry->held++;
+	((struct entry *)cached)->held++;
 }
 
 void cache_release(struct cache *cache, const char *id, uint64_t generation)

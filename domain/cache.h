@@ -39,7 +39,7 @@ const struct cached *cache_put(struct cache *cache, const char *id, uint64_t ver
 void cache_drop(struct cache *cache, const char *id, uint64_t generation);
 
 /* One more, one less append in flight. */
-void cache_hold(struct cache *cache, const char *id);
+void cache_hold(const struct cached *cached);
 void cache_release(struct cache *cache, const char *id, uint64_t generation);
 
 size_t cache_count(const struct cache *cache);

@@ -56,8 +56,9 @@ START_TEST(what_is_held_stays)
 	struct cache *cache = cache_create(&shop__customer__descriptor, 4096);
 	Shop__Customer state = customer("Ann");
 	char id[32];
-	uint64_t generation = cache_put(cache, "held", 1, &state.base)->generation;
-	cache_hold(cache, "held");
+	const struct cached *held = cache_put(cache, "held", 1, &state.base);
+	uint64_t generation = held->generation;
+	cache_hold(held);
 	for (int i = 0; i < 100; i++) {
 		snprintf(id, sizeof(id), "%d", i);
 		cache_put(cache, id, 1, &state.base);
@@ -79,8 +80,9 @@ START_TEST(a_late_answer_does_not_touch_a_new_generation)
 {
 	struct cache *cache = cache_create(&shop__customer__descriptor, 4096);
 	Shop__Customer state = customer("Ann");
-	uint64_t first = cache_put(cache, "a", 1, &state.base)->generation;
-	cache_hold(cache, "a");
+	const struct cached *held = cache_put(cache, "a", 1, &state.base);
+	uint64_t first = held->generation;
+	cache_hold(held);
 	cache_drop(cache, "a", first);
 	ck_assert_ptr_null(cache_find(cache, "a"));
 	uint64_t second = cache_put(cache, "a", 5, &state.base)->generation;

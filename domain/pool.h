@@ -4,7 +4,8 @@
 
 #include "base/arena.h"
 
-enum { POOL_MAX = 64 };
+/* As many as deliveries can be in flight, and a few. */
+enum { POOL_MAX = 272 };
 
 struct pool {
 	struct arena *arenas[POOL_MAX];

@@ -267,7 +267,8 @@ static bool predict(struct run *run, const struct batch *batch)
 		return true;
 	for (struct new_event *event = batch->events; event != NULL; event = event->next) {
 		const struct need *need = event->need;
-		if (need == NULL || event->expected_version != need->loaded.version)
+		if (need == NULL || event->expect_none ||
+		    event->expected_version != need->loaded.version)
 			continue;
 		const struct cached *cached = cache_find(cache, need->loaded.id);
 		if (cached != NULL && cached->version != event->expected_version)
@@ -281,7 +282,7 @@ static bool predict(struct run *run, const struct batch *batch)
 		    cache_put(cache, event->entity_id, event->expected_version + 1,
 		              deleted ? NULL : event->state);
 		event->runner = cached->generation;
-		cache_hold(cache, event->entity_id);
+		cache_hold(cached);
 	}
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "proto/messagequeue_v1.pb-c.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,12 +35,13 @@ static struct {
 	pid_t pid;
 } processes[PROCESSES_MAX];
 
+static struct domain *domain; /* in its process */
+
 static bool serve_one(struct loop *loop, const char *name, struct error *err)
 {
 	struct event_store *events;
 	struct message_queue *messages;
 	struct read_model *model;
-	struct domain *domain;
 	const char *address = NULL;
 	const struct event_store_options store_options = {
 		.redis_url = redis.url,
@@ -79,8 +81,29 @@ static bool serve_one(struct loop *loop, const char *name, struct error *err)
 	return domain_serve(loop, &options, &domain, err);
 }
 
+static void stop_serving(void *served)
+{
+	domain_stop(domain, (void (*)(void *))loop_stop, served);
+}
+
+static void *wait_for_end(void *served)
+{
+	sigset_t set;
+	int number;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigwait(&set, &number);
+	loop_post(served, stop_serving, served);
+	return NULL;
+}
+
 static void serve(const char *name)
 {
+	sigset_t set;
+	pthread_t thread;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	struct loop *served = loop_create();
 	struct error err;
 	log_init(name, LOG_WARN);
@@ -88,7 +111,11 @@ static void serve(const char *name)
 		log_error("cannot_serve", "reason=\"%s\"", err.message);
 		_exit(1);
 	}
+	pthread_create(&thread, NULL, wait_for_end, served);
 	loop_run(served);
+	pthread_join(thread, NULL);
+	domain_destroy(domain);
+	loop_destroy(served);
 }
 
 static void process_start(const char *name)
@@ -106,6 +133,20 @@ static void process_start(const char *name)
 		      queue_address, model_address, (char *)NULL);
 		_exit(127);
 	}
+}
+
+/* Ends it as the supervisor does; false unless it ends well. */
+static bool process_stop(const char *name)
+{
+	int status = -1;
+	for (size_t i = 0; i < PROCESSES_MAX; i++) {
+		if (processes[i].pid == 0 || strcmp(processes[i].name, name) != 0)
+			continue;
+		kill(processes[i].pid, SIGTERM);
+		waitpid(processes[i].pid, &status, 0);
+		processes[i].pid = 0;
+	}
+	return status == 0;
 }
 
 static void process_kill(const char *name)
@@ -431,6 +472,34 @@ START_TEST(a_killed_service_loses_and_doubles_nothing)
 }
 END_TEST
 
+/* A service that is stopped finishes what it has and leaves the rest to the next one. */
+START_TEST(a_stopped_service_leaves_nothing_behind)
+{
+	enum { CUSTOMERS = 2000 };
+	struct call *made[CUSTOMERS];
+	connect_client();
+	stock_up(1);
+	for (int i = 0; i < CUSTOMERS; i++)
+		made[i] = begin("customer", "create_customers",
+		                TEXT("{\"name\":\"c%d\",\"email\":\"c%d@example.org\"}", i, i));
+	for (int round = 0; round < 3; round++) {
+		ck_assert(process_stop("customer"));
+		process_start("customer");
+		ck_assert(process_stop("crm"));
+		process_start("crm");
+	}
+	loop_run(loop);
+	for (int i = 0; i < CUSTOMERS; i++)
+		ck_assert_msg(made[i]->error.code == ERR_NONE, "%d: %s", i, made[i]->error.message);
+	ck_assert_uint_eq(topic_length("customer"), CUSTOMERS + 1);
+	for (int i = 0; i < 3000 && topic_length("mail") < CUSTOMERS + 1; i++)
+		usleep(5000);
+	ck_assert_uint_eq(topic_length("mail"), CUSTOMERS + 1);
+	ck_assert(process_stop("order"));
+	disconnect_client();
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	if (argc == 7 && strcmp(argv[1], "serve") == 0) {
@@ -450,6 +519,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, stock_is_not_sold_twice);
 	tcase_add_test(tests, a_restock_serves_the_orders_that_wait);
 	tcase_add_test(tests, a_killed_service_loses_and_doubles_nothing);
+	tcase_add_test(tests, a_stopped_service_leaves_nothing_behind);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
