@@ -79,7 +79,7 @@ class Rest(unittest.TestCase):
         _, cart, order = self.make_order(shipping_fee=99, fulfilment="manual")
         self.status(order, "IN_STOCK")
         self.assertEqual(self.shop.result("GET", f"/order/{order}")["total"], 599)
-        self.refused(409, ["599"], "POST", "/billing", {"order_id": order, "amount": 500})
+        self.refused(400, ["599"], "POST", "/billing", {"order_id": order, "amount": 500})
         self.refused(409, [], "POST", "/shipping", {"order_id": order})
         self.refused(409, [], "PUT", f"/cart/{cart}", {"product_ids": [UNKNOWN]})
         self.shop.result("POST", "/billing", {"order_id": order, "amount": 599})
