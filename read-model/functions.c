@@ -55,7 +55,7 @@ struct function {
 	bool (*run)(struct job *job, const struct json *params, struct error *err);
 };
 
-static struct store *live_store(const struct job *job)
+static struct model_store *live_store(const struct job *job)
 {
 	return job->functions->model->live->store;
 }
@@ -78,12 +78,12 @@ static void job_text(void *arg, const struct buffer *json, const struct error *e
 	job_end(arg, err == NULL ? json->bytes : NULL, err == NULL ? json->len : 0, err);
 }
 
-static void job_entity(void *arg, const struct store_entity *entity, const struct error *err)
+static void job_entity(void *arg, const struct model_store_entity *entity, const struct error *err)
 {
 	struct buffer json;
 	buffer_init(&json, RESULT_MAX);
 	if (err == NULL && entity != NULL)
-		store_entity_json(entity, &json);
+		model_store_entity_json(entity, &json);
 	else
 		buffer_puts(&json, "null");
 	job_end(arg, json.bytes, json.len, err);
@@ -176,7 +176,7 @@ static bool get_entity(struct job *job, const struct json *params, struct error 
 	}
 	if (!text_param(params, "id", &id, err))
 		return false;
-	store_get(live_store(job), list.name, id, job_entity, job);
+	model_store_get(live_store(job), list.name, id, job_entity, job);
 	return true;
 }
 
@@ -280,16 +280,16 @@ static void topics_done(void *arg, const ProtobufCMessage *message, const struct
 {
 	struct functions *functions = arg;
 	struct read_model *model = functions->model;
-	struct store_position last = { "", "" };
+	struct model_position last = { "", "" };
 	const Es__TopicsResponse *topics = (const Es__TopicsResponse *)message;
 	struct job *asked = functions->asked, *job, *next;
 	functions->asking = false;
 	functions->asked = NULL;
 	for (size_t i = 0; err == NULL && i < topics->n_topics; i++) {
-		struct store_position end;
+		struct model_position end;
 		snprintf(end.entry_id, sizeof(end.entry_id), "%s", topics->topics[i]->last_id);
 		snprintf(end.topic, sizeof(end.topic), "%s", topics->topics[i]->topic);
-		if (position_compare(&end, &last) > 0)
+		if (model_position_compare(&end, &last) > 0)
 			last = end;
 	}
 	DL_FOREACH_SAFE(asked, job, next)

@@ -49,7 +49,7 @@ static void ask_begin(void *ctx, struct rpc_call *call, const ProtobufCMessage *
                       const Rm__Consistency *consistency, void (*run)(struct ask *ask))
 {
 	struct error err;
-	struct store_position position;
+	struct model_position position;
 	unsigned wait_ms;
 	struct ask *ask = calloc(1, sizeof(*ask));
 	ASSERT(ask != NULL);
@@ -87,7 +87,7 @@ static Rm__Entity *entity_message(struct arena *arena, const char *id, uint64_t 
 	return entity;
 }
 
-static void get_done(void *arg, const struct store_entity *entity, const struct error *err)
+static void get_done(void *arg, const struct model_store_entity *entity, const struct error *err)
 {
 	struct ask *ask = arg;
 	if (err != NULL) {
@@ -100,10 +100,10 @@ static void get_done(void *arg, const struct store_entity *entity, const struct 
 	struct buffer json;
 	buffer_init(&json, RPC_MESSAGE_MAX);
 	if (entity != NULL) {
-		store_entity_json(entity, &json);
+		model_store_entity_json(entity, &json);
 		response.entity =
-		    entity_message(rpc_call_arena(ask->call), store_entity_id(entity),
-		                   store_entity_version(entity), json.bytes, json.len);
+		    entity_message(rpc_call_arena(ask->call), model_store_entity_id(entity),
+		                   model_store_entity_version(entity), json.bytes, json.len);
 	}
 	rpc_reply(ask->call, &response.base);
 	buffer_free(&json);
@@ -116,7 +116,7 @@ static void get_run(struct ask *ask)
 	if (!name_check("name", request->name, &err))
 		ask_fail(ask, &err);
 	else
-		store_get(ask->live->store, request->name, request->id, get_done, ask);
+		model_store_get(ask->live->store, request->name, request->id, get_done, ask);
 }
 
 static void get(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
@@ -243,7 +243,7 @@ static void delivered(void *ctx, struct rpc_call *call, const ProtobufCMessage *
 
 /* ---- Mails ---- */
 
-static void mails_done(void *arg, const struct store_mail *mails, size_t count,
+static void mails_done(void *arg, const struct model_store_mail *mails, size_t count,
                        const struct error *err)
 {
 	struct ask *ask = arg;
@@ -281,7 +281,7 @@ static void mails_run(struct ask *ask)
 	if (limit > MAILS_MAX)
 		error_set(&err, ERR_INVALID, "limit: must be 1 to %d", MAILS_MAX);
 	else if (request->cursor[0] == '\0' || entry_id_parse(request->cursor, &id, &err)) {
-		store_mails(ask->live->store, request->cursor, limit, mails_done, ask);
+		model_store_mails(ask->live->store, request->cursor, limit, mails_done, ask);
 		return;
 	} else
 		error_wrap(&err, "cursor");
@@ -338,27 +338,27 @@ static void put_checkpoint(struct ask *ask, Rm__CheckpointsResponse *response,
 	if (generation == NULL)
 		return;
 	struct arena *arena = rpc_call_arena(ask->call);
-	const struct store_position *position = projector_position(generation->projector);
+	const struct model_position *position = projector_position(generation->projector);
 	Rm__Checkpoint *checkpoint = arena_alloc(arena, sizeof(*checkpoint));
 	rm__checkpoint__init(checkpoint);
 	checkpoint->projection =
-	    arena_printf(arena, "model:%" PRIu64, store_generation(generation->store));
+	    arena_printf(arena, "model:%" PRIu64, model_store_generation(generation->store));
 	checkpoint->version = MODEL_VERSION;
 	checkpoint->entry_id = arena_strdup(arena, position->entry_id);
 	checkpoint->topic = arena_strdup(arena, position->topic);
-	struct store_position last = { "", "" };
+	struct model_position last = { "", "" };
 	uint64_t length = 0, events = projector_events(generation->projector);
 	for (size_t i = 0; i < topics->n_topics; i++) {
-		struct store_position end;
+		struct model_position end;
 		snprintf(end.entry_id, sizeof(end.entry_id), "%s", topics->topics[i]->last_id);
 		snprintf(end.topic, sizeof(end.topic), "%s", topics->topics[i]->topic);
 		length += topics->topics[i]->length;
-		if (position_compare(&end, &last) > 0)
+		if (model_position_compare(&end, &last) > 0)
 			last = end;
 	}
 	checkpoint->log_entry_id = arena_strdup(arena, last.entry_id);
 	checkpoint->lag =
-	    length > events && position_compare(&last, position) > 0 ? length - events : 0;
+	    length > events && model_position_compare(&last, position) > 0 ? length - events : 0;
 	response->checkpoints[response->n_checkpoints++] = checkpoint;
 }
 

@@ -20,7 +20,7 @@ enum {
 
 struct waiter {
 	struct projector *projector;
-	struct store_position position;
+	struct model_position position;
 	struct loop_timer timer;
 	projector_reached *done;
 	void *arg;
@@ -36,13 +36,13 @@ struct subscription {
 
 struct projector {
 	struct loop *loop;
-	struct store *store;
+	struct model_store *store;
 	struct rpc_channel *channel;
 	struct subscription *subscription;
 	struct projection *collecting, *applying;
-	struct store_position position;  /* applied */
-	struct store_position collected; /* the last event of `collecting` */
-	struct store_position target;    /* the last event of `applying` */
+	struct model_position position;  /* applied */
+	struct model_position collected; /* the last event of `collecting` */
+	struct model_position target;    /* the last event of `applying` */
 	uint64_t events;
 	bool apply_under_way;
 	bool read_under_way;
@@ -61,7 +61,7 @@ struct projector {
 	void *stopped_arg;
 };
 
-int position_compare(const struct store_position *a, const struct store_position *b)
+int model_position_compare(const struct model_position *a, const struct model_position *b)
 {
 	struct error err;
 	struct entry_id left = { 0, 0 }, right = { 0, 0 };
@@ -95,10 +95,10 @@ static void waiter_late(void *arg)
 	waiter_end(waiter, &err);
 }
 
-bool projector_wait(struct projector *projector, const struct store_position *position,
+bool projector_wait(struct projector *projector, const struct model_position *position,
                     unsigned wait_ms, projector_reached *done, void *arg)
 {
-	if (position_compare(position, &projector->position) <= 0)
+	if (model_position_compare(position, &projector->position) <= 0)
 		return true;
 	struct waiter *waiter = calloc(1, sizeof(*waiter));
 	ASSERT(waiter != NULL);
@@ -118,7 +118,7 @@ static void wake_waiters(struct projector *projector)
 	struct waiter *waiter, *next;
 	DL_FOREACH_SAFE(projector->waiters, waiter, next)
 	{
-		if (position_compare(&waiter->position, &projector->position) <= 0)
+		if (model_position_compare(&waiter->position, &projector->position) <= 0)
 			waiter_end(waiter, NULL);
 	}
 }
@@ -171,7 +171,7 @@ static void applied(void *arg, const struct error *err)
 	projector->apply_under_way = false;
 	if (err != NULL) {
 		log_warn("apply_failed", "generation=%" PRIu64 " entry_id=%s reason=\"%s\"",
-		         store_generation(projector->store), projector->target.entry_id,
+		         model_store_generation(projector->store), projector->target.entry_id,
 		         err->message);
 		restart_later(projector);
 		return;
@@ -200,8 +200,8 @@ static void apply_collected(struct projector *projector)
 	projector->collecting = swap;
 	projector->target = projector->collected;
 	projector->apply_under_way = true;
-	store_apply(projector->store, &projector->position, &projector->target, projector->applying,
-	            applied, projector);
+	model_store_apply(projector->store, &projector->position, &projector->target,
+	                  projector->applying, applied, projector);
 	struct subscription *subscription = projector->subscription;
 	if (subscription != NULL && subscription->paused) {
 		subscription->paused = false;
@@ -287,7 +287,7 @@ static void subscribe(struct projector *projector)
 	rpc_stream_end_sends(subscription->stream);
 }
 
-static void got_checkpoint(void *arg, const struct store_position *position, uint64_t events,
+static void got_checkpoint(void *arg, const struct model_position *position, uint64_t events,
                            const struct error *err)
 {
 	struct projector *projector = arg;
@@ -306,12 +306,12 @@ static void start(void *arg)
 {
 	struct projector *projector = arg;
 	projector->read_under_way = true;
-	store_checkpoint(projector->store, got_checkpoint, projector);
+	model_store_checkpoint(projector->store, got_checkpoint, projector);
 }
 
 /* ---- life ---- */
 
-struct projector *projector_create(struct loop *loop, struct store *store,
+struct projector *projector_create(struct loop *loop, struct model_store *store,
                                    struct rpc_channel *event_store, void (*caught_up)(void *arg),
                                    void *arg)
 {
@@ -363,7 +363,7 @@ bool projector_caught_up(const struct projector *projector)
 	return projector->caught_up;
 }
 
-const struct store_position *projector_position(const struct projector *projector)
+const struct model_position *projector_position(const struct projector *projector)
 {
 	return &projector->position;
 }

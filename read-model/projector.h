@@ -17,7 +17,7 @@
 struct projector;
 
 /* `changed` is called when the projector has caught up with the log for the first time. */
-struct projector *projector_create(struct loop *loop, struct store *store,
+struct projector *projector_create(struct loop *loop, struct model_store *store,
                                    struct rpc_channel *event_store, void (*caught_up)(void *arg),
                                    void *arg);
 /* What waits ends with ERR_CANCELLED. The store must not have an apply of it under way:
@@ -27,17 +27,17 @@ void projector_destroy(struct projector *projector);
 void projector_stop(struct projector *projector, void (*done)(void *arg), void *arg);
 
 bool projector_caught_up(const struct projector *projector);
-const struct store_position *projector_position(const struct projector *projector);
+const struct model_position *projector_position(const struct projector *projector);
 uint64_t projector_events(const struct projector *projector); /* applied in this generation */
 
 /* Waits until the model has reached `position`; err is NULL then. Ends with ERR_DEADLINE, or
  * with ERR_EXHAUSTED when too many wait. When the model is there already `done` is not called and the
  * answer is true. */
 typedef void projector_reached(void *arg, const struct error *err);
-bool projector_wait(struct projector *projector, const struct store_position *position,
+bool projector_wait(struct projector *projector, const struct model_position *position,
                     unsigned wait_ms, projector_reached *done, void *arg);
 
 /* By entry id, then topic: <0, 0, >0. Positions that cannot be read come first. */
-int position_compare(const struct store_position *a, const struct store_position *b);
+int model_position_compare(const struct model_position *a, const struct model_position *b);
 
 #endif

@@ -48,22 +48,22 @@ struct query_page {
 	const char *cursor; /* "": that was all */
 };
 typedef void query_page_done(void *arg, const struct query_page *page, const struct error *err);
-void query_list(struct store *store, const struct query_list *request, query_page_done *done,
+void query_list(struct model_store *store, const struct query_list *request, query_page_done *done,
                 void *arg);
 /* In the order of the ids; those without an entity are left out. */
-void query_many(struct store *store, const char *name, const char *const *ids, size_t count,
+void query_many(struct model_store *store, const char *name, const char *const *ids, size_t count,
                 query_page_done *done, void *arg);
 
 /* All pages as one JSON text: a list, or an object by id. ERR_EXHAUSTED above `max` bytes. */
 enum query_shape { QUERY_LIST, QUERY_MAP };
 typedef void query_text_done(void *arg, const struct buffer *json, const struct error *err);
-void query_all(struct store *store, const struct query_list *request, enum query_shape shape,
+void query_all(struct model_store *store, const struct query_list *request, enum query_shape shape,
                size_t max, query_text_done *done, void *arg);
 /* [[entry_id, {"event_id", "event_action", "event_data"}], ...] */
-void query_mails(struct store *store, size_t max, query_text_done *done, void *arg);
+void query_mails(struct model_store *store, size_t max, query_text_done *done, void *arg);
 /* {"customers": [...], ..., "mails": [...]} */
-void query_report(struct store *store, query_text_done *done, void *arg);
+void query_report(struct model_store *store, query_text_done *done, void *arg);
 /* The orders, each with its cart, customer, products, billings and shippings in place. */
-void query_report_orders(struct store *store, query_text_done *done, void *arg);
+void query_report_orders(struct model_store *store, query_text_done *done, void *arg);
 
 #endif

@@ -11,7 +11,7 @@ enum { CHUNK_MIN = 16, CHUNK_SCAN = 500, CURSOR_SIZE = 192 };
 
 struct source {
 	const char *set, *value;
-	struct store_member *members; /* of this round, in the round's arena */
+	struct model_store_member *members; /* of this round, in the round's arena */
 	size_t count, used;
 	bool full; /* there may be more than these */
 	struct list *list;
@@ -19,7 +19,7 @@ struct source {
 
 struct slot {
 	struct list *list;
-	struct store_member member;
+	struct model_store_member member;
 	bool taken;
 	struct query_entity entity;
 };
@@ -30,7 +30,7 @@ struct slot {
  *        ^                                                              |
  *        '----------------- page not full, more members ---------------' */
 struct list {
-	struct store *store;
+	struct model_store *store;
 	struct arena *arena;
 	struct arena *round; /* of one round's members and slots */
 	struct query_list request;
@@ -85,11 +85,11 @@ static bool list_holds(const char *text, const char *value)
 	return holds;
 }
 
-static bool filter_holds(const struct query_filter *filter, const struct store_entity *entity)
+static bool filter_holds(const struct query_filter *filter, const struct model_store_entity *entity)
 {
 	const char *text = strcmp(filter->field, "id") == 0
-	                       ? store_entity_id(entity)
-	                       : store_entity_field(entity, filter->field);
+	                       ? model_store_entity_id(entity)
+	                       : model_store_entity_field(entity, filter->field);
 	for (size_t i = 0; text != NULL && i < filter->value_count; i++) {
 		if (strcmp(text, filter->values[i]) == 0 ||
 		    (text[0] == '[' && list_holds(text, filter->values[i])))
@@ -170,17 +170,17 @@ static void choose_sources(struct list *list)
 
 static void next_round(struct list *list);
 
-static void take(struct list *list, const struct store_entity *entity, struct slot *slot)
+static void take(struct list *list, const struct model_store_entity *entity, struct slot *slot)
 {
 	for (size_t i = 0; i < list->request.filter_count; i++) {
 		if (!filter_holds(&list->request.filters[i], entity))
 			return;
 	}
 	buffer_clear(&list->text);
-	store_entity_json(entity, &list->text);
+	model_store_entity_json(entity, &list->text);
 	slot->taken = true;
 	slot->entity.id = slot->member.id;
-	slot->entity.version = store_entity_version(entity);
+	slot->entity.version = model_store_entity_version(entity);
 	slot->entity.json_len = list->text.len;
 	slot->entity.json = arena_copy(list->round, list->text.bytes, list->text.len);
 }
@@ -212,7 +212,7 @@ static void round_end(struct list *list)
 		next_round(list);
 }
 
-static void got_entity(void *arg, const struct store_entity *entity, const struct error *err)
+static void got_entity(void *arg, const struct model_store_entity *entity, const struct error *err)
 {
 	struct slot *slot = arg;
 	struct list *list = slot->list;
@@ -224,7 +224,7 @@ static void got_entity(void *arg, const struct store_entity *entity, const struc
 		round_end(list);
 }
 
-static int member_compare(const struct store_member *a, const struct store_member *b)
+static int member_compare(const struct model_store_member *a, const struct model_store_member *b)
 {
 	return a->score != b->score ? (a->score < b->score ? -1 : 1) : strcmp(a->id, b->id);
 }
@@ -260,8 +260,8 @@ static void merge_sources(struct list *list)
 	}
 }
 
-static void got_members(void *arg, const struct store_member *members, size_t count, bool full,
-                        const struct error *err)
+static void got_members(void *arg, const struct model_store_member *members, size_t count,
+                        bool full, const struct error *err)
 {
 	struct source *source = arg;
 	struct list *list = source->list;
@@ -284,8 +284,8 @@ static void got_members(void *arg, const struct store_member *members, size_t co
 	merge_sources(list);
 	list->pending = list->slot_count;
 	for (size_t i = 0; i < list->slot_count; i++)
-		store_get(list->store, list->request.name, list->slots[i].member.id, got_entity,
-		          &list->slots[i]);
+		model_store_get(list->store, list->request.name, list->slots[i].member.id,
+		                got_entity, &list->slots[i]);
 	if (list->slot_count == 0)
 		round_end(list);
 }
@@ -297,12 +297,12 @@ static void next_round(struct list *list)
 	arena_reset(list->round);
 	list->pending = list->source_count;
 	for (size_t i = 0; i < list->source_count; i++)
-		store_members(list->store, list->sources[i].set, list->sources[i].value,
-		              list->score, list->id, chunk > CHUNK_MIN ? chunk : CHUNK_MIN,
-		              got_members, &list->sources[i]);
+		model_store_members(list->store, list->sources[i].set, list->sources[i].value,
+		                    list->score, list->id, chunk > CHUNK_MIN ? chunk : CHUNK_MIN,
+		                    got_members, &list->sources[i]);
 }
 
-static struct list *list_create(struct store *store, query_page_done *done, void *arg)
+static struct list *list_create(struct model_store *store, query_page_done *done, void *arg)
 {
 	struct list *list = calloc(1, sizeof(*list));
 	ASSERT(list != NULL);
@@ -336,7 +336,7 @@ static void copy_request(struct list *list, const struct query_list *request)
 }
 
 /* An end that must not come before the call returns: by way of Redis. */
-static void end_later(void *arg, const struct store_position *position, uint64_t events,
+static void end_later(void *arg, const struct model_position *position, uint64_t events,
                       const struct error *err)
 {
 	struct list *list = arg;
@@ -347,27 +347,28 @@ static void end_later(void *arg, const struct store_position *position, uint64_t
 	list_end(list, false);
 }
 
-void query_list(struct store *store, const struct query_list *request, query_page_done *done,
+void query_list(struct model_store *store, const struct query_list *request, query_page_done *done,
                 void *arg)
 {
 	struct list *list = list_create(store, done, arg);
 	if (!check_request(request, &list->err) ||
 	    !parse_cursor(list, request->cursor, &list->err)) {
-		store_checkpoint(store, end_later, list);
+		model_store_checkpoint(store, end_later, list);
 		return;
 	}
 	list->err.code = ERR_NONE;
 	copy_request(list, request);
 	choose_sources(list);
 	if (list->source_count == 0)
-		store_checkpoint(store, end_later, list);
+		model_store_checkpoint(store, end_later, list);
 	else
 		next_round(list);
 }
 
 /* ---- many by id ---- */
 
-static void got_one_of_many(void *arg, const struct store_entity *entity, const struct error *err)
+static void got_one_of_many(void *arg, const struct model_store_entity *entity,
+                            const struct error *err)
 {
 	struct slot *slot = arg;
 	struct list *list = slot->list;
@@ -388,7 +389,7 @@ static void got_one_of_many(void *arg, const struct store_entity *entity, const 
 	list_end(list, false);
 }
 
-void query_many(struct store *store, const char *name, const char *const *ids, size_t count,
+void query_many(struct model_store *store, const char *name, const char *const *ids, size_t count,
                 query_page_done *done, void *arg)
 {
 	struct list *list = list_create(store, done, arg);
@@ -396,7 +397,7 @@ void query_many(struct store *store, const char *name, const char *const *ids, s
 	if (count > QUERY_LIMIT_MAX)
 		error_set(&list->err, ERR_INVALID, "ids: at most %d", QUERY_LIMIT_MAX);
 	if (count == 0 || count > QUERY_LIMIT_MAX) {
-		store_checkpoint(store, end_later, list);
+		model_store_checkpoint(store, end_later, list);
 		return;
 	}
 	list->entities = arena_alloc(list->arena, count * sizeof(*list->entities));
@@ -405,6 +406,7 @@ void query_many(struct store *store, const char *name, const char *const *ids, s
 	for (size_t i = 0; i < count; i++) {
 		list->slots[i].list = list;
 		list->slots[i].member.id = arena_strdup(list->arena, ids[i]);
-		store_get(store, list->request.name, ids[i], got_one_of_many, &list->slots[i]);
+		model_store_get(store, list->request.name, ids[i], got_one_of_many,
+		                &list->slots[i]);
 	}
 }

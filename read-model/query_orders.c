@@ -38,7 +38,7 @@ struct ask {
 
 /* Page by page: the orders, then at once everything that belongs to them. */
 struct orders {
-	struct store *store;
+	struct model_store *store;
 	struct arena *arena; /* of the page */
 	struct full_order *page;
 	size_t count;
@@ -165,7 +165,7 @@ static void follow_cart(struct full_order *order, const char *json, size_t len)
 	json_free(cart);
 }
 
-static void got_part(void *arg, const struct store_entity *entity, const struct error *err)
+static void got_part(void *arg, const struct model_store_entity *entity, const struct error *err)
 {
 	struct ask *ask = arg;
 	struct full_order *order = ask->order;
@@ -177,7 +177,7 @@ static void got_part(void *arg, const struct store_entity *entity, const struct 
 		if (part->len > 0)
 			buffer_putc(part, ',');
 		size_t start = part->len;
-		store_entity_json(entity, part);
+		model_store_entity_json(entity, part);
 		if (ask->part == PART_CART && !part->overflow)
 			follow_cart(order, part->bytes + start, part->len - start);
 		if (part->overflow)
@@ -194,10 +194,10 @@ static void ask_for(struct full_order *order, enum part part, const char *id)
 	struct ask *ask = arena_alloc(order->orders->arena, sizeof(*ask));
 	*ask = (struct ask){ order, part };
 	order->orders->pending++;
-	store_get(order->orders->store, parts[part].kind, id, got_part, ask);
+	model_store_get(order->orders->store, parts[part].kind, id, got_part, ask);
 }
 
-static void got_linked(void *arg, const struct store_member *members, size_t count, bool full,
+static void got_linked(void *arg, const struct model_store_member *members, size_t count, bool full,
                        const struct error *err)
 {
 	struct ask *ask = arg;
@@ -215,7 +215,7 @@ static void ask_linked(struct full_order *order, enum part part, const char *set
 	struct ask *ask = arena_alloc(order->orders->arena, sizeof(*ask));
 	*ask = (struct ask){ order, part };
 	order->orders->pending++;
-	store_members(order->orders->store, set, id, 0, "", PARTS_MAX, got_linked, ask);
+	model_store_members(order->orders->store, set, id, 0, "", PARTS_MAX, got_linked, ask);
 }
 
 static void got_order(struct full_order *order, const struct query_entity *entity)
@@ -264,7 +264,7 @@ static void next_page(struct orders *orders)
 	query_list(orders->store, &request, got_page, orders);
 }
 
-void query_report_orders(struct store *store, query_text_done *done, void *arg)
+void query_report_orders(struct model_store *store, query_text_done *done, void *arg)
 {
 	struct orders *orders = calloc(1, sizeof(*orders));
 	ASSERT(orders != NULL);

@@ -11,7 +11,7 @@ enum { MAILS_PER_PAGE = 500 };
 /* ---- all pages as one text ---- */
 
 struct all {
-	struct store *store;
+	struct model_store *store;
 	struct query_list request;
 	struct arena *arena; /* of the request */
 	enum query_shape shape;
@@ -72,7 +72,7 @@ static void all_page(void *arg, const struct query_page *page, const struct erro
 	}
 }
 
-void query_all(struct store *store, const struct query_list *request, enum query_shape shape,
+void query_all(struct model_store *store, const struct query_list *request, enum query_shape shape,
                size_t max, query_text_done *done, void *arg)
 {
 	struct all *all = calloc(1, sizeof(*all));
@@ -103,7 +103,7 @@ void query_all(struct store *store, const struct query_list *request, enum query
 /* ---- mails ---- */
 
 struct mails {
-	struct store *store;
+	struct model_store *store;
 	struct buffer text;
 	query_text_done *done;
 	void *arg;
@@ -115,7 +115,7 @@ static void put_member(struct buffer *out, const char *name, const char *text)
 	json_write_string(out, text, strlen(text));
 }
 
-static void got_mails(void *arg, const struct store_mail *page, size_t count,
+static void got_mails(void *arg, const struct model_store_mail *page, size_t count,
                       const struct error *redis_err)
 {
 	struct mails *mails = arg;
@@ -131,8 +131,8 @@ static void got_mails(void *arg, const struct store_mail *page, size_t count,
 		buffer_puts(text, "}]");
 	}
 	if (redis_err == NULL && count == MAILS_PER_PAGE && !text->overflow) {
-		store_mails(mails->store, page[count - 1].entry_id, MAILS_PER_PAGE, got_mails,
-		            mails);
+		model_store_mails(mails->store, page[count - 1].entry_id, MAILS_PER_PAGE, got_mails,
+		                  mails);
 		return;
 	}
 	buffer_putc(text, ']');
@@ -143,20 +143,20 @@ static void got_mails(void *arg, const struct store_mail *page, size_t count,
 	free(mails);
 }
 
-void query_mails(struct store *store, size_t max, query_text_done *done, void *arg)
+void query_mails(struct model_store *store, size_t max, query_text_done *done, void *arg)
 {
 	struct mails *mails = calloc(1, sizeof(*mails));
 	ASSERT(mails != NULL);
 	*mails = (struct mails){ .store = store, .done = done, .arg = arg };
 	buffer_init(&mails->text, max);
 	buffer_putc(&mails->text, '[');
-	store_mails(store, "", MAILS_PER_PAGE, got_mails, mails);
+	model_store_mails(store, "", MAILS_PER_PAGE, got_mails, mails);
 }
 
 /* ---- the report of everything ---- */
 
 struct report {
-	struct store *store;
+	struct model_store *store;
 	size_t next; /* kind; the last are the mails */
 	struct buffer text;
 	query_text_done *done;
@@ -200,7 +200,7 @@ static void report_part(void *arg, const struct buffer *json, const struct error
 	free(report);
 }
 
-void query_report(struct store *store, query_text_done *done, void *arg)
+void query_report(struct model_store *store, query_text_done *done, void *arg)
 {
 	struct report *report = calloc(1, sizeof(*report));
 	ASSERT(report != NULL);

@@ -17,10 +17,10 @@ bool model_ready(const struct read_model *model, struct error *err)
 	       error_set(err, ERR_UNAVAILABLE, "the read model is being built");
 }
 
-bool model_consistency(const Rm__Consistency *consistency, struct store_position *position,
+bool model_consistency(const Rm__Consistency *consistency, struct model_position *position,
                        unsigned *wait_ms, struct error *err)
 {
-	*position = (struct store_position){ "", "" };
+	*position = (struct model_position){ "", "" };
 	*wait_ms = MODEL_WAIT_MS;
 	if (consistency == NULL)
 		return true;
@@ -33,14 +33,14 @@ bool model_consistency(const Rm__Consistency *consistency, struct store_position
 		*wait_ms = consistency->wait_ms;
 	for (size_t i = 0; i < consistency->n_tokens; i++) {
 		const Rm__Token *token = consistency->tokens[i];
-		struct store_position place;
+		struct model_position place;
 		struct entry_id id;
 		if (!name_check("topic", token->topic, err) ||
 		    !entry_id_parse(token->entry_id, &id, err))
 			return error_wrap(err, "consistency.tokens[%zu]", i);
 		snprintf(place.entry_id, sizeof(place.entry_id), "%s", token->entry_id);
 		snprintf(place.topic, sizeof(place.topic), "%s", token->topic);
-		if (position_compare(&place, position) > 0)
+		if (model_position_compare(&place, position) > 0)
 			*position = place;
 	}
 	return true;
@@ -55,7 +55,7 @@ static struct generation *generation_create(struct read_model *model, uint64_t n
 	struct generation *generation = calloc(1, sizeof(*generation));
 	ASSERT(generation != NULL);
 	generation->model = model;
-	generation->store = store_create(model->redis, number);
+	generation->store = model_store_create(model->redis, number);
 	generation->projector = projector_create(model->loop, generation->store, model->event_store,
 	                                         on_caught_up, generation);
 	return generation;
@@ -66,7 +66,7 @@ static void generation_free(struct generation *generation)
 	if (generation == NULL)
 		return;
 	projector_destroy(generation->projector);
-	store_destroy(generation->store);
+	model_store_destroy(generation->store);
 	free(generation);
 }
 
@@ -75,8 +75,8 @@ static void retired(void *arg)
 	struct generation *old = arg;
 	projector_destroy(old->projector);
 	old->projector = NULL;
-	log_info("generation_dropped", "generation=%" PRIu64, store_generation(old->store));
-	store_drop(old->model->redis, store_generation(old->store));
+	log_info("generation_dropped", "generation=%" PRIu64, model_store_generation(old->store));
+	model_store_drop(old->model->redis, model_store_generation(old->store));
 }
 
 static void went_live(void *arg, const struct error *err)
@@ -91,7 +91,8 @@ static void went_live(void *arg, const struct error *err)
 	model->live = generation;
 	model->next = NULL;
 	log_info("generation_live", "generation=%" PRIu64 " events=%" PRIu64,
-	         store_generation(generation->store), projector_events(generation->projector));
+	         model_store_generation(generation->store),
+	         projector_events(generation->projector));
 	rpc_server_set_healthy(model->server, true);
 	if (old != NULL) {
 		LL_PREPEND(model->retired, old);
@@ -103,7 +104,7 @@ static void on_caught_up(void *arg)
 {
 	struct generation *generation = arg;
 	if (generation == generation->model->next)
-		store_go_live(generation->store, went_live, generation);
+		model_store_go_live(generation->store, went_live, generation);
 	else
 		rpc_server_set_healthy(generation->model->server, true);
 }
@@ -129,13 +130,13 @@ static bool listen_all(struct read_model *model, const struct read_model_options
 bool read_model_serve(struct loop *loop, const struct read_model_options *options,
                       struct read_model **out, struct error *err)
 {
-	struct store_live live;
+	struct model_store_live live;
 	struct read_model *model = calloc(1, sizeof(*model));
 	ASSERT(model != NULL);
 	model->loop = loop;
-	if (!redis_create(loop, options->redis_url, &store_library, 1, REDIS_TIMEOUT_MS,
+	if (!redis_create(loop, options->redis_url, &model_store_library, 1, REDIS_TIMEOUT_MS,
 	                  &model->redis, err) ||
-	    !store_live_read(model->redis, &live, err) || !listen_all(model, options, err)) {
+	    !model_store_live_read(model->redis, &live, err) || !listen_all(model, options, err)) {
 		read_model_destroy(model);
 		return false;
 	}

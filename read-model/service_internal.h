@@ -14,7 +14,7 @@ enum { MODEL_TOPICS_TIMEOUT_MS = 5000, MODEL_WAIT_MS = 5000, MODEL_WAIT_MAX_MS =
 /* One generation and who builds it. */
 struct generation {
 	struct read_model *model;
-	struct store *store;
+	struct model_store *store;
 	struct projector *projector; /* NULL: retired; the store lives on for queries under way */
 	struct generation *next;     /* of the retired ones */
 };
@@ -40,7 +40,7 @@ struct read_model {
 /* ERR_UNAVAILABLE while there is no live generation. */
 MUST_USE bool model_ready(const struct read_model *model, struct error *err);
 /* Reads the tokens of a query; none: *position is before everything. */
-MUST_USE bool model_consistency(const Rm__Consistency *consistency, struct store_position *position,
+MUST_USE bool model_consistency(const Rm__Consistency *consistency, struct model_position *position,
                                 unsigned *wait_ms, struct error *err);
 
 extern const struct rpc_method model_methods[];

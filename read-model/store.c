@@ -6,13 +6,13 @@
 #include <string.h>
 
 extern const char readmodel_apply_lua[];
-const struct redis_library store_library = { "readmodel", readmodel_apply_lua };
+const struct redis_library model_store_library = { "readmodel", readmodel_apply_lua };
 
 enum { TIES = 8, MEMBERS_MAX = 100000, DROP_PER_STEP = 1000 };
 
-struct store *store_create(struct redis *redis, uint64_t generation)
+struct model_store *model_store_create(struct redis *redis, uint64_t generation)
 {
-	struct store *store = calloc(1, sizeof(*store));
+	struct model_store *store = calloc(1, sizeof(*store));
 	ASSERT(store != NULL);
 	store->redis = redis;
 	store->generation = generation;
@@ -21,12 +21,12 @@ struct store *store_create(struct redis *redis, uint64_t generation)
 	return store;
 }
 
-void store_destroy(struct store *store)
+void model_store_destroy(struct model_store *store)
 {
 	if (store == NULL)
 		return;
 	while (store->free_calls != NULL) {
-		struct store_call *next = store->free_calls->next;
+		struct model_store_call *next = store->free_calls->next;
 		free(store->free_calls);
 		store->free_calls = next;
 	}
@@ -34,24 +34,24 @@ void store_destroy(struct store *store)
 	free(store);
 }
 
-uint64_t store_generation(const struct store *store)
+uint64_t model_store_generation(const struct model_store *store)
 {
 	return store->generation;
 }
 
-struct store_call *store_call_begin(struct store *store, void *arg)
+struct model_store_call *model_store_call_begin(struct model_store *store, void *arg)
 {
-	struct store_call *call = store->free_calls;
+	struct model_store_call *call = store->free_calls;
 	if (call != NULL)
 		store->free_calls = call->next;
 	else
 		call = malloc(sizeof(*call));
 	ASSERT(call != NULL);
-	*call = (struct store_call){ .store = store, .arg = arg };
+	*call = (struct model_store_call){ .store = store, .arg = arg };
 	return call;
 }
 
-void store_call_end(struct store_call *call)
+void model_store_call_end(struct model_store_call *call)
 {
 	free(call->id);
 	call->id = NULL;
@@ -59,15 +59,15 @@ void store_call_end(struct store_call *call)
 	call->store->free_calls = call;
 }
 
-struct redis_command *store_command(struct store *store, const char *name)
+struct redis_command *model_store_command(struct model_store *store, const char *name)
 {
 	redis_command_clear(&store->command);
 	redis_arg(&store->command, name);
 	return &store->command;
 }
 
-void store_arg_key(struct store *store, struct redis_command *command, const char *a, const char *b,
-                   const char *c)
+void model_store_arg_key(struct model_store *store, struct redis_command *command, const char *a,
+                         const char *b, const char *c)
 {
 	char key[1024];
 	size_t len = (size_t)snprintf(key, sizeof(key), "%s%s%s%s", store->prefix, a, b, c);
@@ -107,9 +107,9 @@ static const char *text_at(const struct redis_value *value, size_t index)
 static void got_checkpoint(void *arg, const struct redis_value *value,
                            const struct error *redis_err)
 {
-	struct store_call *call = arg;
+	struct model_store_call *call = arg;
 	struct error err;
-	struct store_position position = { "", "" };
+	struct model_position position = { "", "" };
 	if (failed(value, redis_err, &err)) {
 		call->done.checkpoint(call->arg, NULL, 0, &err);
 	} else {
@@ -118,42 +118,43 @@ static void got_checkpoint(void *arg, const struct redis_value *value,
 		int64_t events = redis_value_integer(redis_value_at(value, 2));
 		call->done.checkpoint(call->arg, &position, (uint64_t)events, NULL);
 	}
-	store_call_end(call);
+	model_store_call_end(call);
 }
 
-void store_checkpoint(struct store *store, store_checkpoint_done *done, void *arg)
+void model_store_checkpoint(struct model_store *store, model_store_checkpoint_done *done, void *arg)
 {
-	struct redis_command *command = store_command(store, "HMGET");
-	store_arg_key(store, command, "checkpoint", "", "");
+	struct redis_command *command = model_store_command(store, "HMGET");
+	model_store_arg_key(store, command, "checkpoint", "", "");
 	redis_arg(command, "entry_id");
 	redis_arg(command, "topic");
 	redis_arg(command, "events");
-	struct store_call *call = store_call_begin(store, arg);
+	struct model_store_call *call = model_store_call_begin(store, arg);
 	call->done.checkpoint = done;
 	redis_queue(store->redis, command, got_checkpoint, call);
 }
 
 /* ---- members of sets ---- */
 
-static void ask_members(struct store_call *call);
+static void ask_members(struct model_store_call *call);
 
 static void got_members(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct store_call *call = arg;
+	struct model_store_call *call = arg;
 	struct error err;
 	if (failed(value, redis_err, &err)) {
 		call->done.members(call->arg, NULL, 0, false, &err);
-		store_call_end(call);
+		model_store_call_end(call);
 		return;
 	}
 	size_t count = redis_value_count(value) / 2, used = 0;
 	bool full = count == call->limit;
-	struct store_member *members = malloc((count + 1) * sizeof(*members));
+	struct model_store_member *members = malloc((count + 1) * sizeof(*members));
 	ASSERT(members != NULL);
 	const char *after = strchr(call->id, '\n') + 1;
 	for (size_t i = 0; i < count; i++) {
-		struct store_member member = { text_at(value, 2 * i),
-			                       strtoull(text_at(value, 2 * i + 1), NULL, 10) };
+		struct model_store_member member = {
+			text_at(value, 2 * i), strtoull(text_at(value, 2 * i + 1), NULL, 10)
+		};
 		if (member.score > call->score || strcmp(member.id, after) > 0)
 			members[used++] = member;
 	}
@@ -162,16 +163,16 @@ static void got_members(void *arg, const struct redis_value *value, const struct
 		ask_members(call);
 	} else {
 		call->done.members(call->arg, members, used, full, NULL);
-		store_call_end(call);
+		model_store_call_end(call);
 	}
 	free(members);
 }
 
 /* call->id is "<set>\n<id to start after>" */
-static void ask_members(struct store_call *call)
+static void ask_members(struct model_store_call *call)
 {
 	char score[24];
-	struct redis_command *command = store_command(call->store, "ZRANGEBYSCORE");
+	struct redis_command *command = model_store_command(call->store, "ZRANGEBYSCORE");
 	redis_arg_bytes(command, call->id, (size_t)(strchr(call->id, '\n') - call->id));
 	snprintf(score, sizeof(score), "%" PRIu64, call->score);
 	redis_arg(command, score);
@@ -183,10 +184,11 @@ static void ask_members(struct store_call *call)
 	redis_queue(call->store->redis, command, got_members, call);
 }
 
-void store_members(struct store *store, const char *set, const char *value, uint64_t after_score,
-                   const char *after_id, size_t limit, store_members_done *done, void *arg)
+void model_store_members(struct model_store *store, const char *set, const char *value,
+                         uint64_t after_score, const char *after_id, size_t limit,
+                         model_store_members_done *done, void *arg)
 {
-	struct store_call *call = store_call_begin(store, arg);
+	struct model_store_call *call = model_store_call_begin(store, arg);
 	call->done.members = done;
 	call->score = after_score;
 	call->limit = limit + TIES;
@@ -199,46 +201,46 @@ void store_members(struct store *store, const char *set, const char *value, uint
 
 static void got_mails(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct store_call *call = arg;
+	struct model_store_call *call = arg;
 	struct error err;
 	if (failed(value, redis_err, &err)) {
 		call->done.mails(call->arg, NULL, 0, &err);
-		store_call_end(call);
+		model_store_call_end(call);
 		return;
 	}
 	size_t count = redis_value_count(value);
-	struct store_mail *mails = malloc((count + 1) * sizeof(*mails));
+	struct model_store_mail *mails = malloc((count + 1) * sizeof(*mails));
 	ASSERT(mails != NULL);
 	for (size_t i = 0; i < count; i++) {
 		const struct redis_value *entry = redis_value_at(value, i);
 		const struct redis_value *fields = redis_value_at(entry, 1);
-		mails[i] = (struct store_mail){ text_at(entry, 0), text_at(fields, 1),
-			                        text_at(fields, 3) };
+		mails[i] = (struct model_store_mail){ text_at(entry, 0), text_at(fields, 1),
+			                              text_at(fields, 3) };
 	}
 	call->done.mails(call->arg, mails, count, NULL);
 	free(mails);
-	store_call_end(call);
+	model_store_call_end(call);
 }
 
-void store_mails(struct store *store, const char *after, size_t limit, store_mails_done *done,
-                 void *arg)
+void model_store_mails(struct model_store *store, const char *after, size_t limit,
+                       model_store_mails_done *done, void *arg)
 {
 	char start[STORE_ENTRY_SIZE + 1];
 	snprintf(start, sizeof(start), "%s%s", after[0] == '\0' ? "-" : "(", after);
-	struct redis_command *command = store_command(store, "XRANGE");
-	store_arg_key(store, command, "mails", "", "");
+	struct redis_command *command = model_store_command(store, "XRANGE");
+	model_store_arg_key(store, command, "mails", "", "");
 	redis_arg(command, start);
 	redis_arg(command, "+");
 	redis_arg(command, "COUNT");
 	redis_arg_integer(command, (int64_t)limit);
-	struct store_call *call = store_call_begin(store, arg);
+	struct model_store_call *call = model_store_call_begin(store, arg);
 	call->done.mails = done;
 	redis_queue(store->redis, command, got_mails, call);
 }
 
 /* ---- generations ---- */
 
-bool store_live_read(struct redis *redis, struct store_live *live, struct error *err)
+bool model_store_live_read(struct redis *redis, struct model_store_live *live, struct error *err)
 {
 	static const char *const words[] = { "HMGET", "model:live", "generation", "version",
 		                             "highest" };
@@ -259,16 +261,16 @@ bool store_live_read(struct redis *redis, struct store_live *live, struct error 
 
 static void got_simple(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct store_call *call = arg;
+	struct model_store_call *call = arg;
 	struct error err;
 	bool bad = failed(value, redis_err, &err);
 	call->done.simple(call->arg, bad ? &err : NULL);
-	store_call_end(call);
+	model_store_call_end(call);
 }
 
-void store_go_live(struct store *store, store_done *done, void *arg)
+void model_store_go_live(struct model_store *store, model_store_done *done, void *arg)
 {
-	struct redis_command *command = store_command(store, "HSET");
+	struct redis_command *command = model_store_command(store, "HSET");
 	redis_arg(command, "model:live");
 	redis_arg(command, "generation");
 	redis_arg_integer(command, (int64_t)store->generation);
@@ -276,7 +278,7 @@ void store_go_live(struct store *store, store_done *done, void *arg)
 	redis_arg_integer(command, MODEL_VERSION);
 	redis_arg(command, "highest");
 	redis_arg_integer(command, (int64_t)store->generation);
-	struct store_call *call = store_call_begin(store, arg);
+	struct model_store_call *call = model_store_call_begin(store, arg);
 	call->done.simple = done;
 	redis_queue(store->redis, command, got_simple, call);
 }
@@ -327,7 +329,7 @@ static void drop_step(struct drop *drop, const char *cursor)
 	redis_command_free(&command);
 }
 
-void store_drop(struct redis *redis, uint64_t generation)
+void model_store_drop(struct redis *redis, uint64_t generation)
 {
 	struct drop *drop = malloc(sizeof(*drop));
 	ASSERT(drop != NULL);

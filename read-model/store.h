@@ -21,74 +21,77 @@
 /* Of the code: another value leads to a rebuild into a new generation. */
 enum { MODEL_VERSION = 1 };
 
-struct store;
+struct model_store;
 
-struct store *store_create(struct redis *redis, uint64_t generation);
-void store_destroy(struct store *store); /* the connection stays; no call may be open */
-uint64_t store_generation(const struct store *store);
+struct model_store *model_store_create(struct redis *redis, uint64_t generation);
+void model_store_destroy(struct model_store *store); /* the connection stays; no call may be open */
+uint64_t model_store_generation(const struct model_store *store);
 
 /* A place in the merged order; both empty: before everything. */
 enum { STORE_ENTRY_SIZE = 48, STORE_TOPIC_SIZE = 72 };
-struct store_position {
+struct model_position {
 	char entry_id[STORE_ENTRY_SIZE];
 	char topic[STORE_TOPIC_SIZE];
 };
 
-typedef void store_checkpoint_done(void *arg, const struct store_position *position,
-                                   uint64_t events, const struct error *err);
-void store_checkpoint(struct store *store, store_checkpoint_done *done, void *arg);
+typedef void model_store_checkpoint_done(void *arg, const struct model_position *position,
+                                         uint64_t events, const struct error *err);
+void model_store_checkpoint(struct model_store *store, model_store_checkpoint_done *done,
+                            void *arg);
 
 /* ERR_CONFLICT: the checkpoint is not `from`, nothing was written. */
-typedef void store_apply_done(void *arg, const struct error *err);
-void store_apply(struct store *store, const struct store_position *from,
-                 const struct store_position *to, struct projection *run, store_apply_done *done,
-                 void *arg);
+typedef void model_store_apply_done(void *arg, const struct error *err);
+void model_store_apply(struct model_store *store, const struct model_position *from,
+                       const struct model_position *to, struct projection *run,
+                       model_store_apply_done *done, void *arg);
 
 /* One entity as it stands in the model. Lives during the callback. */
-struct store_entity;
-typedef void store_entity_done(void *arg, const struct store_entity *entity,
-                               const struct error *err);
+struct model_store_entity;
+typedef void model_store_entity_done(void *arg, const struct model_store_entity *entity,
+                                     const struct error *err);
 /* `entity` is NULL when there is none. */
-void store_get(struct store *store, const char *name, const char *id, store_entity_done *done,
-               void *arg);
-uint64_t store_entity_version(const struct store_entity *entity);
-const char *store_entity_id(const struct store_entity *entity);
+void model_store_get(struct model_store *store, const char *name, const char *id,
+                     model_store_entity_done *done, void *arg);
+uint64_t model_store_entity_version(const struct model_store_entity *entity);
+const char *model_store_entity_id(const struct model_store_entity *entity);
 /* NULL: no such field. */
-const char *store_entity_field(const struct store_entity *entity, const char *name);
-void store_entity_json(const struct store_entity *entity, struct buffer *out);
+const char *model_store_entity_field(const struct model_store_entity *entity, const char *name);
+void model_store_entity_json(const struct model_store_entity *entity, struct buffer *out);
 
 /* Ids of one set after (score, id), oldest first; score 0: from the start. `full`: there may be more. */
-struct store_member {
+struct model_store_member {
 	const char *id;
 	uint64_t score;
 };
-typedef void store_members_done(void *arg, const struct store_member *members, size_t count,
-                                bool full, const struct error *err);
-void store_members(struct store *store, const char *set, const char *value, uint64_t after_score,
-                   const char *after_id, size_t limit, store_members_done *done, void *arg);
+typedef void model_store_members_done(void *arg, const struct model_store_member *members,
+                                      size_t count, bool full, const struct error *err);
+void model_store_members(struct model_store *store, const char *set, const char *value,
+                         uint64_t after_score, const char *after_id, size_t limit,
+                         model_store_members_done *done, void *arg);
 
-struct store_mail {
+struct model_store_mail {
 	const char *entry_id, *event_id, *json;
 };
-typedef void store_mails_done(void *arg, const struct store_mail *mails, size_t count,
-                              const struct error *err);
+typedef void model_store_mails_done(void *arg, const struct model_store_mail *mails, size_t count,
+                                    const struct error *err);
 /* `after` empty: from the start. */
-void store_mails(struct store *store, const char *after, size_t limit, store_mails_done *done,
-                 void *arg);
+void model_store_mails(struct model_store *store, const char *after, size_t limit,
+                       model_store_mails_done *done, void *arg);
 
 /* Which generation queries use; 0 when there is none, or one that another version wrote. Also the
  * highest that was ever used. */
-struct store_live {
+struct model_store_live {
 	uint64_t generation;
 	uint64_t highest;
 };
-MUST_USE bool store_live_read(struct redis *redis, struct store_live *live, struct error *err);
-typedef void store_done(void *arg, const struct error *err);
+MUST_USE bool model_store_live_read(struct redis *redis, struct model_store_live *live,
+                                    struct error *err);
+typedef void model_store_done(void *arg, const struct error *err);
 /* Makes this generation the live one. */
-void store_go_live(struct store *store, store_done *done, void *arg);
+void model_store_go_live(struct model_store *store, model_store_done *done, void *arg);
 /* Deletes all keys of a generation, a little at a time. */
-void store_drop(struct redis *redis, uint64_t generation);
+void model_store_drop(struct redis *redis, uint64_t generation);
 
-extern const struct redis_library store_library;
+extern const struct redis_library model_store_library;
 
 #endif

@@ -73,8 +73,8 @@ static void put_write(struct redis_command *out, const struct projection_write *
 
 static void applied(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct store_call *call = arg;
-	store_apply_done *done = call->done.apply;
+	struct model_store_call *call = arg;
+	model_store_apply_done *done = call->done.apply;
 	struct error err;
 	size_t len;
 	switch (redis_err != NULL ? REDIS_NIL : redis_value_kind(value)) {
@@ -95,12 +95,12 @@ static void applied(void *arg, const struct redis_value *value, const struct err
 	default:
 		done(call->arg, NULL);
 	}
-	store_call_end(call);
+	model_store_call_end(call);
 }
 
-void store_apply(struct store *store, const struct store_position *from,
-                 const struct store_position *to, struct projection *run, store_apply_done *done,
-                 void *arg)
+void model_store_apply(struct model_store *store, const struct model_position *from,
+                       const struct model_position *to, struct projection *run,
+                       model_store_apply_done *done, void *arg)
 {
 	struct numbering numbers = { .topics = malloc((projection_writes(run) + 1) *
 		                                      sizeof(*numbers.topics)) };
@@ -117,10 +117,10 @@ void store_apply(struct store *store, const struct store_position *from,
 			put_kind(&kinds_part, write.kind, write.topic);
 		put_write(&writes_part, &write, number);
 	}
-	struct redis_command *command = store_command(store, "FCALL");
+	struct redis_command *command = model_store_command(store, "FCALL");
 	redis_arg(command, "readmodel_apply");
 	redis_arg(command, "1");
-	store_arg_key(store, command, "checkpoint", "", "");
+	model_store_arg_key(store, command, "checkpoint", "", "");
 	redis_arg(command, store->prefix);
 	redis_arg(command, from->entry_id);
 	redis_arg(command, from->topic);
@@ -134,7 +134,7 @@ void store_apply(struct store *store, const struct store_position *from,
 	redis_command_free(&kinds_part);
 	redis_command_free(&writes_part);
 	free(numbers.topics);
-	struct store_call *call = store_call_begin(store, arg);
+	struct model_store_call *call = model_store_call_begin(store, arg);
 	call->done.apply = done;
 	redis_queue(store->redis, command, applied, call);
 }

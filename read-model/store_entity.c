@@ -5,24 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct store_entity {
+struct model_store_entity {
 	const struct kind *kind;
 	const char *id;
 	const struct redis_value *row; /* _version, _more, then the fields */
 };
 enum { ROW_VERSION, ROW_MORE, ROW_FIELDS };
 
-static const char *row_text(const struct store_entity *entity, size_t index, size_t *len)
+static const char *row_text(const struct model_store_entity *entity, size_t index, size_t *len)
 {
 	return redis_value_string(redis_value_at(entity->row, index), len);
 }
 
 static void got_entity(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct store_call *call = arg;
+	struct model_store_call *call = arg;
 	struct error err;
 	size_t len;
-	struct store_entity entity = { call->kind, call->id, value };
+	struct model_store_entity entity = { call->kind, call->id, value };
 	if (redis_err != NULL) {
 		call->done.entity(call->arg, NULL, redis_err);
 	} else if (redis_value_kind(value) == REDIS_ERROR) {
@@ -32,20 +32,20 @@ static void got_entity(void *arg, const struct redis_value *value, const struct 
 		bool there = redis_value_kind(redis_value_at(value, ROW_VERSION)) != REDIS_NIL;
 		call->done.entity(call->arg, there ? &entity : NULL, NULL);
 	}
-	store_call_end(call);
+	model_store_call_end(call);
 }
 
-void store_get(struct store *store, const char *name, const char *id, store_entity_done *done,
-               void *arg)
+void model_store_get(struct model_store *store, const char *name, const char *id,
+                     model_store_entity_done *done, void *arg)
 {
 	const struct kind *kind = kind_of(name);
-	struct redis_command *command = store_command(store, "HMGET");
-	store_arg_key(store, command, name, "_entity:", id);
+	struct redis_command *command = model_store_command(store, "HMGET");
+	model_store_arg_key(store, command, name, "_entity:", id);
 	redis_arg(command, "_version");
 	redis_arg(command, "_more");
 	for (size_t i = 0; i < kind_field_count(kind); i++)
 		redis_arg(command, kind_field_name(kind, i));
-	struct store_call *call = store_call_begin(store, arg);
+	struct model_store_call *call = model_store_call_begin(store, arg);
 	call->done.entity = done;
 	call->kind = kind;
 	call->id = strdup(id);
@@ -53,17 +53,17 @@ void store_get(struct store *store, const char *name, const char *id, store_enti
 	redis_queue(store->redis, command, got_entity, call);
 }
 
-uint64_t store_entity_version(const struct store_entity *entity)
+uint64_t model_store_entity_version(const struct model_store_entity *entity)
 {
 	return (uint64_t)redis_value_integer(redis_value_at(entity->row, ROW_VERSION));
 }
 
-const char *store_entity_id(const struct store_entity *entity)
+const char *model_store_entity_id(const struct model_store_entity *entity)
 {
 	return entity->id;
 }
 
-const char *store_entity_field(const struct store_entity *entity, const char *name)
+const char *model_store_entity_field(const struct model_store_entity *entity, const char *name)
 {
 	size_t len;
 	int position = kind_field_position(entity->kind, name);
@@ -90,7 +90,7 @@ static bool plain_number(const char *text, size_t len)
 	return number;
 }
 
-static void put_value(const struct store_entity *entity, size_t position, struct buffer *out)
+static void put_value(const struct model_store_entity *entity, size_t position, struct buffer *out)
 {
 	size_t len;
 	const char *text = row_text(entity, ROW_FIELDS + position, &len);
@@ -106,7 +106,7 @@ static void put_value(const struct store_entity *entity, size_t position, struct
 		json_write_string(out, text, len);
 }
 
-void store_entity_json(const struct store_entity *entity, struct buffer *out)
+void model_store_entity_json(const struct model_store_entity *entity, struct buffer *out)
 {
 	if (entity->kind->type == NULL) {
 		put_value(entity, 0, out);

@@ -4,38 +4,38 @@
 
 #include "read-model/store.h"
 
-struct store {
+struct model_store {
 	struct redis *redis;
 	uint64_t generation;
 	char prefix[32];
-	struct redis_command command;  /* the one being written */
-	struct store_call *free_calls; /* for reuse */
+	struct redis_command command;        /* the one being written */
+	struct model_store_call *free_calls; /* for reuse */
 };
 
 /* A command under way. */
-struct store_call {
-	struct store *store;
+struct model_store_call {
+	struct model_store *store;
 	void *arg;
 	union {
-		store_apply_done *apply;
-		store_checkpoint_done *checkpoint;
-		store_entity_done *entity;
-		store_members_done *members;
-		store_mails_done *mails;
-		store_done *simple;
+		model_store_apply_done *apply;
+		model_store_checkpoint_done *checkpoint;
+		model_store_entity_done *entity;
+		model_store_members_done *members;
+		model_store_mails_done *mails;
+		model_store_done *simple;
 	} done;
 	const struct kind *kind; /* of an entity */
 	char *id;                /* of an entity; of members: the id to start after */
 	uint64_t score;          /* of members: where it starts */
 	size_t limit;
-	struct store_call *next;
+	struct model_store_call *next;
 };
 
-struct store_call *store_call_begin(struct store *store, void *arg);
-void store_call_end(struct store_call *call);
-struct redis_command *store_command(struct store *store, const char *name);
+struct model_store_call *model_store_call_begin(struct model_store *store, void *arg);
+void model_store_call_end(struct model_store_call *call);
+struct redis_command *model_store_command(struct model_store *store, const char *name);
 /* The key "<prefix><a><b><c>". */
-void store_arg_key(struct store *store, struct redis_command *command, const char *a, const char *b,
-                   const char *c);
+void model_store_arg_key(struct model_store *store, struct redis_command *command, const char *a,
+                         const char *b, const char *c);
 
 #endif

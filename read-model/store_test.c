@@ -15,7 +15,7 @@ static void setup(void)
 {
 	struct error err;
 	redis_fixture_start(&server, REDIS_FIXTURE_MEMORY);
-	if (!redis_create(NULL, server.url, &store_library, 1, 5000, &redis, &err))
+	if (!redis_create(NULL, server.url, &model_store_library, 1, 5000, &redis, &err))
 		ck_abort_msg("%s", err.message);
 }
 
@@ -41,9 +41,9 @@ static void settle(void)
 }
 
 struct folder {
-	struct store *store;
+	struct model_store *store;
 	struct projection *run;
-	struct store_position at;
+	struct model_position at;
 	struct error err;
 };
 
@@ -55,14 +55,14 @@ static void applied(void *arg, const struct error *err)
 
 static struct folder folder_create(uint64_t generation)
 {
-	return (struct folder){ .store = store_create(redis, generation),
+	return (struct folder){ .store = model_store_create(redis, generation),
 		                .run = projection_create() };
 }
 
 static void folder_destroy(struct folder *folder)
 {
 	projection_destroy(folder->run);
-	store_destroy(folder->store);
+	model_store_destroy(folder->store);
 }
 
 struct step {
@@ -73,7 +73,7 @@ struct step {
 
 static void fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
 {
-	struct store_position next = folder->at;
+	struct model_position next = folder->at;
 	for (size_t i = from; i < to; i++) {
 		struct projection_event event = { .topic = steps[i].topic,
 			                          .event_id = "e",
@@ -86,7 +86,7 @@ static void fold(struct folder *folder, const struct step *steps, size_t from, s
 		snprintf(next.topic, sizeof(next.topic), "%s", steps[i].topic);
 		projection_add(folder->run, &event);
 	}
-	store_apply(folder->store, &folder->at, &next, folder->run, applied, folder);
+	model_store_apply(folder->store, &folder->at, &next, folder->run, applied, folder);
 	settle();
 	if (folder->err.code != ERR_NONE)
 		ck_abort_msg("%s", folder->err.message);
@@ -186,9 +186,9 @@ START_TEST(a_run_from_another_checkpoint_is_refused)
 	struct folder folder = folder_create(1), other = folder_create(1);
 	fold(&folder, steps, 0, 1);
 	struct projection_event event = { "product", "5-0", "e", "entity_deleted", "{}", "p", 2 };
-	struct store_position to = { "5-0", "product" };
+	struct model_position to = { "5-0", "product" };
 	projection_add(other.run, &event);
-	store_apply(other.store, &other.at, &to, other.run, applied, &other);
+	model_store_apply(other.store, &other.at, &to, other.run, applied, &other);
 	settle();
 	ck_assert_int_eq(other.err.code, ERR_CONFLICT);
 	expect_command("HGET {model:1}product_entity:p _version", "1");
@@ -289,26 +289,26 @@ static void done(void *arg, const struct error *err)
 START_TEST(generations_change_over)
 {
 	struct error err;
-	struct store_live live;
+	struct model_store_live live;
 	static const struct step step = { "product", "entity_created", "p", 1, "{}" };
 	struct folder one = folder_create(1), two = folder_create(2);
-	ck_assert(store_live_read(redis, &live, &err));
+	ck_assert(model_store_live_read(redis, &live, &err));
 	ck_assert_uint_eq(live.generation, 0);
 	int count = 0;
-	store_go_live(one.store, done, &count);
+	model_store_go_live(one.store, done, &count);
 	fold(&one, &step, 0, 1);
 	fold(&two, &step, 0, 1);
-	store_go_live(two.store, done, &count);
-	store_drop(redis, 1);
+	model_store_go_live(two.store, done, &count);
+	model_store_drop(redis, 1);
 	settle();
 	ck_assert_int_eq(count, 2);
-	ck_assert(store_live_read(redis, &live, &err));
+	ck_assert(model_store_live_read(redis, &live, &err));
 	ck_assert_uint_eq(live.generation, 2);
 	ck_assert_uint_eq(live.highest, 2);
 	expect_command("KEYS {model:1}*", "");
 	expect_command("EXISTS {model:2}product_entity:p", "1");
 	expect_command("HSET model:live version 0", "0");
-	ck_assert(store_live_read(redis, &live, &err));
+	ck_assert(model_store_live_read(redis, &live, &err));
 	ck_assert_uint_eq(live.generation, 0);
 	ck_assert_uint_eq(live.highest, 2);
 	folder_destroy(&one);

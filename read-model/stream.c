@@ -30,7 +30,7 @@ struct stream {
 struct get {
 	struct stream *stream;
 	uint64_t tag;
-	struct store *store;
+	struct model_store *store;
 	char *name, *id; /* while it waits for the model; else NULL */
 };
 
@@ -100,22 +100,22 @@ static void put_error(struct stream *stream, uint64_t tag, const struct error *e
 	result->error->message = arena_strdup(stream->arena, err->message);
 }
 
-static void put_entity(struct stream *stream, uint64_t tag, const struct store_entity *entity)
+static void put_entity(struct stream *stream, uint64_t tag, const struct model_store_entity *entity)
 {
 	Rm__GetResult *result = add_result(stream, tag);
 	if (entity == NULL)
 		return;
 	buffer_clear(&stream->text);
-	store_entity_json(entity, &stream->text);
+	model_store_entity_json(entity, &stream->text);
 	result->entity = arena_alloc(stream->arena, sizeof(*result->entity));
 	rm__entity__init(result->entity);
-	result->entity->id = arena_strdup(stream->arena, store_entity_id(entity));
-	result->entity->version = store_entity_version(entity);
+	result->entity->id = arena_strdup(stream->arena, model_store_entity_id(entity));
+	result->entity->version = model_store_entity_version(entity);
 	result->entity->json = arena_copy(stream->arena, stream->text.bytes, stream->text.len);
 	stream->bytes += stream->text.len;
 }
 
-static void got(void *arg, const struct store_entity *entity, const struct error *err)
+static void got(void *arg, const struct model_store_entity *entity, const struct error *err)
 {
 	struct get *get = arg;
 	struct stream *stream = get->stream;
@@ -143,7 +143,7 @@ static void reached(void *arg, const struct error *err)
 	if (err != NULL || stream->call == NULL)
 		got(get, NULL, err);
 	else
-		store_get(get->store, name, id, got, get);
+		model_store_get(get->store, name, id, got, get);
 	free(name);
 	free(id);
 }
@@ -151,7 +151,7 @@ static void reached(void *arg, const struct error *err)
 static void start(struct stream *stream, const Rm__GetItem *item)
 {
 	struct error err;
-	struct store_position position;
+	struct model_position position;
 	unsigned wait_ms;
 	const Rm__GetRequest *request = item->request;
 	if (request == NULL) {
@@ -172,7 +172,7 @@ static void start(struct stream *stream, const Rm__GetItem *item)
 	get->store = live->store;
 	stream->pending++;
 	if (projector_wait(live->projector, &position, wait_ms, reached, get)) {
-		store_get(live->store, request->name, request->id, got, get);
+		model_store_get(live->store, request->name, request->id, got, get);
 	} else {
 		get->name = strdup(request->name);
 		get->id = strdup(request->id);
