@@ -30,32 +30,46 @@ struct delivery *delivery_create(struct group *group, struct event *event)
 	struct delivery *delivery = calloc(1, sizeof(*delivery));
 	ASSERT(delivery != NULL);
 	delivery->group = group;
+	delivery->id = event->id;
 	delivery->event = event;
 	event->batch->refs++;
 	delivery->entity = entity_of(group, event->message.entity_id);
 	delivery->state = READY;
 	DL_APPEND(group->window, delivery);
 	DL_APPEND2(group->ready, delivery, ready_prev, ready_next);
-	HASH_ADD_KEYPTR(hh, group->by_id, &event->id, sizeof(event->id), delivery);
+	HASH_ADD(hh, group->by_id, id, sizeof(delivery->id), delivery);
 	group->count++;
+	group->undone++;
 	group->bytes += event->bytes;
 	return delivery;
 }
 
-void delivery_free(struct delivery *delivery)
+/* A delivery that is done waits in the window for those before it, without its event. */
+static void release_event(struct delivery *delivery)
 {
 	struct group *group = delivery->group;
 	struct entity *entity = delivery->entity;
-	DL_DELETE(group->window, delivery);
-	HASH_DEL(group->by_id, delivery);
-	group->count--;
+	if (delivery->event == NULL)
+		return;
+	group->undone--;
 	group->bytes -= delivery->event->bytes;
+	event_batch_unref(delivery->event->batch);
+	delivery->event = NULL;
+	delivery->entity = NULL;
 	if (entity != NULL && --entity->deliveries == 0) {
 		HASH_DEL(group->entities, entity);
 		free(entity->id);
 		free(entity);
 	}
-	event_batch_unref(delivery->event->batch);
+}
+
+void delivery_free(struct delivery *delivery)
+{
+	struct group *group = delivery->group;
+	release_event(delivery);
+	DL_DELETE(group->window, delivery);
+	HASH_DEL(group->by_id, delivery);
+	group->count--;
 	free(delivery);
 }
 
@@ -102,6 +116,7 @@ void delivery_done(struct delivery *delivery)
 {
 	leave_state(delivery);
 	delivery->state = DONE;
+	release_event(delivery);
 	group_touch(delivery->group);
 }
 
@@ -173,7 +188,7 @@ void delivery_park(struct delivery *delivery, const char *reason)
 	struct group *group = delivery->group;
 	struct parking *parking = malloc(sizeof(*parking));
 	ASSERT(parking != NULL);
-	*parking = (struct parking){ group, delivery->event->id };
+	*parking = (struct parking){ group, delivery->id };
 	block(delivery, PARKING);
 	snprintf(delivery->reason, sizeof(delivery->reason), "%s", reason);
 	group->asked++;
@@ -183,5 +198,5 @@ void delivery_park(struct delivery *delivery, const char *reason)
 
 int delivery_compare(const struct delivery *a, const struct delivery *b)
 {
-	return entry_id_compare(a->event->id, b->event->id);
+	return entry_id_compare(a->id, b->id);
 }

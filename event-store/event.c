@@ -18,7 +18,7 @@ static const struct {
 	{ "entity_version", 0 }, /* a number */
 	{ "metadata", offsetof(Es__Event, metadata) },
 };
-enum { EVENT_OVERHEAD = 48 };
+enum { EVENT_OVERHEAD = 48, BATCH_OVERHEAD = 9 * 1024 /* the arena's first block, mostly */ };
 
 struct event_batch *event_batch_create(void)
 {
@@ -152,6 +152,12 @@ void event_slice_add(struct event_slice *slice, struct event *event)
 	slice->events[slice->count++] = event;
 	slice->bytes += event->bytes;
 	event->batch->refs++;
+	for (size_t i = 0; i < ARRAY_LEN(slice->recent); i++) {
+		if (slice->recent[i] == event->batch)
+			return;
+	}
+	slice->recent[slice->batches++ % ARRAY_LEN(slice->recent)] = event->batch;
+	slice->pinned += event->batch->bytes + BATCH_OVERHEAD;
 }
 
 static int compare(const void *a, const void *b)

@@ -47,6 +47,10 @@ struct event_slice {
 	struct event **events;
 	size_t count, capacity;
 	size_t bytes;
+	/* About the memory that it keeps: all of each batch that it has an event of. */
+	size_t pinned;
+	const struct event_batch *recent[4]; /* that were counted */
+	size_t batches;
 	/* The whole slice as messages, made by the first subscriber and sent by all (subscription.c). */
 	struct rpc_packed **packed;
 	size_t packed_count;

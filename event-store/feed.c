@@ -265,7 +265,7 @@ static void tail_events(struct tail_listener *listener, struct event_slice *slic
 	ASSERT(piece != NULL);
 	piece->slice = event_slice_ref(slice);
 	DL_APPEND(feed->pieces, piece);
-	feed->piece_bytes += slice->bytes;
+	feed->piece_bytes += slice->pinned;
 	if (feed->piece_bytes > COLLECT_MAX) {
 		drop_pieces(feed);
 		feed->complete = false;
@@ -305,7 +305,7 @@ static struct event_slice *take_piece(struct feed *feed)
 		struct piece *piece = feed->pieces;
 		struct event_slice *slice = piece->slice;
 		DL_DELETE(feed->pieces, piece);
-		feed->piece_bytes -= slice->bytes;
+		feed->piece_bytes -= slice->pinned;
 		free(piece);
 		slice = only_new(feed, slice);
 		if (slice != NULL)

@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum {
-	WINDOW_COUNT = 16384, /* events between the checkpoint and the last that was taken */
+	WINDOW_COUNT = 65536, /* events between the checkpoint and the last that was taken */
+	UNDONE_COUNT = 8192,  /* of them, those that are held in memory */
 	WINDOW_BYTES = 16 * 1024 * 1024,
 	TICK_MS = 100,
 	PAUSE_MIN_MS = 200, /* after the first nack; doubled by each further one */
@@ -15,6 +16,7 @@ enum {
 };
 
 static void open_group(struct group *group);
+static void tick(void *arg);
 static void end_turn(void *arg);
 
 struct groups *groups_create(struct loop *loop, struct store *store, struct tail *tail)
@@ -79,6 +81,15 @@ static void wake(void *arg)
 	group_touch(arg);
 }
 
+/* Only while there is something that can expire. */
+static void start_tick(struct group *group)
+{
+	if (group->timer.heap_index == 0 &&
+	    (group->window != NULL || group->feed == NULL ||
+	     entry_id_compare(group->saved, group->checkpoint) != 0))
+		loop_timer_start(group->groups->loop, &group->timer, TICK_MS, tick, group);
+}
+
 static void tick(void *arg)
 {
 	struct group *group = arg;
@@ -99,7 +110,7 @@ static void tick(void *arg)
 	}
 	if (entry_id_compare(group->saved, group->checkpoint) != 0)
 		group_touch(group);
-	loop_timer_start(group->groups->loop, &group->timer, TICK_MS, tick, group);
+	start_tick(group);
 }
 
 static void opened(void *arg, const struct redis_value *value, const struct error *err)
@@ -110,9 +121,10 @@ static void opened(void *arg, const struct redis_value *value, const struct erro
 	if (!group_answered(group))
 		return;
 	group->opening = false;
-	loop_timer_start(group->groups->loop, &group->timer, TICK_MS, tick, group);
-	if (err != NULL)
-		return; /* the tick tries again */
+	if (err != NULL) {
+		start_tick(group); /* tries again */
+		return;
+	}
 	if (redis_value_kind(value) != REDIS_STRING ||
 	    !entry_id_parse(redis_value_string(value, &len), &group->checkpoint, &failure)) {
 		struct group_member *member, *next;
@@ -330,7 +342,7 @@ static void deliver_ready(struct group *group, uint64_t now)
 static bool take_more(struct group *group)
 {
 	if (group->feed == NULL || !any_room(group) || group->count >= WINDOW_COUNT ||
-	    group->bytes >= WINDOW_BYTES)
+	    group->undone >= UNDONE_COUNT || group->bytes >= WINDOW_BYTES)
 		return false;
 	struct event_slice *slice = feed_take(group->feed);
 	if (slice == NULL)
@@ -344,20 +356,20 @@ static bool take_more(struct group *group)
 static void saved(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct group *group = arg;
-	(void)value;
 	if (!group_answered(group))
 		return;
 	group->saving = false;
-	if (err != NULL)
-		group->saved = ENTRY_ID_FIRST; /* unknown: the tick saves again */
+	if (err != NULL || redis_value_kind(value) == REDIS_ERROR)
+		group->saved = (struct entry_id){ 0, 1 }; /* unknown: the tick saves again */
 	else if (entry_id_compare(group->saved, group->checkpoint) != 0)
 		group_touch(group);
+	start_tick(group);
 }
 
 static void move_checkpoint(struct group *group)
 {
 	while (group->window != NULL && group->window->state == DONE) {
-		group->checkpoint = group->window->event->id;
+		group->checkpoint = group->window->id;
 		delivery_free(group->window);
 	}
 	if (group->saving || entry_id_compare(group->saved, group->checkpoint) == 0)
@@ -391,6 +403,7 @@ static void end_group_turn(struct group *group)
 	} while (take_more(group));
 	move_checkpoint(group);
 	flush_members(group);
+	start_tick(group);
 }
 
 /* Acks, returns and new events of a turn are looked at together. */

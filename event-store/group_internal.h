@@ -21,8 +21,9 @@ struct entity {
 
 struct delivery {
 	struct group *group;
-	struct event *event;
-	struct entity *entity; /* NULL: of none */
+	struct entry_id id;
+	struct event *event;   /* NULL: DONE */
+	struct entity *entity; /* NULL: of none, or DONE */
 	enum delivery_state state;
 	struct group_member *member; /* while DELIVERED */
 	unsigned attempt;
@@ -30,7 +31,7 @@ struct delivery {
 	char reason[200];
 	struct delivery *prev, *next;             /* in the window */
 	struct delivery *ready_prev, *ready_next; /* while READY */
-	UT_hash_handle hh;                        /* by event->id */
+	UT_hash_handle hh;                        /* by id */
 };
 
 struct group_member {
@@ -60,7 +61,8 @@ struct group {
 	struct delivery *window; /* all, in order */
 	struct delivery *ready;  /* in order, linked by ready_next */
 	struct delivery *by_id;
-	size_t count, bytes;
+	size_t count;         /* in the window */
+	size_t undone, bytes; /* of them, those that are not DONE */
 	struct entity *entities;
 	struct entry_id checkpoint, saved;
 	bool saving;
