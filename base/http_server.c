@@ -14,7 +14,8 @@
 #include <utlist.h>
 
 enum {
-	CONNECTION_MEMORY = 32 * 1024, /* request line and headers must fit */
+	CONNECTION_MEMORY =
+	    12 * 1024, /* request line and headers must fit; MHD zeroes it each time */
 	DISCARD_MAX = 16 * 1024 * 1024,
 	BACKLOG = 1024,
 	EVENTS = 64,
