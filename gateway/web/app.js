@@ -4,6 +4,7 @@
 const EVENTS_SHOWN = 60;
 const ORDERS_SHOWN = 12;
 const SECONDS = 60;
+const ENTITIES = ["customers", "products", "inventories", "carts", "orders", "billings", "shippings"];
 const STATUSES = ["CREATED", "IN_STOCK", "OUT_OF_STOCK", "CLEARED", "UNCLEARED", "SHIPPED",
   "DELIVERED", "CANCELLED"];
 
@@ -32,6 +33,7 @@ function element(name, text, className) {
 
 const position = (event) => `${event.entry_id}/${event.topic}`;
 const milliseconds = (event) => Number(event.entry_id.split("-")[0]);
+const plural = (count, word) => `${number.format(count)} ${word}${count === 1 ? "" : "s"}`;
 const short = (id) => id.slice(0, 8);
 
 function compare(a, b) {
@@ -50,7 +52,7 @@ function describe(event) {
   if (data.status && event.topic === "order") parts.push(data.status);
   if (data.order_id && event.topic !== "cart") parts.push(`order ${short(data.order_id)}`);
   if (data.product_id) parts.push(`product ${short(data.product_id)}`);
-  if (Array.isArray(data.product_ids)) parts.push(`${data.product_ids.length} units`);
+  if (Array.isArray(data.product_ids)) parts.push(plural(data.product_ids.length, "unit"));
   if (event.topic === "billing" && data.amount !== undefined) parts.push(money.format(data.amount / 100));
   else if (data.amount !== undefined) parts.push(`${number.format(data.amount)} in stock`);
   if (data.price !== undefined) parts.push(money.format(data.price / 100));
@@ -147,9 +149,9 @@ function drawOrders() {
 }
 
 function drawCounts(summary) {
-  $("counts").replaceChildren(...Object.entries(summary.counts).map(([name, count]) => {
+  $("counts").replaceChildren(...ENTITIES.map((name) => {
     const box = element("div");
-    box.append(element("dt", name), element("dd", number.format(count)));
+    box.append(element("dt", name), element("dd", number.format(summary.counts[name] || 0)));
     return box;
   }));
   const most = Math.max(1, ...Object.values(summary.orders));
