@@ -80,6 +80,25 @@ static void print_processes(const char *data)
 	buffer_free(&answer);
 }
 
+static void print_groups(const Es__TopicsResponse *topics)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < topics->n_topics; i++) {
+		for (size_t j = 0; j < topics->topics[i]->n_groups; j++) {
+			const Es__GroupInfo *group = topics->topics[i]->groups[j];
+
+			if (!any)
+				printf("\n%-16s %-16s %12s %12s %12s\n", "topic", "group", "lag",
+				       "in flight", "parked");
+			any = true;
+			printf("%-16s %-16s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "\n",
+			       topics->topics[i]->topic, group->group, group->lag, group->in_flight,
+			       group->parked);
+		}
+	}
+}
+
 static bool print_topics(struct client *client, struct error *err)
 {
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
@@ -96,16 +115,7 @@ static bool print_topics(struct client *client, struct error *err)
 		printf("%-16s %12" PRIu64 " %24s %10.1f KiB\n", topic->topic, topic->length,
 		       topic->last_id, (double)topic->bytes / 1024);
 	}
-	printf("\n%-16s %-16s %12s %12s %12s\n", "topic", "group", "lag", "in flight", "parked");
-	for (size_t i = 0; i < topics->n_topics; i++) {
-		for (size_t j = 0; j < topics->topics[i]->n_groups; j++) {
-			const Es__GroupInfo *group = topics->topics[i]->groups[j];
-
-			printf("%-16s %-16s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "\n",
-			       topics->topics[i]->topic, group->group, group->lag, group->in_flight,
-			       group->parked);
-		}
-	}
+	print_groups(topics);
 	return true;
 }
 
@@ -114,6 +124,7 @@ static bool print_queues(struct client *client, struct error *err)
 	Mq__QueuesRequest request = MQ__QUEUES_REQUEST__INIT;
 	const ProtobufCMessage *response;
 	const Mq__QueuesResponse *queues;
+	size_t idle = 0;
 
 	if (!client_call(client, TARGET_MESSAGE_QUEUE, "Queues", &request.base, &response, err))
 		return false;
@@ -124,12 +135,18 @@ static bool print_queues(struct client *client, struct error *err)
 		const Mq__QueueInfo *queue = queues->queues[i];
 		char name[140];
 
+		if (queue->depth + queue->in_flight + queue->dead == 0 && queue->consumers > 0) {
+			idle++;
+			continue;
+		}
 		snprintf(name, sizeof(name), "%s.%s", queue->service, queue->function);
 		printf("%-42s %8" PRIu64 " %10" PRIu64 " %7" PRIu64 " ms %6" PRIu64 " %10" PRIu64
 		       "\n",
 		       name, queue->depth, queue->in_flight, queue->oldest_age_ms, queue->dead,
 		       queue->consumers);
 	}
+	printf("%zu %squeues are empty, with consumers\n", idle,
+	       idle < queues->n_queues ? "other " : "");
 	return true;
 }
 
