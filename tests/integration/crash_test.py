@@ -84,6 +84,7 @@ class Load:
 class Crash(unittest.TestCase):
     def check(self, shop, load):
         self.assertEqual(load.failures, [])
+        self.assertGreater(len(load.orders), 20, "there was load")
         get = lambda path: shop.result("GET", path)
         customers = get("/customers")
         self.assertEqual(sorted(c["name"] for c in customers), sorted(n for _, n in load.customers),
