@@ -301,6 +301,25 @@ START_TEST(topics_tell)
 }
 END_TEST
 
+START_TEST(redis_that_evicts_is_refused)
+{
+	const char *policy[] = { "CONFIG", "SET", "maxmemory-policy", "allkeys-lru" };
+	const char *memory[] = { "CONFIG", "SET", "maxmemory", "1gb" };
+	const char *back[] = { "CONFIG", "SET", "maxmemory", "0" };
+	const char *listen = "127.0.0.1:0";
+	struct event_store_options options = { testing.redis.url, &listen, 1 };
+	struct event_store *store;
+	struct error err;
+	free(redis_fixture_command(&testing.redis, policy, 4));
+	free(redis_fixture_command(&testing.redis, memory, 4));
+	ck_assert(!event_store_serve(testing.loop, &options, &store, &err));
+	ck_assert_int_eq(err.code, ERR_PRECONDITION);
+	ck_assert_ptr_nonnull(strstr(err.message, "noeviction"));
+	free(redis_fixture_command(&testing.redis, back, 4));
+	testing_append("cart", "after", "{}");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("service");
@@ -316,6 +335,7 @@ int main(void)
 	tcase_add_test(tests, read_topic_and_all);
 	tcase_add_test(tests, read_entities);
 	tcase_add_test(tests, topics_tell);
+	tcase_add_test(tests, redis_that_evicts_is_refused);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
