@@ -12,8 +12,8 @@
 enum {
 	LOOK_MS = 50,          /* at health while not healthy, at the drain */
 	LOOK_HEALTHY_MS = 500, /* at health */
-	DRAIN_MS = 5000,
-	CLOSE_MS = 500, /* for the streams to end when nothing runs any more */
+	DRAIN_MS = 4000,       /* less than `ordershop run` waits */
+	CLOSE_MS = 500,        /* for the streams to end when nothing runs any more */
 	SHUTDOWN_MS = 100,
 };
 

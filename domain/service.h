@@ -20,7 +20,7 @@ struct domain;
  * and the queue stand; they are opened again when lost. ERR_NOT_FOUND: no such service. */
 MUST_USE bool domain_serve(struct loop *loop, const struct domain_options *options,
                            struct domain **out, struct error *err);
-/* Takes no more work, finishes what is in flight, at most 5 s, then calls `done`. */
+/* Takes no more work, finishes what is in flight, at most 4 s, then calls `done`. */
 void domain_stop(struct domain *domain, void (*done)(void *arg), void *arg);
 void domain_destroy(struct domain *domain); /* the loop must not be running */
 
