@@ -247,9 +247,6 @@ static enum step mark(struct context *context, const struct command *command)
 	const Shop__Order *order = marked_order(context, command, &step);
 	if (order == NULL)
 		return step;
-	/* The news of the shipping and of its delivery may come in any order. */
-	if (move == ORDER_DELIVER && order_can(order->status, ORDER_SHIP))
-		order = emit_move(context, order, ORDER_SHIP);
 	bool accepted = order_can(order->status, move);
 	if (accepted)
 		order = emit_move(context, order, move);

@@ -77,9 +77,11 @@ static enum step permit_delivery(struct context *context, struct change *change,
 		return step;
 	Shop__OrderStatus next, status = ((const Shop__Order *)loaded->state)->status;
 	change->event_type = "ShippingDelivered";
-	/* CLEARED: it is being marked as shipped. */
-	if (order_can(status, ORDER_SHIP) ||
-	    order_status_next(status, ORDER_DELIVER, &next, &context->error))
+	/* Until it is SHIPPED the shipping may still be recalled. */
+	if (order_can(status, ORDER_SHIP))
+		return decide_fail_for_now(context, "order %s is %s: it is being shipped", order_id,
+		                           order_status_name(status));
+	if (order_status_next(status, ORDER_DELIVER, &next, &context->error))
 		return STEP_DONE;
 	(void)error_wrap(&context->error, "order %s", order_id);
 	return STEP_FAILED;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 60, COMMANDS = 250, PRODUCTS = 4, CARTS = 12 };
+enum { RUNS = 60, COMMANDS = 200, PRODUCTS = 4, CARTS = 12 };
 
 static struct memory_shop *shop;
 
@@ -155,6 +155,91 @@ START_TEST(the_billing_of_a_cancelled_order_is_refunded)
 }
 END_TEST
 
+/* A command that runs, with all that follows, while another one is under way. */
+struct other {
+	const char *service, *function, *id;
+	bool gone;
+};
+
+static void run_other(void *arg)
+{
+	const struct other *other = arg;
+	memory_shop_do(shop, other->service, other->function, "{\"entity_id\":\"%s\"}", other->id);
+	memory_shop_settle(shop);
+	ck_assert(!other->gone || memory_shop_get(shop, other->service, other->id) == NULL);
+}
+
+static const char *order_in_stock(const char *more)
+{
+	const char *goods = product();
+	stock(goods, 5);
+	const char *order = place(customer(), goods, more);
+	memory_shop_settle(shop);
+	return order;
+}
+
+static const char *bill(const char *order)
+{
+	return memory_shop_do(shop, "billing", "create_billings",
+	                      "{\"order_id\":\"%s\",\"amount\":500}", order);
+}
+
+START_TEST(a_billing_that_meets_a_cancelled_order_is_refunded)
+{
+	const char *order = order_in_stock("");
+	struct other other = { "order", "cancel_order", order, false };
+	memory_shop_meanwhile(shop, run_other, &other);
+	const char *billing = bill(order);
+	memory_shop_meanwhile(shop, NULL, NULL);
+	memory_shop_settle(shop);
+	ck_assert_str_eq(memory_shop_events(shop, "billing", billing),
+	                 "BillingCreated BillingRefunded");
+	ck_assert_str_eq(status_of(order), "CANCELLED");
+}
+END_TEST
+
+START_TEST(a_shipping_that_meets_an_uncleared_order_is_recalled)
+{
+	const char *order = order_in_stock(",\"fulfilment\":\"manual\"");
+	const char *billing = bill(order);
+	memory_shop_settle(shop);
+	struct other other = { "billing", "delete_billing", billing, true };
+	memory_shop_meanwhile(shop, run_other, &other);
+	const char *shipping =
+	    memory_shop_do(shop, "shipping", "create_shippings", "{\"order_id\":\"%s\"}", order);
+	memory_shop_meanwhile(shop, NULL, NULL);
+	memory_shop_settle(shop);
+	ck_assert_ptr_null(memory_shop_get(shop, "shipping", shipping));
+	ck_assert_str_eq(status_of(order), "UNCLEARED");
+	/* The next billing leads to a shipping again. */
+	memory_shop_do(shop, "order", "update_order",
+	               "{\"entity_id\":\"%s\",\"fulfilment\":\"auto\"}", order);
+	bill(order);
+	memory_shop_settle(shop);
+	ck_assert_str_eq(status_of(order), "SHIPPED");
+	ck_assert_str_eq(memory_shop_events(shop, "shipping", shipping),
+	                 "ShippingCreated ShippingDeleted ShippingCreated");
+}
+END_TEST
+
+START_TEST(a_delivery_waits_until_the_order_is_shipped)
+{
+	const char *order = order_in_stock(",\"fulfilment\":\"manual\"");
+	bill(order);
+	memory_shop_settle(shop);
+	const char *shipping =
+	    memory_shop_do(shop, "shipping", "create_shippings", "{\"order_id\":\"%s\"}", order);
+	char params[100];
+	snprintf(params, sizeof(params), "{\"entity_id\":\"%s\",\"delivered\":9}", shipping);
+	ck_assert(memory_shop_run(shop, "shipping", "update_shipping", NULL, params).passing);
+	memory_shop_settle(shop);
+	memory_shop_do(shop, "shipping", "update_shipping", "%s", params);
+	memory_shop_settle(shop);
+	ck_assert_str_eq(memory_shop_events(shop, "order", order),
+	                 "OrderPlaced OrderInStock OrderCleared OrderShipped OrderDelivered");
+}
+END_TEST
+
 /* ---- Any commands in any order ----------------------------------------------------------- */
 
 struct world {
@@ -281,6 +366,13 @@ static void command_for_order(struct world *world, const char *id)
 	}
 }
 
+/* Mostly of those about which there is news. */
+static const char *recent_order(struct world *world)
+{
+	size_t among = pick(world, 4) > 0 && world->order_count > 4 ? 4 : world->order_count;
+	return world->orders[world->order_count - 1 - pick(world, among)];
+}
+
 static void world_command(struct world *world)
 {
 	size_t kind = pick(world, 10);
@@ -289,7 +381,7 @@ static void world_command(struct world *world)
 	else if (kind == 3)
 		command_restock(world);
 	else
-		command_for_order(world, world->orders[pick(world, world->order_count)]);
+		command_for_order(world, recent_order(world));
 }
 
 /* While a command is under way, others are too. */
@@ -439,6 +531,9 @@ int main(void)
 	tcase_add_test(all, a_restock_serves_who_waits_oldest_first);
 	tcase_add_test(all, cancelling_gives_everything_back);
 	tcase_add_test(all, the_billing_of_a_cancelled_order_is_refunded);
+	tcase_add_test(all, a_billing_that_meets_a_cancelled_order_is_refunded);
+	tcase_add_test(all, a_shipping_that_meets_an_uncleared_order_is_recalled);
+	tcase_add_test(all, a_delivery_waits_until_the_order_is_shipped);
 	tcase_add_loop_test(all, any_history_ends_well, 0, RUNS);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
