@@ -63,7 +63,7 @@ static bool place_sockets(struct data_folder *folder, struct error *err)
 		memcpy(folder->sockets, folder->path, sizeof(folder->sockets));
 		return true;
 	}
-	strcpy(folder->sockets, "/tmp/ordershop-XXXXXX");
+	memcpy(folder->sockets, "/tmp/ordershop-XXXXXX", sizeof("/tmp/ordershop-XXXXXX"));
 	if (!mkdtemp(folder->sockets))
 		return error_set(err, ERR_INTERNAL, "cannot make a folder below /tmp: %s",
 		                 strerror(errno));
@@ -159,7 +159,7 @@ bool data_folder_address(const char *data, const char *key, char *out, size_t si
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, key, key_len) == 0 && strncmp(line + key_len, ": ", 2) == 0 &&
 		    strlen(line + key_len + 2) < size) {
-			strcpy(out, line + key_len + 2);
+			snprintf(out, size, "%s", line + key_len + 2);
 			found = true;
 		}
 	}

@@ -19,7 +19,7 @@ static const char *const status_names[OLIST_STATUSES] = {
 	[OLIST_UNAVAILABLE] = "unavailable", [OLIST_CANCELED] = "canceled",
 };
 
-/* An id of the files and where it stands in the array of its kind. */
+/* An id of the files and where it stands in the array of its kind; in the arena. */
 struct known {
 	UT_hash_handle hh;
 	size_t index;
@@ -84,28 +84,16 @@ static struct known *find(struct known *all, const char *id)
 }
 
 /* The caller has looked that it is not there. */
-static void remember(struct known **all, const char *id, size_t index)
+static void remember(struct arena *arena, struct known **all, const char *id, size_t index)
 {
 	size_t size = strlen(id) + 1;
-	struct known *known = malloc(sizeof(*known) + size);
+	struct known *known = arena_zalloc(arena, sizeof(*known) + size);
 	struct known *head = *all;
 
-	ASSERT(known);
 	known->index = index;
 	memcpy(known->id, id, size);
 	HASH_ADD_STR(head, id, known);
 	*all = head;
-}
-
-static void forget(struct known *all)
-{
-	struct known *known, *next;
-
-	HASH_ITER(hh, all, known, next)
-	{
-		HASH_DEL(all, known);
-		free(known);
-	}
 }
 
 /* Room for one more element of an array that grows by doubling. */
@@ -127,7 +115,7 @@ static bool take_customer(struct loading *loading, const char **fields, struct e
 		                 fields[0]);
 	olist->customers =
 	    grown(olist->customers, olist->customer_count, sizeof(*olist->customers));
-	remember(&loading->customers, fields[0], olist->customer_count);
+	remember(olist->arena, &loading->customers, fields[0], olist->customer_count);
 	olist->customers[olist->customer_count++] = (struct olist_customer){
 		.id = arena_strdup(olist->arena, fields[0]),
 		.unique_id = arena_strdup(olist->arena, fields[1]),
@@ -162,7 +150,7 @@ static bool take_order(struct loading *loading, const char **fields, struct erro
 	order.customer = customer->index;
 	order.id = arena_strdup(olist->arena, fields[0]);
 	olist->orders = grown(olist->orders, olist->order_count, sizeof(*olist->orders));
-	remember(&loading->orders, fields[0], olist->order_count);
+	remember(olist->arena, &loading->orders, fields[0], olist->order_count);
 	olist->orders[olist->order_count++] = order;
 	return true;
 }
@@ -183,7 +171,7 @@ static bool take_item(struct loading *loading, const char **fields, struct error
 	if (!product) {
 		olist->products =
 		    grown(olist->products, olist->product_count, sizeof(*olist->products));
-		remember(&loading->products, fields[1], olist->product_count);
+		remember(olist->arena, &loading->products, fields[1], olist->product_count);
 		olist->products[olist->product_count++] =
 		    (struct olist_product){ .id = arena_strdup(olist->arena, fields[1]) };
 	}
@@ -202,7 +190,7 @@ static bool take_item(struct loading *loading, const char **fields, struct error
 static bool take_payment(struct loading *loading, const char **fields, struct error *err)
 {
 	struct known *order = find(loading->orders, fields[0]);
-	int64_t value;
+	int64_t value = 0;
 
 	if (!order)
 		return error_set(err, ERR_INVALID, "there is no order %.64s", fields[0]);
@@ -297,9 +285,9 @@ bool olist_load(const char *folder, struct olist **out, struct error *err)
 			qsort(loading.olist->orders, loading.olist->order_count,
 			      sizeof(*loading.olist->orders), by_purchase);
 	}
-	forget(loading.customers);
-	forget(loading.products);
-	forget(loading.orders);
+	HASH_CLEAR(hh, loading.customers);
+	HASH_CLEAR(hh, loading.products);
+	HASH_CLEAR(hh, loading.orders);
 	free(loading.item_orders);
 	if (done)
 		*out = loading.olist;

@@ -26,7 +26,7 @@ enum step {
 	STEPS
 };
 
-void play_order_goal(struct play_order *play)
+void play_order_goal(struct play_order *order)
 {
 	static const Shop__OrderStatus goals[OLIST_STATUSES] = {
 		[OLIST_CREATED] = SHOP__ORDER_STATUS__IN_STOCK,
@@ -38,15 +38,15 @@ void play_order_goal(struct play_order *play)
 		[OLIST_UNAVAILABLE] = SHOP__ORDER_STATUS__CANCELLED,
 		[OLIST_CANCELED] = SHOP__ORDER_STATUS__CANCELLED,
 	};
-	const struct olist_order *order = play->order;
+	const struct olist_order *from = order->order;
 
-	play->goal = goals[order->status];
+	order->goal = goals[from->status];
 	/* A cancelled one may have been paid, and even be on its way, before. */
-	play->shipped = play->goal == SHOP__ORDER_STATUS__SHIPPED ||
-	                play->goal == SHOP__ORDER_STATUS__DELIVERED ||
-	                (play->goal == SHOP__ORDER_STATUS__CANCELLED && order->carrier != 0);
-	play->billed = play->shipped || play->goal == SHOP__ORDER_STATUS__CLEARED ||
-	               (play->goal == SHOP__ORDER_STATUS__CANCELLED && order->approved != 0);
+	order->shipped = order->goal == SHOP__ORDER_STATUS__SHIPPED ||
+	                 order->goal == SHOP__ORDER_STATUS__DELIVERED ||
+	                 (order->goal == SHOP__ORDER_STATUS__CANCELLED && from->carrier != 0);
+	order->billed = order->shipped || order->goal == SHOP__ORDER_STATUS__CLEARED ||
+	                (order->goal == SHOP__ORDER_STATUS__CANCELLED && from->approved != 0);
 }
 
 /* ---- Which step is next ------------------------------------------------------------------ */
@@ -151,15 +151,13 @@ static void write_shipping(const struct play_order *order, struct buffer *params
 static void write_delivery(const struct play_order *order, struct buffer *params)
 {
 	/* A few of the real ones lack the time of delivery. */
-	const int64_t times[] = { order->order->delivered, order->order->carrier,
-		                  order->order->purchased };
+	const struct olist_order *from = order->order;
+	int64_t when = from->delivered ? from->delivered : from->carrier;
 	char id[UUID_SIZE];
-	size_t i = 0;
 
-	while (times[i] == 0)
-		i++;
 	uuid_v5(id, order->id, "shipping", NULL);
-	buffer_printf(params, "{\"entity_id\":\"%s\",\"delivered\":%" PRId64 "}", id, times[i]);
+	buffer_printf(params, "{\"entity_id\":\"%s\",\"delivered\":%" PRId64 "}", id,
+	              when ? when : from->purchased);
 }
 
 static void write_cancel(const struct play_order *order, struct buffer *params)

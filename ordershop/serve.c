@@ -79,15 +79,16 @@ static const char *redis_url(void)
 /* To the supervisor, if there is one. */
 static void tell_ready(void *arg)
 {
-	const char *fd = getenv("ORDERSHOP_READY_FD");
+	const char *name = getenv("ORDERSHOP_READY_FD");
+	int fd = name ? (int)strtol(name, NULL, 10) : -1;
 
 	(void)arg;
 	log_info("ready", "pid=%d", (int)getpid());
-	if (!fd)
+	if (fd < 0)
 		return;
-	if (write(atoi(fd), "r", 1) != 1)
-		log_warn("cannot-tell-ready", "fd=%s", fd);
-	close(atoi(fd));
+	if (write(fd, "r", 1) != 1)
+		log_warn("cannot-tell-ready", "fd=%d", fd);
+	close(fd);
 	unsetenv("ORDERSHOP_READY_FD");
 }
 
@@ -294,17 +295,18 @@ static void *wait_for_signals(void *arg)
 	_exit(EXIT_FAILED); /* asked twice: at once */
 }
 
-/* Splits --listen in place; it lives as long as the process. */
 static bool read_listen(struct server *server, struct error *err)
 {
 	const char *given = config_string(options, ARRAY_LEN(options), "listen");
+	static char *kept; /* the addresses are parts of it */
 	char *rest, *next;
 
 	if (!given)
 		given = server->info->default_listen;
 	if (!given || server->info->stage == STAGE_GATEWAY)
 		return true;
-	for (rest = strdup(given); (next = strsep(&rest, ","));) {
+	kept = strdup(given);
+	for (rest = kept; (next = strsep(&rest, ","));) {
 		if (server->listen_count == LISTEN_MAX)
 			return error_set(err, ERR_INVALID, "--listen: at most %d addresses",
 			                 LISTEN_MAX);

@@ -3,15 +3,14 @@
 #include "base/log.h"
 #include "ordershop/command.h"
 #include "ordershop/control.h"
+#include "ordershop/spawn.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,58 +119,17 @@ static void close_ready_fd(struct process *process)
 	process->ready_fd = -1;
 }
 
-/* In the child: never returns. */
-static void become(struct supervisor *supervisor, const struct process_spec *spec, int ready_fd,
-                   pid_t parent)
-{
-	char log_path[4096], fd_text[16];
-	int log;
-
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent) /* it died before the line above */
-		_exit(EXIT_FAILED);
-	sigprocmask(SIG_SETMASK, &supervisor->old_signals, NULL);
-	snprintf(log_path, sizeof(log_path), "%s/%s.log", supervisor->options.log_folder,
-	         spec->name);
-	log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0640);
-	if (log >= 0) {
-		dup2(log, STDOUT_FILENO);
-		dup2(log, STDERR_FILENO);
-	}
-	log = open("/dev/null", O_RDONLY);
-	if (log >= 0)
-		dup2(log, STDIN_FILENO);
-	snprintf(fd_text, sizeof(fd_text), "%d", ready_fd);
-	setenv("ORDERSHOP_READY_FD", fd_text, 1);
-	unsetenv("ORDERSHOP_CONFIG"); /* its keys are those of `run` */
-	execvp(spec->path, (char *const *)spec->argv);
-	fprintf(stderr, "cannot start %s: %s\n", spec->path, strerror(errno));
-	_exit(EXIT_USAGE);
-}
-
 static void spawn(struct supervisor *supervisor, struct process *process)
 {
-	pid_t parent = getpid();
-	int fds[2] = { -1, -1 };
-
-	process->pid = pipe2(fds, O_CLOEXEC) < 0 ? -1 : fork();
-	if (process->pid == 0) {
-		fcntl(fds[1], F_SETFD, 0);
-		become(supervisor, process->spec, fds[1], parent);
-	}
+	process->pid = spawn_process(process->spec, supervisor->options.log_folder,
+	                             &supervisor->old_signals, &process->ready_fd);
 	if (process->pid < 0) {
 		log_error("cannot-fork", "name=%s error=\"%s\"", process->spec->name,
 		          strerror(errno));
-		close(fds[0]);
-		close(fds[1]);
 		set_state(supervisor, process, PROCESS_WAITING,
 		          clock_monotonic_ms() + BACKOFF_MAX_MS);
 		return;
 	}
-	close(fds[1]);
-	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	process->ready_fd = fds[0];
 	set_state(supervisor, process, PROCESS_STARTING, 0);
 }
 

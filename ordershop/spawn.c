@@ -1,0 +1,62 @@
+#include "ordershop/spawn.h"
+#include "ordershop/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* In the child: never returns. */
+static void become(const struct process_spec *spec, const char *log_folder, const sigset_t *signals,
+                   int ready_fd, pid_t parent)
+{
+	char log_path[4096], fd_text[16];
+	int log;
+
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent) /* it died before the line above */
+		_exit(EXIT_FAILED);
+	sigprocmask(SIG_SETMASK, signals, NULL);
+	snprintf(log_path, sizeof(log_path), "%s/%s.log", log_folder, spec->name);
+	log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+	if (log >= 0) {
+		dup2(log, STDOUT_FILENO);
+		dup2(log, STDERR_FILENO);
+	}
+	log = open("/dev/null", O_RDONLY);
+	if (log >= 0)
+		dup2(log, STDIN_FILENO);
+	snprintf(fd_text, sizeof(fd_text), "%d", ready_fd);
+	setenv("ORDERSHOP_READY_FD", fd_text, 1);
+	unsetenv("ORDERSHOP_CONFIG"); /* its keys are those of `run` */
+	execvp(spec->path, (char *const *)spec->argv);
+	fprintf(stderr, "cannot start %s: %s\n", spec->path, strerror(errno));
+	_exit(EXIT_USAGE);
+}
+
+pid_t spawn_process(const struct process_spec *spec, const char *log_folder,
+                    const sigset_t *signals, int *ready_fd)
+{
+	pid_t pid, parent = getpid();
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	pid = fork();
+	if (pid == 0) {
+		fcntl(fds[1], F_SETFD, 0);
+		become(spec, log_folder, signals, fds[1], parent);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return -1;
+	}
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	*ready_fd = fds[0];
+	return pid;
+}
