@@ -141,6 +141,7 @@ static void page_done(void *arg, const struct query_page *page, const struct err
 	response.entities = arena_alloc(arena, (page->count + 1) * sizeof(*response.entities));
 	response.n_entities = page->count;
 	response.cursor = page->cursor;
+	response.total = page->total;
 	for (size_t i = 0; i < page->count; i++) {
 		const struct query_entity *entity = &page->entities[i];
 		response.entities[i] = entity_message(arena, entity->id, entity->version,

@@ -46,6 +46,9 @@ struct query_page {
 	const struct query_entity *entities;
 	size_t count;
 	const char *cursor; /* "": that was all */
+	/* How many match in all; 0 when only looking at the entities would tell, and past the first
+	 * page. */
+	uint64_t total;
 };
 typedef void query_page_done(void *arg, const struct query_page *page, const struct error *err);
 void query_list(struct model_store *store, const struct query_list *request, query_page_done *done,

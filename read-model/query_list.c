@@ -43,6 +43,8 @@ struct list {
 	size_t slot_count;
 	size_t pending;
 	size_t examined;
+	bool counting; /* the next round asks for the total too */
+	uint64_t total;
 	bool more; /* members are left behind this round's */
 	struct error err;
 	struct query_entity *entities;
@@ -56,7 +58,7 @@ struct list {
 static void list_end(struct list *list, bool with_cursor)
 {
 	char cursor[CURSOR_SIZE] = "";
-	struct query_page page = { list->entities, list->count, cursor };
+	struct query_page page = { list->entities, list->count, cursor, list->total };
 	bool failed = list->err.code != ERR_NONE;
 	if (with_cursor && !failed)
 		snprintf(cursor, sizeof(cursor), "%" PRIu64 ".%s", list->score, list->id);
@@ -260,21 +262,9 @@ static void merge_sources(struct list *list)
 	}
 }
 
-static void got_members(void *arg, const struct model_store_member *members, size_t count,
-                        bool full, const struct error *err)
+/* One answer of a round's sources has come. */
+static void sources_answered(struct list *list)
 {
-	struct source *source = arg;
-	struct list *list = source->list;
-	if (err != NULL)
-		list->err = *err;
-	source->count = count;
-	source->full = full;
-	source->used = 0;
-	source->members = arena_alloc(list->round, (count + 1) * sizeof(*source->members));
-	for (size_t i = 0; i < count; i++) {
-		source->members[i].score = members[i].score;
-		source->members[i].id = arena_strdup(list->round, members[i].id);
-	}
 	if (--list->pending > 0)
 		return;
 	if (list->err.code != ERR_NONE) {
@@ -290,16 +280,48 @@ static void got_members(void *arg, const struct model_store_member *members, siz
 		round_end(list);
 }
 
+static void got_members(void *arg, const struct model_store_member *members, size_t count,
+                        bool full, const struct error *err)
+{
+	struct source *source = arg;
+	struct list *list = source->list;
+	if (err != NULL)
+		list->err = *err;
+	source->count = count;
+	source->full = full;
+	source->used = 0;
+	source->members = arena_alloc(list->round, (count + 1) * sizeof(*source->members));
+	for (size_t i = 0; i < count; i++) {
+		source->members[i].score = members[i].score;
+		source->members[i].id = arena_strdup(list->round, members[i].id);
+	}
+	sources_answered(list);
+}
+
+static void got_count(void *arg, uint64_t count, const struct error *err)
+{
+	struct list *list = arg;
+	if (err != NULL)
+		list->err = *err;
+	list->total += count;
+	sources_answered(list);
+}
+
 static void next_round(struct list *list)
 {
 	size_t left = list->request.limit - list->count;
 	size_t chunk = list->all_indexed ? left : CHUNK_SCAN;
+	bool count = list->counting;
 	arena_reset(list->round);
-	list->pending = list->source_count;
-	for (size_t i = 0; i < list->source_count; i++)
-		model_store_members(list->store, list->sources[i].set, list->sources[i].value,
-		                    list->score, list->id, chunk > CHUNK_MIN ? chunk : CHUNK_MIN,
-		                    got_members, &list->sources[i]);
+	list->counting = false;
+	list->pending = list->source_count * (count ? 2 : 1);
+	for (size_t i = 0; i < list->source_count; i++) {
+		struct source *source = &list->sources[i];
+		if (count)
+			model_store_count(list->store, source->set, source->value, got_count, list);
+		model_store_members(list->store, source->set, source->value, list->score, list->id,
+		                    chunk > CHUNK_MIN ? chunk : CHUNK_MIN, got_members, source);
+	}
 }
 
 static struct list *list_create(struct model_store *store, query_page_done *done, void *arg)
@@ -359,6 +381,7 @@ void query_list(struct model_store *store, const struct query_list *request, que
 	list->err.code = ERR_NONE;
 	copy_request(list, request);
 	choose_sources(list);
+	list->counting = list->all_indexed && request->cursor[0] == '\0';
 	if (list->source_count == 0)
 		model_store_checkpoint(store, end_later, list);
 	else

@@ -197,6 +197,27 @@ void model_store_members(struct model_store *store, const char *set, const char 
 	ask_members(call);
 }
 
+static void got_count(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct model_store_call *call = arg;
+	struct error err;
+	if (failed(value, redis_err, &err))
+		call->done.count(call->arg, 0, &err);
+	else
+		call->done.count(call->arg, (uint64_t)redis_value_integer(value), NULL);
+	model_store_call_end(call);
+}
+
+void model_store_count(struct model_store *store, const char *set, const char *value,
+                       model_store_count_done *done, void *arg)
+{
+	struct redis_command *command = model_store_command(store, "ZCARD");
+	model_store_arg_key(store, command, set, value, "");
+	struct model_store_call *call = model_store_call_begin(store, arg);
+	call->done.count = done;
+	redis_queue(store->redis, command, got_count, call);
+}
+
 /* ---- mails ---- */
 
 static void got_mails(void *arg, const struct redis_value *value, const struct error *redis_err)

@@ -68,6 +68,10 @@ typedef void model_store_members_done(void *arg, const struct model_store_member
 void model_store_members(struct model_store *store, const char *set, const char *value,
                          uint64_t after_score, const char *after_id, size_t limit,
                          model_store_members_done *done, void *arg);
+/* How many there are in the set. */
+typedef void model_store_count_done(void *arg, uint64_t count, const struct error *err);
+void model_store_count(struct model_store *store, const char *set, const char *value,
+                       model_store_count_done *done, void *arg);
 
 struct model_store_mail {
 	const char *entry_id, *event_id, *json;

@@ -21,6 +21,7 @@ struct model_store_call {
 		model_store_checkpoint_done *checkpoint;
 		model_store_entity_done *entity;
 		model_store_members_done *members;
+		model_store_count_done *count;
 		model_store_mails_done *mails;
 		model_store_done *simple;
 	} done;
