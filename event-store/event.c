@@ -174,6 +174,8 @@ void event_slice_sort(struct event_slice *slice)
 void event_slice_drop(struct event_slice *slice, size_t count)
 {
 	ASSERT(slice->refs == 1 && count <= slice->count);
+	if (count == 0) /* an empty slice has no array */
+		return;
 	for (size_t i = 0; i < count; i++) {
 		slice->bytes -= slice->events[i]->bytes;
 		event_batch_unref(slice->events[i]->batch);
