@@ -1,5 +1,6 @@
 #include "gateway/service.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/feed.h"
 #include "gateway/gateway.h"
 #include "gateway/health.h"
@@ -10,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "proto/messagequeue_v1.pb-c.h"
 #include "proto/readmodel_v1.pb-c.h"
 
 enum {
 	CONNECTIONS_MAX = 4096,
+	FILES = 256, /* others than connections */
 	IDLE_TIMEOUT_S = 75,
 	STREAM_MAX = 4 * 1024 * 1024,
 	WAITING_MAX = 8192, /* requests at a time to one service */
@@ -225,6 +228,18 @@ static void upstream_destroy(struct upstream *upstream)
 	rpc_channel_destroy(upstream->channel);
 }
 
+/* Each connection is a file; the usual 1024 would be reached before CONNECTIONS_MAX. */
+static void allow_connections(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= CONNECTIONS_MAX + FILES)
+		return;
+	limit.rlim_cur =
+	    limit.rlim_max < CONNECTIONS_MAX + FILES ? limit.rlim_max : CONNECTIONS_MAX + FILES;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warn("few_files", "limit=%llu", (unsigned long long)limit.rlim_cur);
+}
+
 bool gateway_serve(struct loop *loop, const struct gateway_options *options, struct gateway **out,
                    struct error *err)
 {
@@ -232,6 +247,7 @@ bool gateway_serve(struct loop *loop, const struct gateway_options *options, str
 	ASSERT(gateway != NULL);
 	gateway->loop = loop;
 	gateway->last = &gateway->first;
+	allow_connections();
 	gateway->metrics = metrics_create();
 	upstream_create(gateway, &gateway->queue, "message queue", options->message_queue,
 	                &mq__message_queue__descriptor, "SubmitStream");
