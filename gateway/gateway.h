@@ -58,6 +58,9 @@ struct gateway {
 	struct upstream queue, model;
 	struct rpc_channel *store;
 	struct tokens tokens;
+	/* Of the queries with large answers: how many run, and those that wait, oldest first. */
+	unsigned large_running, large_waiting;
+	struct exchange *large_first, **large_last;
 	struct feed *feed;
 	struct health *health;
 	struct summary *summary;

@@ -1,11 +1,19 @@
 #include "gateway/gateway.h"
+#include "base/clock.h"
 #include "base/json.h"
 
 #include <string.h>
 
 #include "proto/readmodel_v1.pb-c.h"
 
-enum { PAGE_LIMIT = 1000, REPORT_TIMEOUT_MS = 60000 };
+enum {
+	PAGE_LIMIT = 1000,
+	REPORT_TIMEOUT_MS = 60000,
+	/* Queries with large answers at a time: they bound the memory. */
+	LARGE_RUNNING_MAX = 8,
+	LARGE_WAITING_MAX = 1000,
+	LARGE_WAIT_US = 10000000,
+};
 
 /* What an answer depends on: it waits until our writes to these topics are projected. */
 static const char *const unbilled_topics[] = { "order", "billing", NULL };
@@ -67,6 +75,57 @@ static void get_entity(struct exchange *exchange)
 	item.request = &request;
 	rpc_mux_request(exchange->gateway->model.mux, &item.base, QUERY_TIMEOUT_MS, on_entity,
 	                exchange);
+}
+
+/* ---- large answers ---- */
+
+static void start_large(struct exchange *exchange);
+
+static void next_large(struct gateway *gateway)
+{
+	struct exchange *exchange;
+	while (gateway->large_running < LARGE_RUNNING_MAX &&
+	       (exchange = gateway->large_first) != NULL) {
+		gateway->large_first = exchange->next;
+		if (gateway->large_first == NULL)
+			gateway->large_last = &gateway->large_first;
+		gateway->large_waiting--;
+		exchange->next = NULL;
+		if (clock_monotonic_us() - exchange->started_us < LARGE_WAIT_US) {
+			gateway->large_running++;
+			start_large(exchange);
+			continue;
+		}
+		struct error err;
+		error_set(&err, ERR_DEADLINE, "too many large queries were before this one");
+		exchange_fail(exchange, &err);
+	}
+}
+
+static void end_large(struct exchange *exchange, const struct error *failure)
+{
+	struct gateway *gateway = exchange->gateway;
+	if (failure != NULL)
+		exchange_fail(exchange, failure);
+	else
+		exchange_answer(exchange, 200, "application/json", &exchange->text);
+	gateway->large_running--;
+	next_large(gateway);
+}
+
+static void wait_large(struct exchange *exchange)
+{
+	struct gateway *gateway = exchange->gateway;
+	struct error err;
+	if (gateway->large_waiting >= LARGE_WAITING_MAX) {
+		error_set(&err, ERR_EXHAUSTED, "too many large queries at once: try again later");
+		exchange_fail(exchange, &err);
+		return;
+	}
+	*gateway->large_last = exchange;
+	gateway->large_last = &exchange->next;
+	gateway->large_waiting++;
+	next_large(gateway);
 }
 
 /* ---- lists, page by page ---- */
@@ -145,8 +204,9 @@ static void on_page(void *arg, const ProtobufCMessage *message, const struct err
 {
 	struct exchange *exchange = arg;
 	enum answer_shape shape = queries[exchange->route->action].shape;
+	struct error err;
 	if (failure != NULL) {
-		exchange_fail(exchange, failure);
+		end_large(exchange, failure);
 		return;
 	}
 	const char *cursor = shape == SHAPE_MAILS
@@ -157,21 +217,16 @@ static void on_page(void *arg, const ProtobufCMessage *message, const struct err
 		return;
 	}
 	buffer_puts(&exchange->text, shape == SHAPE_MAP ? "}}" : "]}");
-	if (exchange->text.overflow) {
-		struct error err;
-		error_set(&err, ERR_EXHAUSTED,
-		          "the list is larger than %d MiB: read it in pages "
-		          "from the read model (List)",
-		          ANSWER_MAX >> 20);
-		exchange_fail(exchange, &err);
-		return;
-	}
-	exchange_answer(exchange, 200, "application/json", &exchange->text);
+	if (exchange->text.overflow)
+		error_set(
+		    &err, ERR_EXHAUSTED,
+		    "the list is larger than %d MiB: read it in pages from the read model (List)",
+		    ANSWER_MAX >> 20);
+	end_large(exchange, exchange->text.overflow ? &err : NULL);
 }
 
 static void get_list(struct exchange *exchange)
 {
-	buffer_init(&exchange->text, ANSWER_MAX);
 	bool map = queries[exchange->route->action].shape == SHAPE_MAP;
 	buffer_puts(&exchange->text, map ? "{\"result\": {" : "{\"result\": [");
 	exchange->separator = "";
@@ -182,10 +237,13 @@ static void get_list(struct exchange *exchange)
 
 static void on_report(void *arg, const ProtobufCMessage *message, const struct error *failure)
 {
-	if (failure != NULL)
-		exchange_fail(arg, failure);
-	else
-		exchange_result(arg, ((const Rm__ReportResponse *)message)->json);
+	struct exchange *exchange = arg;
+	if (failure == NULL) {
+		buffer_puts(&exchange->text, "{\"result\": ");
+		buffer_puts(&exchange->text, ((const Rm__ReportResponse *)message)->json);
+		buffer_putc(&exchange->text, '}');
+	}
+	end_large(exchange, failure);
 }
 
 static void get_report(struct exchange *exchange)
@@ -199,16 +257,23 @@ static void get_report(struct exchange *exchange)
 	          &request.base, REPORT_TIMEOUT_MS, on_report, exchange);
 }
 
-void query_run(struct exchange *exchange)
+static void start_large(struct exchange *exchange)
 {
-	struct error err;
 	enum route_action action = exchange->route->action;
-	if (!upstream_check(&exchange->gateway->model, &err))
-		exchange_fail(exchange, &err);
-	else if (action == ROUTE_GET)
-		get_entity(exchange);
-	else if (action == ROUTE_REPORT || action == ROUTE_REPORT_ORDERS)
+	buffer_init(&exchange->text, ANSWER_MAX + 64);
+	if (action == ROUTE_REPORT || action == ROUTE_REPORT_ORDERS)
 		get_report(exchange);
 	else
 		get_list(exchange);
+}
+
+void query_run(struct exchange *exchange)
+{
+	struct error err;
+	if (!upstream_check(&exchange->gateway->model, &err))
+		exchange_fail(exchange, &err);
+	else if (exchange->route->action == ROUTE_GET)
+		get_entity(exchange);
+	else
+		wait_large(exchange);
 }

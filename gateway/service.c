@@ -9,6 +9,7 @@
 #include "gateway/summary.h"
 
 #include <stdio.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 
 enum {
 	CONNECTIONS_MAX = 4096,
+	LARGE_BLOCK = 256 * 1024,
 	FILES = 256, /* others than connections */
 	IDLE_TIMEOUT_S = 75,
 	STREAM_MAX = 4 * 1024 * 1024,
@@ -247,7 +249,10 @@ bool gateway_serve(struct loop *loop, const struct gateway_options *options, str
 	ASSERT(gateway != NULL);
 	gateway->loop = loop;
 	gateway->last = &gateway->first;
+	gateway->large_last = &gateway->large_first;
 	allow_connections();
+	/* Fixed: large answers then go back to the system when they are sent. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	gateway->metrics = metrics_create();
 	upstream_create(gateway, &gateway->queue, "message queue", options->message_queue,
 	                &mq__message_queue__descriptor, "SubmitStream");
