@@ -65,14 +65,21 @@ const struct kind_index *kind_index_of(const struct kind *kind, const char *fiel
 	return NULL;
 }
 
+enum { SKIPPED = 1 }; /* entity_id */
+
+static const ProtobufCFieldDescriptor *field_at(const struct kind *kind, size_t position)
+{
+	return &kind->type->fields[position + SKIPPED];
+}
+
 size_t kind_field_count(const struct kind *kind)
 {
-	return kind->type == NULL ? 1 : kind->type->n_fields;
+	return kind->type == NULL ? 1 : kind->type->n_fields - SKIPPED;
 }
 
 const char *kind_field_name(const struct kind *kind, size_t position)
 {
-	return kind->type == NULL ? "json" : kind->type->fields[position].name;
+	return kind->type == NULL ? "json" : field_at(kind, position)->name;
 }
 
 int kind_field_position(const struct kind *kind, const char *name)
@@ -81,14 +88,14 @@ int kind_field_position(const struct kind *kind, const char *name)
 		return -1;
 	const ProtobufCFieldDescriptor *field =
 	    protobuf_c_message_descriptor_get_field_by_name(kind->type, name);
-	return field == NULL ? -1 : (int)(field - kind->type->fields);
+	return field == NULL ? -1 : (int)(field - kind->type->fields) - SKIPPED;
 }
 
 bool kind_field_is_json(const struct kind *kind, size_t position)
 {
 	if (kind->type == NULL)
 		return true;
-	const ProtobufCFieldDescriptor *field = &kind->type->fields[position];
+	const ProtobufCFieldDescriptor *field = field_at(kind, position);
 	return field->label == PROTOBUF_C_LABEL_REPEATED ||
 	       field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_BOOL;
 }
@@ -97,7 +104,7 @@ bool kind_field_is_number(const struct kind *kind, size_t position)
 {
 	if (kind->type == NULL || kind_field_is_json(kind, position))
 		return false;
-	switch (kind->type->fields[position].type) {
+	switch (field_at(kind, position)->type) {
 	case PROTOBUF_C_TYPE_STRING:
 	case PROTOBUF_C_TYPE_BYTES:
 	case PROTOBUF_C_TYPE_ENUM:
@@ -111,7 +118,7 @@ const char *kind_field_default(const struct kind *kind, size_t position)
 {
 	if (kind->type == NULL)
 		return "{}";
-	const ProtobufCFieldDescriptor *field = &kind->type->fields[position];
+	const ProtobufCFieldDescriptor *field = field_at(kind, position);
 	if (field->label == PROTOBUF_C_LABEL_REPEATED)
 		return "[]";
 	switch (field->type) {

@@ -1,7 +1,7 @@
 /* kinds.h - the kinds of entities that the model knows, one row each.
  *
- * An entity of a known kind becomes a hash with one field per field of its message, and is a member
- * of the sorted sets of its indices. A topic that is not in the table is of the generic kind: one
+ * An entity of a known kind becomes a hash with one field per field of its message, but for
+ * `entity_id`, which is in the key; and it is a member of the sorted sets of its indices. A topic that is not in the table is of the generic kind: one
  * field `json`, no indices. */
 #ifndef READ_MODEL_KINDS_H
 #define READ_MODEL_KINDS_H
@@ -39,6 +39,8 @@ const struct kind *kind_of(const char *name);
 size_t kind_index_count(const struct kind *kind);
 const struct kind_index *kind_index_of(const struct kind *kind, const char *field); /* or NULL */
 
+#define KIND_ID_FIELD "entity_id" /* the first field of every message */
+/* Fields of the hash. */
 size_t kind_field_count(const struct kind *kind);
 const char *kind_field_name(const struct kind *kind, size_t position);
 /* Position of the field in the hash; -1: none. */

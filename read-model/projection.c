@@ -210,7 +210,8 @@ static void put_more(struct projection *projection, const struct kind *kind,
 {
 	struct buffer *text = &projection->text;
 	for (const struct json *m = json_first(entity); m != NULL; m = json_next(m)) {
-		if (kind_field_position(kind, json_name(m)) >= 0)
+		if (kind_field_position(kind, json_name(m)) >= 0 ||
+		    strcmp(json_name(m), KIND_ID_FIELD) == 0)
 			continue;
 		if (text->len > 0)
 			buffer_putc(text, ',');
@@ -236,7 +237,7 @@ static bool read_entity(struct projection *projection, const struct change *chan
 	}
 	write->value_count = kind_field_count(kind);
 	write->values = arena_alloc(projection->arena, write->value_count * sizeof(*write->values));
-	size_t known = 0;
+	size_t known = json_member(entity, KIND_ID_FIELD) != NULL ? 1 : 0;
 	for (size_t i = 0; kind->type != NULL && i < write->value_count; i++) {
 		const struct json *value = json_member(entity, kind_field_name(kind, i));
 		if (value != NULL)

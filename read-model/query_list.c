@@ -87,6 +87,11 @@ static bool list_holds(const char *text, const char *value)
 	return holds;
 }
 
+static bool is_id(const char *field)
+{
+	return strcmp(field, "id") == 0 || strcmp(field, KIND_ID_FIELD) == 0;
+}
+
 static bool filter_holds(const struct query_filter *filter, const struct model_store_entity *entity)
 {
 	const char *text = strcmp(filter->field, "id") == 0
@@ -112,8 +117,7 @@ static bool check_request(const struct query_list *request, struct error *err)
 		if (filter->value_count > QUERY_VALUES_MAX)
 			return error_set(err, ERR_INVALID, "filters[%zu].values: at most %d", i,
 			                 QUERY_VALUES_MAX);
-		if (strcmp(filter->field, "id") != 0 &&
-		    kind_field_position(kind, filter->field) < 0)
+		if (!is_id(filter->field) && kind_field_position(kind, filter->field) < 0)
 			return error_set(err, ERR_INVALID,
 			                 "filters[%zu].field: a %.64s has no '%.64s'", i,
 			                 request->name, filter->field);

@@ -4,7 +4,8 @@
  * of events commits in one function call with its checkpoint:
  *
  *   {model:G}checkpoint              hash: entry_id, topic, events
- *   {model:G}<kind>_entity:<id>      hash: a field per field of the entity; _version, _at, _more
+ *   {model:G}<kind>_entity:<id>      hash: a field per field of the entity but entity_id; _version,
+ *                                    _at (creation), _more (members that the kind does not have)
  *   {model:G}<kind>_ids              sorted set of ids by creation (microseconds)
  *   {model:G}<index set>[<value>]    the same, of some (kinds.c)
  *   {model:G}unbilled_order_ids, {model:G}unshipped_order_ids

@@ -1,5 +1,6 @@
 #include "read-model/store_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,11 +47,12 @@ static void put_kind(struct redis_command *out, const struct kind *kind, const c
 static void put_write(struct redis_command *out, const struct projection_write *write,
                       size_t number)
 {
-	static const char *const befores[] = {
-		[PROJECTION_KEEP] = "K",
-		[PROJECTION_NEW] = "N",
-		[PROJECTION_DROP] = "D",
+	static const char befores[] = {
+		[PROJECTION_KEEP] = 'K',
+		[PROJECTION_NEW] = 'N',
+		[PROJECTION_DROP] = 'D',
 	};
+	char word[32];
 	if (write->action == PROJECTION_MAIL) {
 		redis_arg(out, "M");
 		redis_arg(out, write->id);
@@ -58,17 +60,19 @@ static void put_write(struct redis_command *out, const struct projection_write *
 		redis_arg_bytes(out, write->values[1].bytes, write->values[1].len);
 		return;
 	}
-	redis_arg(out, write->action == PROJECTION_PUT ? "P" : "R");
-	redis_arg_integer(out, (int64_t)number);
+	bool put = write->action == PROJECTION_PUT;
+	snprintf(word, sizeof(word), "%c%zu%s", put ? befores[write->before] : 'R', number,
+	         write->more.len > 0 ? "+" : "");
+	redis_arg(out, word);
 	redis_arg(out, write->id);
-	if (write->action == PROJECTION_REMOVE)
+	if (!put)
 		return;
 	redis_arg_integer(out, (int64_t)write->version);
 	redis_arg_integer(out, (int64_t)write->created_us);
-	redis_arg(out, befores[write->before]);
 	for (size_t i = 0; i < write->value_count; i++)
 		redis_arg_bytes(out, write->values[i].bytes, write->values[i].len);
-	redis_arg_bytes(out, write->more.bytes, write->more.len);
+	if (write->more.len > 0)
+		redis_arg_bytes(out, write->more.bytes, write->more.len);
 }
 
 static void applied(void *arg, const struct redis_value *value, const struct error *redis_err)

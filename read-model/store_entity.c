@@ -113,8 +113,10 @@ void model_store_entity_json(const struct model_store_entity *entity, struct buf
 		return;
 	}
 	size_t len;
+	buffer_puts(out, "{\"" KIND_ID_FIELD "\":");
+	json_write_string(out, entity->id, strlen(entity->id));
 	for (size_t i = 0; i < kind_field_count(entity->kind); i++) {
-		buffer_puts(out, i == 0 ? "{\"" : ",\"");
+		buffer_puts(out, ",\"");
 		buffer_puts(out, kind_field_name(entity->kind, i));
 		buffer_puts(out, "\":");
 		put_value(entity, i, out);

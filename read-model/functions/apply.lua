@@ -6,9 +6,13 @@
 --       of each kind: topic, number of fields, their names, number of indices, and of each index:
 --           position of its field (from 1), type (V value, O value of an order's id, F flag), set;
 --       of each write one of
---           P kind id version created before(K keep, N new, D drop) value... more
---           R kind id
---           M entry_id event_id json
+--           N<kind> id version created value...  there is none yet
+--           K<kind> id version created value...  one that is there keeps its creation
+--           D<kind> id version created value...  one that is there goes, and this is another
+--               each with "+" behind <kind>: one more value, for the field _more
+--           R<kind> id                           removed
+--           M entry_id event_id json             a mail
+--       <kind> being its number among the kinds, from 1
 --
 -- Returns "OK"; or, when the checkpoint is another, that one {entry id, topic}: then nothing
 -- was written. Each entity occurs in at most one write.
@@ -23,6 +27,12 @@ local function collect(sets, key, a, b)
 	end
 	list[#list + 1] = a
 	if b then list[#list + 1] = b end
+end
+
+-- The same, to fill a list from elsewhere.
+local function collect_into(sets, key, list)
+	sets[key] = list
+	sets[#sets + 1] = key
 end
 
 local function send(command, sets)
@@ -47,10 +57,10 @@ local function read_kind(args, at, prefix)
 	local kind = { name = name, count = count, indices = {}, ids = prefix .. name .. '_ids',
 		entity = prefix .. name .. '_entity:' }
 	-- the commands of this kind, filled in again for each entity
-	local put, get = { '', '_version', '', '_at', '' }, { '', '_at', '_more' }
+	local put, get = { '', '_version', '' }, { '', '_at', '_more' }
 	for i = 1, count do
 		local field = args[at + 1 + i]
-		put[4 + 2 * i] = field
+		put[2 + 2 * i] = field
 		if name == 'order' and field == 'status' then kind.status = i end
 	end
 	at = at + 2 + count
@@ -58,7 +68,7 @@ local function read_kind(args, at, prefix)
 		local base = at + 3 * (i - 1)
 		local position = tonumber(args[base + 1])
 		kind.indices[i] = { position = position, type = args[base + 2], set = args[base + 3] }
-		get[3 + i] = put[4 + 2 * position]
+		get[3 + i] = put[2 + 2 * position]
 	end
 	kind.put, kind.get = put, get
 	return kind, at + 1 + 3 * #kind.indices
@@ -84,47 +94,73 @@ local function move(run, index, id, score, old, new, again)
 	return true
 end
 
-local function put(run, kind, args, at)
-	local id, version, score, before = args[at], args[at + 1], args[at + 2], args[at + 3]
-	local values, key = at + 3, kind.entity .. id
-	local old
-	if before ~= 'N' then
-		kind.get[1] = key
-		old = redis.call('HMGET', unpack(kind.get))
-		if not old[1] then
-			old = nil
-		elseif before == 'K' then
-			score = old[1]
-		end
+-- Most of a backlog: nothing to compare with.
+local function put_new(run, op, args, at)
+	local kind, id, score = op.kind, args[at], args[at + 2]
+	local command, count, values = kind.put, kind.count, at + 2
+	command[1], command[3] = kind.entity .. id, args[at + 1]
+	for i = 1, count do
+		command[3 + 2 * i] = args[values + i]
 	end
-	local again = before == 'D'
-	local moved = not old or again
+	local size = 5 + 2 * count
+	command[size - 1], command[size] = '_at', score
+	local next = values + count + 1
+	if op.more then
+		command[size + 1], command[size + 2] = '_more', args[next]
+		size, next = size + 2, next + 1
+	end
+	redis.call('HSET', unpack(command, 1, size))
+	local ids = kind.added
+	local last = #ids
+	ids[last + 1], ids[last + 2] = score, id
 	for i = 1, #kind.indices do
 		local index = kind.indices[i]
-		local was = old and old[2 + i]
-		local value = args[values + index.position]
-		if move(run, index, id, score, was, value, again) then moved = true end
+		move(run, index, id, score, nil, args[values + index.position])
 	end
-	if moved then collect(run.adds, kind.ids, score, id) end
+	if kind.status then
+		run.orders[id] = { args[values + kind.status], score }
+		touch(run, id)
+	end
+	return next
+end
+
+local function put(run, op, args, at)
+	local kind, id, score = op.kind, args[at], args[at + 2]
+	local values, key = at + 2, kind.entity .. id
+	kind.get[1] = key
+	local old = redis.call('HMGET', unpack(kind.get))
+	if not old[1] then return put_new(run, op, args, at) end
+	local again = op.before == 'D'
+	if not again then score = old[1] end
+	local moved = again
+	for i = 1, #kind.indices do
+		local index = kind.indices[i]
+		local value = args[values + index.position]
+		if move(run, index, id, score, old[2 + i], value, again) then moved = true end
+	end
 	if kind.status then
 		run.orders[id] = { args[values + kind.status], score }
 		if moved then touch(run, id) end
 	end
-	local command = kind.put
-	command[1], command[3], command[5] = key, version, score
+	local command, size = kind.put, 3 + 2 * kind.count
+	command[1], command[3] = key, args[at + 1]
 	for i = 1, kind.count do
-		command[5 + 2 * i] = args[values + i]
+		command[3 + 2 * i] = args[values + i]
 	end
-	local size = 5 + 2 * kind.count
-	local more = args[values + kind.count + 1]
-	if more ~= '' then
-		command[size + 1], command[size + 2] = '_more', more
+	if again then
+		command[size + 1], command[size + 2] = '_at', score
 		size = size + 2
-	elseif old and old[2] then
+		collect(run.adds, kind.ids, score, id)
+	end
+	local next = values + kind.count + 1
+	if op.more then
+		command[size + 1], command[size + 2] = '_more', args[next]
+		size, next = size + 2, next + 1
+	elseif old[2] then
 		redis.call('HDEL', key, '_more')
 	end
 	redis.call('HSET', unpack(command, 1, size))
-	return values + kind.count + 2
+	return next
 end
 
 local function remove(run, kind, id)
@@ -174,17 +210,27 @@ redis.register_function('readmodel_apply', function(keys, args)
 		return { here[1] or '', here[2] or '' }
 	end
 	local run = { prefix = prefix, adds = {}, rems = {}, touched = {}, orders = {} }
-	local kinds, at = {}, 8
+	local ops, at = { M = { mail = true } }, 8
 	for i = 1, tonumber(args[7]) do
-		kinds[i], at = read_kind(args, at, prefix)
+		local kind
+		kind, at = read_kind(args, at, prefix)
+		kind.added = {}
+		collect_into(run.adds, kind.ids, kind.added)
+		for _, before in ipairs({ 'N', 'K', 'D' }) do
+			ops[before .. i] = { kind = kind, before = before }
+			ops[before .. i .. '+'] = { kind = kind, before = before, more = true }
+		end
+		ops['R' .. i] = { kind = kind, remove = true }
 	end
 	while args[at] do
-		local action = args[at]
-		if action == 'P' then
-			at = put(run, kinds[tonumber(args[at + 1])], args, at + 2)
-		elseif action == 'R' then
-			remove(run, kinds[tonumber(args[at + 1])], args[at + 2])
-			at = at + 3
+		local op = ops[args[at]]
+		if op.before == 'N' then
+			at = put_new(run, op, args, at + 1)
+		elseif op.before then
+			at = put(run, op, args, at + 1)
+		elseif op.remove then
+			remove(run, op.kind, args[at + 1])
+			at = at + 2
 		else
 			redis.call('XADD', prefix .. 'mails', args[at + 1], 'event_id', args[at + 2], 'json', args[at + 3])
 			at = at + 4
