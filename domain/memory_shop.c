@@ -1,6 +1,4 @@
-#include "domain/memory_shop.h"
-
-#include "base/id.h"
+#include "domain/memory_shop_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,53 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
-enum { TRIES_MAX = 10 };
-
-struct record {
-	char *key; /* topic/id */
-	const char *topic;
-	char *id;
-	uint64_t version;
-	char *json; /* NULL: deleted */
-	UT_hash_handle hh;
-};
-
-struct logged {
-	char event_id[UUID_SIZE];
-	const char *type, *action, *topic;
-	char *entity_id;
-	char *json;
-	uint64_t version;
-	struct logged *next, *prev;
-	UT_hash_handle hh; /* by event id */
-};
-
-/* One event on its way through one saga. */
-struct reaction {
-	const struct saga *saga;
-	struct arena *arena;
-	struct context context;
-	struct event event;
-	struct json *replies[2000];
-	size_t reply_count;
-	bool busy; /* it waits for a command that is running */
-	struct reaction *next, *prev;
-};
-
-struct memory_shop {
-	struct arena *arena;
-	struct record *records;
-	struct logged *log;
-	struct logged *by_id;
-	struct reaction *reactions;
-	size_t reaction_count;
-	bool redeliver;
-	bool crash;
-	void (*meanwhile)(void *arg);
-	void *meanwhile_arg;
-	unsigned seed;
-	uint64_t message_count;
-};
+enum { TRIES_MAX = 40 };
 
 struct memory_shop *memory_shop_create(unsigned seed)
 {
@@ -91,60 +43,13 @@ static size_t pick(struct memory_shop *shop, size_t count)
 	return (size_t)rand_r(&shop->seed) % count;
 }
 
-/* ---- Entities ---------------------------------------------------------------------------- */
-
-static struct record *record_of(struct memory_shop *shop, const char *topic, const char *id)
-{
-	struct record *record;
-	char *key = arena_printf(shop->arena, "%s/%s", topic, id);
-	HASH_FIND_STR(shop->records, key, record);
-	if (record != NULL)
-		return record;
-	record = arena_zalloc(shop->arena, sizeof(*record));
-	record->key = key;
-	record->topic = topic;
-	record->id = arena_strdup(shop->arena, id);
-	HASH_ADD_KEYPTR(hh, shop->records, record->key, strlen(record->key), record);
-	return record;
-}
-
-static ProtobufCMessage *parse_state(struct arena *arena, const char *topic, const char *text)
-{
-	struct json *json;
-	ProtobufCMessage *message;
-	struct error err;
-	if (text == NULL)
-		return NULL;
-	ASSERT(json_parse(text, strlen(text), &json, &err));
-	ASSERT(json_read_message(json, entity_type(topic), arena, false, NULL, &message, &err));
-	json_free(json);
-	return message;
-}
-
-const char *memory_shop_get(struct memory_shop *shop, const char *topic, const char *id)
-{
-	return record_of(shop, topic, id)->json;
-}
-
-const void *memory_shop_state(struct memory_shop *shop, const char *topic, const char *id)
-{
-	return parse_state(shop->arena, topic, memory_shop_get(shop, topic, id));
-}
-
-void memory_shop_each(struct memory_shop *shop, const char *topic,
-                      void (*each)(void *arg, const char *id, const void *state), void *arg)
-{
-	for (struct record *record = shop->records; record != NULL; record = record->hh.next) {
-		if (strcmp(record->topic, topic) == 0 && record->json != NULL)
-			each(arg, record->id, parse_state(shop->arena, topic, record->json));
-	}
-}
+/* ---- Needs ----- ---------------------------------------------------------------------------- */
 
 static void fill_entity(struct memory_shop *shop, struct arena *arena, struct need *need)
 {
-	struct record *record = record_of(shop, need->loaded.topic, need->loaded.id);
+	struct record *record = shop_record(shop, need->loaded.topic, need->loaded.id);
 	need->loaded.version = record->version;
-	need->loaded.state = parse_state(arena, record->topic, record->json);
+	need->loaded.state = shop_parse_state(arena, record->topic, record->json);
 	need->known = true;
 }
 
@@ -161,7 +66,7 @@ static void fill_list(struct memory_shop *shop, struct arena *arena, struct need
 				.topic = topic,
 				.id = record->id,
 				.version = record->version,
-				.state = parse_state(arena, topic, record->json),
+				.state = shop_parse_state(arena, topic, record->json),
 			};
 	}
 	need->list = (struct entity_list){ .count = count, .entities = found };
@@ -170,20 +75,6 @@ static void fill_list(struct memory_shop *shop, struct arena *arena, struct need
 
 /* ---- The log ----------------------------------------------------------------------------- */
 
-static struct event event_of(struct arena *arena, const struct logged *logged)
-{
-	return (struct event){
-		.event_id = logged->event_id,
-		.topic = logged->topic,
-		.entry_id = "1-1",
-		.type = logged->type,
-		.action = logged->action,
-		.entity_id = logged->entity_id,
-		.version = logged->version,
-		.state = parse_state(arena, logged->topic, logged->json),
-	};
-}
-
 static void start_reaction(struct memory_shop *shop, const struct saga *saga,
                            const struct logged *logged)
 {
@@ -191,7 +82,7 @@ static void start_reaction(struct memory_shop *shop, const struct saga *saga,
 	ASSERT(reaction != NULL);
 	reaction->saga = saga;
 	reaction->arena = arena_create();
-	reaction->event = event_of(reaction->arena, logged);
+	reaction->event = shop_event(reaction->arena, logged);
 	context_init(&reaction->context, reaction->arena, logged->event_id);
 	DL_APPEND(shop->reactions, reaction);
 	shop->reaction_count++;
@@ -212,22 +103,15 @@ static void deliver(struct memory_shop *shop, const struct logged *logged)
 	}
 }
 
-static bool known_event(struct memory_shop *shop, const char *event_id)
-{
-	struct logged *logged;
-	HASH_FIND_STR(shop->by_id, event_id, logged);
-	return logged != NULL;
-}
-
 static bool versions_hold(struct memory_shop *shop, const struct batch *batch)
 {
 	/* A repeated append answers with the first one. */
-	if (known_event(shop, batch->events->event_id))
+	if (shop_known_event(shop, batch->events->event_id))
 		return true;
 	for (const struct new_event *event = batch->events; event != NULL; event = event->next) {
 		if (event->need == NULL || event->expected_version != event->need->loaded.version)
 			continue;
-		struct record *record = record_of(shop, batch->topic, event->entity_id);
+		struct record *record = shop_record(shop, batch->topic, event->entity_id);
 		if (event->expect_none ? record->json != NULL
 		                       : record->version != event->expected_version)
 			return false;
@@ -237,7 +121,7 @@ static bool versions_hold(struct memory_shop *shop, const struct batch *batch)
 
 static void append(struct memory_shop *shop, const struct new_event *event)
 {
-	if (known_event(shop, event->event_id))
+	if (shop_known_event(shop, event->event_id))
 		return;
 	struct buffer json;
 	buffer_init(&json, 1024 * 1024);
@@ -249,7 +133,7 @@ static void append(struct memory_shop *shop, const struct new_event *event)
 	logged->topic = event->topic;
 	logged->json = arena_copy(shop->arena, json.bytes, json.len);
 	if (event->entity_id != NULL) {
-		struct record *record = record_of(shop, event->topic, event->entity_id);
+		struct record *record = shop_record(shop, event->topic, event->entity_id);
 		bool deleted = strcmp(event->action, ENTITY_DELETED) == 0;
 		record->json = deleted ? NULL : logged->json;
 		logged->version = ++record->version;
@@ -261,36 +145,6 @@ static void append(struct memory_shop *shop, const struct new_event *event)
 	deliver(shop, logged);
 	if (shop->redeliver)
 		deliver(shop, logged);
-}
-
-const char *memory_shop_events(struct memory_shop *shop, const char *topic, const char *id)
-{
-	const char *text = "";
-	for (const struct logged *logged = shop->log; logged != NULL; logged = logged->next) {
-		if (strcmp(logged->topic, topic) == 0 &&
-		    (id == NULL || strcmp(logged->entity_id, id) == 0))
-			text = arena_printf(shop->arena, "%s%s%s", text, text[0] != '\0' ? " " : "",
-			                    logged->type);
-	}
-	return text;
-}
-
-void memory_shop_replay(struct memory_shop *shop, const char *topic,
-                        void (*each)(void *arg, const struct event *event), void *arg)
-{
-	for (const struct logged *logged = shop->log; logged != NULL; logged = logged->next) {
-		struct event event = event_of(shop->arena, logged);
-		if (strcmp(logged->topic, topic) == 0)
-			each(arg, &event);
-	}
-}
-
-size_t memory_shop_count(struct memory_shop *shop, const char *type)
-{
-	size_t count = 0;
-	for (const struct logged *logged = shop->log; logged != NULL; logged = logged->next)
-		count += strcmp(logged->type, type) == 0;
-	return count;
 }
 
 /* ---- Commands ---------------------------------------------------------------------------- */
@@ -317,7 +171,7 @@ static bool is_applied(struct memory_shop *shop, const struct run *run)
 {
 	char event_id[UUID_SIZE];
 	applied_event_id(run->command.message_id, run->service->topic, event_id);
-	return known_event(shop, event_id);
+	return shop_known_event(shop, event_id);
 }
 
 /* STEP_MORE after a conflict: decide again. */

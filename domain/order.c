@@ -6,7 +6,8 @@
  *
  *   cancel_order {entity_id}: from all statuses but DELIVERED.
  *   mark_X {order_id}: the moves that follow from stock, billings and shippings (order_saga.c).
- *                      Result: {"accepted": true | false, "status": ...}; no status: no order. */
+ *                      Result: {"accepted": true | false, "status": before it}; no status: there is no
+ *                      order, or this command was applied before. */
 #include "domain/order.h"
 
 #include "domain/cart.h"
@@ -163,13 +164,10 @@ static enum step remove_(struct context *context, const struct command *command)
 
 /* ---- Moving ------------------------------------------------------------------------------ */
 
-static const Shop__Order *emit_move(struct context *context, const Shop__Order *order,
-                                    enum order_move move)
+static void emit_move(struct context *context, const Shop__Order *order, enum order_move move)
 {
-	const Shop__Order *after = order_moved(context, order, move);
 	decide_event(context, order_move_event(move), ENTITY_UPDATED, "order", order->entity_id,
-	             &after->base);
-	return after;
+	             &order_moved(context, order, move)->base);
 }
 
 static enum step cancel(struct context *context, const struct command *command)
@@ -198,9 +196,9 @@ static const struct {
 	const char *function;
 	enum order_move move;
 } marks[] = {
-	{ "mark_in_stock", ORDER_RESERVE },  { "mark_out_of_stock", ORDER_RUN_SHORT },
-	{ "mark_cleared", ORDER_BILL },      { "mark_shipped", ORDER_SHIP },
-	{ "mark_delivered", ORDER_DELIVER },
+	{ "mark_in_stock", ORDER_RESERVE }, { "mark_out_of_stock", ORDER_RUN_SHORT },
+	{ "mark_cleared", ORDER_BILL },     { "mark_uncleared", ORDER_UNBILL },
+	{ "mark_shipped", ORDER_SHIP },     { "mark_delivered", ORDER_DELIVER },
 };
 
 static enum order_move move_of(const char *function)
@@ -211,12 +209,17 @@ static enum order_move move_of(const char *function)
 	return marks[i].move;
 }
 
+/* `order`: as it was before. */
 static void answer_mark(struct context *context, bool accepted, const Shop__Order *order)
 {
-	buffer_printf(decide_result(context), "{\"accepted\":%s%s%s%s}",
-	              accepted ? "true" : "false", order != NULL ? ",\"status\":\"" : "",
-	              order != NULL ? order_status_name(order->status) : "",
-	              order != NULL ? "\"" : "");
+	struct buffer *result = decide_result(context);
+	buffer_puts(result, accepted ? "{\"accepted\":true" : "{\"accepted\":false");
+	if (order != NULL) {
+		buffer_puts(result, ",\"status\":\"");
+		buffer_puts(result, order_status_name(order->status));
+		buffer_putc(result, '"');
+	}
+	buffer_putc(result, '}');
 }
 
 /* The order that a mark is about; NULL with STEP_DONE: there is none, and that was answered. */
@@ -240,6 +243,25 @@ static const Shop__Order *marked_order(struct context *context, const struct com
 	return loaded == NULL ? NULL : (const Shop__Order *)loaded->state;
 }
 
+/* Is the billing there, or gone, as the move says? Only a later billing than the first one can be
+ * deleted by several commands at once, so only then it is looked at. */
+static enum step check_billing(struct context *context, const Shop__Order *order,
+                               enum order_move move, bool *holds)
+{
+	*holds = true;
+	if (move != ORDER_UNBILL &&
+	    (move != ORDER_BILL || order->status != SHOP__ORDER_STATUS__UNCLEARED))
+		return STEP_DONE;
+	if (!uuid_check(context, "order_id", order->entity_id))
+		return STEP_FAILED;
+	const struct entity *billing =
+	    decide_load(context, "billing", derive_id(context, order->entity_id, "billing"));
+	if (billing == NULL)
+		return STEP_MORE;
+	*holds = (billing->state != NULL) == (move == ORDER_BILL);
+	return STEP_DONE;
+}
+
 static enum step mark(struct context *context, const struct command *command)
 {
 	enum order_move move = move_of(command->function);
@@ -247,9 +269,13 @@ static enum step mark(struct context *context, const struct command *command)
 	const Shop__Order *order = marked_order(context, command, &step);
 	if (order == NULL)
 		return step;
-	bool accepted = order_can(order->status, move);
+	bool holds;
+	step = check_billing(context, order, move, &holds);
+	if (step != STEP_DONE)
+		return step;
+	bool accepted = holds && order_can(order->status, move);
 	if (accepted)
-		order = emit_move(context, order, move);
+		emit_move(context, order, move);
 	answer_mark(context, accepted, order);
 	return STEP_DONE;
 }
@@ -281,6 +307,7 @@ static const struct function functions[] = {
 	{ .name = "mark_in_stock", .decide = mark, .local = true },
 	{ .name = "mark_out_of_stock", .decide = mark, .local = true },
 	{ .name = "mark_cleared", .decide = mark, .local = true },
+	{ .name = "mark_uncleared", .decide = mark, .local = true },
 	{ .name = "mark_shipped", .decide = mark, .local = true },
 	{ .name = "mark_delivered", .decide = mark, .local = true },
 	{ .name = "mark_released", .decide = mark_released, .local = true },

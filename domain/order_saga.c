@@ -158,6 +158,14 @@ static enum step on_billing_created(struct context *context, const struct event 
 	return STEP_DONE;
 }
 
+/* delete_billing has unbilled the order already, unless two of them met. */
+static enum step on_billing_deleted(struct context *context, const struct event *event)
+{
+	const char *params = id_params(context, ((const Shop__Billing *)event->state)->order_id);
+	return react_call(context, "order", "mark_uncleared", NULL, params) == NULL ? STEP_MORE
+	                                                                            : STEP_DONE;
+}
+
 static enum step on_cleared(struct context *context, const struct event *event)
 {
 	const Shop__Order *order = (const Shop__Order *)event->state;
@@ -247,6 +255,7 @@ const struct saga order_sagas[] = {
 	{ "order", { "OrderDelivered" }, on_delivered },
 	{ "inventory", { "InventoryCreated", "StockAdded", "StockReleased" }, on_stock },
 	{ "billing", { "BillingCreated" }, on_billing_created },
+	{ "billing", { "BillingDeleted" }, on_billing_deleted },
 	{ "shipping", { "ShippingCreated" }, on_shipping_created },
 	{ "shipping", { "ShippingDelivered" }, on_shipping_delivered },
 	{ "shipping", { "ShippingDeleted" }, on_shipping_deleted },

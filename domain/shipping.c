@@ -4,7 +4,7 @@
  * CLEARED, and delivered by an update that sets `delivered`.
  *
  *   recall {order_id}: deletes the shipping of an order that was cancelled or uncleared while it was
- *                      being created; nothing if there is none or it was delivered. */
+ *                      being created; nothing if there is none or the order is SHIPPED after all. */
 #include "domain/order.h"
 #include "domain/rules.h"
 #include "domain/services.h"
@@ -159,9 +159,13 @@ static enum step recall(struct context *context, const struct command *command)
 		return STEP_DONE;
 	const char *id = derive_id(context, order_id, "shipping");
 	const struct entity *shipping = decide_load(context, "shipping", id);
-	if (shipping == NULL)
+	const struct entity *loaded = decide_load(context, "order", order_id);
+	if (shipping == NULL || loaded == NULL)
 		return STEP_MORE;
-	if (shipping->state != NULL && ((const Shop__Shipping *)shipping->state)->delivered == 0)
+	const Shop__Order *order = (const Shop__Order *)loaded->state;
+	bool wanted = order != NULL && (order->status == SHOP__ORDER_STATUS__SHIPPED ||
+	                                order->status == SHOP__ORDER_STATUS__DELIVERED);
+	if (!wanted && shipping->state != NULL)
 		decide_event(context, "ShippingDeleted", ENTITY_DELETED, "shipping", id,
 		             shipping->state);
 	return STEP_DONE;
