@@ -81,7 +81,7 @@ bool shop_process_start(struct shop_process *shop, struct error *err)
 		               "--read-model-port",
 		               ports[3],
 		               NULL };
-	int out;
+	int out = -1;
 	if (!spawn_self((char *const *)argv, &out, &shop->pid, err))
 		return false;
 	FILE *lines = fdopen(out, "r");

@@ -16,12 +16,19 @@ enum {
 
 /* ---- on the HTTP thread ---- */
 
-static bool is_json(const char *content_type)
+/* The second is what curl -d says of any body. A page of another site cannot use it to send JSON:
+ * browsers encode the braces of a form in it. */
+static bool may_be_json(const char *content_type)
 {
-	static const char json[] = "application/json";
-	size_t len = sizeof(json) - 1;
-	return strncasecmp(content_type, json, len) == 0 &&
-	       (content_type[len] == '\0' || content_type[len] == ';' || content_type[len] == ' ');
+	static const char *const types[] = { "application/json",
+		                             "application/x-www-form-urlencoded" };
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		size_t len = strlen(types[i]);
+		if (strncasecmp(content_type, types[i], len) == 0 &&
+		    strchr("; ", content_type[len]) != NULL) /* its NUL counts */
+			return true;
+	}
+	return false;
 }
 
 static bool check_create(const struct json *body, struct error *err)
@@ -108,7 +115,7 @@ bool command_prepare(struct exchange *exchange, struct error *err)
 bool command_accepts(const struct route *route, const struct http_request *request)
 {
 	const char *content_type = http_header(request, "Content-Type");
-	return route->action == ROUTE_DELETE || content_type == NULL || is_json(content_type);
+	return route->action == ROUTE_DELETE || content_type == NULL || may_be_json(content_type);
 }
 
 /* ---- on the loop ---- */

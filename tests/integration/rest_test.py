@@ -76,12 +76,12 @@ class Rest(unittest.TestCase):
                 if i["product_id"] == product][0]
 
     def test_billing_must_match_and_happens_once(self):
-        _, cart, order = self.make_order(shipping_fee=99, fulfilment="manual")
+        product, cart, order = self.make_order(shipping_fee=99, fulfilment="manual")
         self.status(order, "IN_STOCK")
         self.assertEqual(self.shop.result("GET", f"/order/{order}")["total"], 599)
         self.refused(400, ["599"], "POST", "/billing", {"order_id": order, "amount": 500})
         self.refused(409, [], "POST", "/shipping", {"order_id": order})
-        self.refused(409, [], "PUT", f"/cart/{cart}", {"product_ids": [UNKNOWN]})
+        self.refused(409, [], "PUT", f"/cart/{cart}", {"product_ids": [product]})
         self.shop.result("POST", "/billing", {"order_id": order, "amount": 599})
         self.status(order, "CLEARED")
         self.refused(409, [], "POST", "/billing", {"order_id": order, "amount": 599})
