@@ -94,9 +94,8 @@ static bool is_id(const char *field)
 
 static bool filter_holds(const struct query_filter *filter, const struct model_store_entity *entity)
 {
-	const char *text = strcmp(filter->field, "id") == 0
-	                       ? model_store_entity_id(entity)
-	                       : model_store_entity_field(entity, filter->field);
+	const char *text = is_id(filter->field) ? model_store_entity_id(entity)
+	                                        : model_store_entity_field(entity, filter->field);
 	for (size_t i = 0; text != NULL && i < filter->value_count; i++) {
 		if (strcmp(text, filter->values[i]) == 0 ||
 		    (text[0] == '[' && list_holds(text, filter->values[i])))
@@ -361,6 +360,32 @@ static void copy_request(struct list *list, const struct query_list *request)
 	list->entities = arena_alloc(arena, request->limit * sizeof(*list->entities));
 }
 
+/* Entities that are named need no set: one round with just these. */
+static bool start_named(struct list *list)
+{
+	const struct query_filter *named = NULL;
+	for (size_t i = 0; i < list->request.filter_count && named == NULL; i++) {
+		if (is_id(list->request.filters[i].field))
+			named = &list->request.filters[i];
+	}
+	if (named == NULL || named->value_count == 0 || list->request.set != NULL)
+		return false;
+	size_t first = 0; /* behind the last one of the page before */
+	while (list->id[0] != '\0' && first < named->value_count &&
+	       strcmp(named->values[first++], list->id) != 0)
+		;
+	if (first == named->value_count)
+		return false; /* the sets then hold no more either */
+	list->slots = arena_zalloc(list->round, named->value_count * sizeof(*list->slots));
+	list->slot_count = list->pending = named->value_count - first;
+	for (size_t i = 0; i < list->slot_count; i++) {
+		struct slot *slot = &list->slots[i];
+		*slot = (struct slot){ .list = list, .member.id = named->values[first + i] };
+		model_store_get(list->store, list->request.name, slot->member.id, got_entity, slot);
+	}
+	return true;
+}
+
 /* An end that must not come before the call returns: by way of Redis. */
 static void end_later(void *arg, const struct model_position *position, uint64_t events,
                       const struct error *err)
@@ -384,6 +409,8 @@ void query_list(struct model_store *store, const struct query_list *request, que
 	}
 	list->err.code = ERR_NONE;
 	copy_request(list, request);
+	if (start_named(list))
+		return;
 	choose_sources(list);
 	list->counting = list->all_indexed && request->cursor[0] == '\0';
 	if (list->source_count == 0)
