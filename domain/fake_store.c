@@ -118,21 +118,34 @@ static bool expected(struct fake_store *store, const Es__AppendRequest *request)
 	return true;
 }
 
+static struct fake_event *event_add(struct fake_store *store, const char *topic,
+                                    const char *event_id)
+{
+	struct fake_event *event = calloc(1, sizeof(*event));
+	ASSERT(event != NULL);
+	snprintf(event->key, sizeof(event->key), "%s/%s", topic, event_id);
+	snprintf(event->entry_id, sizeof(event->entry_id), "%llu-0",
+	         (unsigned long long)++store->clock);
+	HASH_ADD_STR(store->events, key, event);
+	return event;
+}
+
+void fake_store_know(struct fake_store *store, const char *topic, const char *event_id)
+{
+	if (event_find(store, topic, event_id) == NULL)
+		event_add(store, topic, event_id);
+}
+
 static void apply(struct fake_store *store, const char *topic, const Es__NewEvent *event,
                   Es__Appended *appended)
 {
 	struct fake_event *known = event_find(store, topic, event->event_id);
 	appended->duplicate = known != NULL;
 	if (known == NULL) {
-		known = calloc(1, sizeof(*known));
-		ASSERT(known != NULL);
-		snprintf(known->key, sizeof(known->key), "%s/%s", topic, event->event_id);
+		known = event_add(store, topic, event->event_id);
 		fake_store_write(store, topic, event->entity_id, event->event_action,
 		                 event->event_data);
 		known->version = entity_find(store, topic, event->entity_id)->version;
-		snprintf(known->entry_id, sizeof(known->entry_id), "%llu-0",
-		         (unsigned long long)++store->clock);
-		HASH_ADD_STR(store->events, key, known);
 	}
 	appended->version = known->version;
 	appended->entry_id = known->entry_id;

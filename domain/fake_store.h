@@ -16,6 +16,8 @@ void fake_store_destroy(struct fake_store *store);
 /* Somebody else's event: the entity gets its next version. */
 void fake_store_write(struct fake_store *store, const char *topic, const char *id,
                       const char *action, const char *data);
+/* Somebody else's instance applied the event of this id; what it wrote is for fake_store_write. */
+void fake_store_know(struct fake_store *store, const char *topic, const char *event_id);
 /* The entity's data, "" when it was never written; *version its version. */
 const char *fake_store_data(struct fake_store *store, const char *topic, const char *id,
                             uint64_t *version);

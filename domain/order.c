@@ -5,7 +5,8 @@
  * cannot be changed or ordered again while its order is in progress.
  *
  *   cancel_order {entity_id}: from all statuses but DELIVERED.
- *   mark_X {order_id}: the moves that follow from stock, billings and shippings (order_saga.c).
+ *   mark_X {order_id}: the moves that follow from stock, billings and shippings (order_saga.c). To
+ *                      UNCLEARED and DELIVERED billing.c and shipping.c move it themselves.
  *                      Result: {"accepted": true | false, "status": before it}; no status: there is no
  *                      order, or this command was applied before. */
 #include "domain/order.h"
@@ -198,7 +199,7 @@ static const struct {
 } marks[] = {
 	{ "mark_in_stock", ORDER_RESERVE }, { "mark_out_of_stock", ORDER_RUN_SHORT },
 	{ "mark_cleared", ORDER_BILL },     { "mark_uncleared", ORDER_UNBILL },
-	{ "mark_shipped", ORDER_SHIP },     { "mark_delivered", ORDER_DELIVER },
+	{ "mark_shipped", ORDER_SHIP },
 };
 
 static enum order_move move_of(const char *function)
@@ -309,7 +310,6 @@ static const struct function functions[] = {
 	{ .name = "mark_cleared", .decide = mark, .local = true },
 	{ .name = "mark_uncleared", .decide = mark, .local = true },
 	{ .name = "mark_shipped", .decide = mark, .local = true },
-	{ .name = "mark_delivered", .decide = mark, .local = true },
 	{ .name = "mark_released", .decide = mark_released, .local = true },
 };
 

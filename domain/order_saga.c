@@ -4,7 +4,7 @@
  *   stock that grew                     reserve for the orders that wait for it
  *   BillingCreated                                               -> CLEARED
  *   OrderCleared (fulfilment auto)      create the shipping
- *   ShippingCreated, ShippingDelivered                           -> SHIPPED, DELIVERED
+ *   ShippingCreated                                              -> SHIPPED
  *   OrderCancelled, OrderDeleted        give back stock, money and cart
  *   OrderDelivered                      release the cart
  *
@@ -188,13 +188,6 @@ static enum step on_shipping_created(struct context *context, const struct event
 	return STEP_DONE;
 }
 
-static enum step on_shipping_delivered(struct context *context, const struct event *event)
-{
-	const char *params = id_params(context, ((const Shop__Shipping *)event->state)->order_id);
-	return react_call(context, "order", "mark_delivered", NULL, params) == NULL ? STEP_MORE
-	                                                                            : STEP_DONE;
-}
-
 /* A recalled shipping may have been in the way of the next one. */
 static enum step on_shipping_deleted(struct context *context, const struct event *event)
 {
@@ -257,6 +250,5 @@ const struct saga order_sagas[] = {
 	{ "billing", { "BillingCreated" }, on_billing_created },
 	{ "billing", { "BillingDeleted" }, on_billing_deleted },
 	{ "shipping", { "ShippingCreated" }, on_shipping_created },
-	{ "shipping", { "ShippingDelivered" }, on_shipping_delivered },
 	{ "shipping", { "ShippingDeleted" }, on_shipping_deleted },
 };

@@ -432,9 +432,10 @@ static void conclude(struct run *run, enum step step)
 {
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
 	/* Events that are in the log already come back as duplicates; only another decision than
-	 * the first time needs the question. */
-	if (run->task->repeated && !run->probed && (!has_events || run->tries > 0) &&
-	    run->runtime->service->topic != NULL) {
+	 * the first time needs the question. After a conflict also of a message that is new here:
+	 * another instance may have got it when our lease ended, and been faster. */
+	bool maybe_applied = run->tries > 0 || (run->task->repeated && !has_events);
+	if (maybe_applied && !run->probed && run->runtime->service->topic != NULL) {
 		probe(run);
 	} else if (!has_events && !run->fresh && uses_cache(run)) {
 		/* Events are checked by the store; a refusal must not rest on a guess. */

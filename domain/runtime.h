@@ -10,9 +10,9 @@
  * Appends are pipelined: the next command of an entity is decided on the predicted state (cache.h)
  * while the append of the one before is in flight.
  *
- * A command that was delivered before may have been applied. Its event ids are derived, so the same
- * decision is answered as a duplicate; before another one counts, the runtime asks the store for
- * the first of these ids. */
+ * A command that was delivered before, or is being applied by another instance, may be in the log. Its
+ * event ids are derived, so the same decision is answered as a duplicate; before another one counts,
+ * the runtime asks the store for the first of these ids. */
 #ifndef DOMAIN_RUNTIME_H
 #define DOMAIN_RUNTIME_H
 

@@ -41,10 +41,14 @@ static enum step take(struct context *context, const struct command *command)
 static enum step mark_and_take(struct context *context, const struct command *command)
 {
 	decide_true(context);
+	if (command->applied)
+		return STEP_DONE;
 	const struct entity *cart = decide_load(context, "cart", cart_id);
 	const struct entity *before = decide_load(context, "inventory", stock_id);
 	if (cart == NULL || before == NULL)
 		return STEP_MORE;
+	if (cart->state == NULL)
+		return decide_fail(context, ERR_NOT_FOUND, "there is no cart");
 	Shop__Cart marked = *(const Shop__Cart *)cart->state;
 	if (strcmp(marked.order_id, command->message_id) != 0) {
 		Shop__Cart *after = arena_alloc(context_arena(context), sizeof(*after));
@@ -138,6 +142,16 @@ static void stock(int amount)
 	snprintf(data, sizeof(data), "{\"entity_id\":\"%s\",\"product_id\":\"p\",\"amount\":%d}",
 	         stock_id, amount);
 	fake_store_write(fake, "inventory", stock_id, ENTITY_UPDATED, data);
+}
+
+static void mark_cart(const char *order_id)
+{
+	char data[256];
+	snprintf(data, sizeof(data),
+	         "{\"entity_id\":\"%s\",\"customer_id\":\"c\",\"product_ids\":[\"p\"],"
+	         "\"order_id\":\"%s\"}",
+	         cart_id, order_id);
+	fake_store_write(fake, "cart", cart_id, ENTITY_UPDATED, data);
 }
 
 static int64_t stock_left(uint64_t *version)
@@ -278,14 +292,10 @@ static void sell_out(void *arg, const char *topic, uint64_t append)
 
 START_TEST(an_earlier_batch_is_undone_when_a_later_one_fails)
 {
-	char cart[256];
 	uint64_t version;
 	stock(1);
-	snprintf(cart, sizeof(cart),
-	         "{\"entity_id\":\"%s\",\"customer_id\":\"c\",\"product_ids\":[\"p\"],\"order_id\":"
-	         "\"\"}",
-	         cart_id);
-	fake_store_write(fake, "cart", cart_id, ENTITY_CREATED, cart);
+	mark_cart("");
+	const char *cart = arena_strdup(arena, fake_store_data(fake, "cart", cart_id, &version));
 	fake_store_before_append(fake, sell_out, NULL);
 	const struct outcome *outcome = run_one(&mark_function, NULL, NULL);
 	ck_assert_int_eq(outcome->error.code, ERR_PRECONDITION);
@@ -299,6 +309,33 @@ START_TEST(an_earlier_batch_is_undone_when_a_later_one_fails)
 	ck_assert_uint_eq(outcome->token_count, 2);
 	fake_store_data(fake, "cart", cart_id, &version);
 	ck_assert_uint_eq(version, 4);
+}
+END_TEST
+
+static const char shared_id[] = "00000000-0000-4000-8000-00000000000b";
+
+/* And then the cart went away. */
+static void let_another_instance_apply(void *arg, const char *topic, uint64_t append)
+{
+	char event_id[UUID_SIZE];
+	(void)arg;
+	(void)topic;
+	if (append > 1)
+		return;
+	fake_store_write(fake, "cart", cart_id, ENTITY_DELETED, "{}");
+	applied_event_id(shared_id, "inventory", event_id);
+	fake_store_know(fake, "inventory", event_id);
+}
+
+START_TEST(what_another_instance_applied_meanwhile_is_not_refused)
+{
+	stock(1);
+	mark_cart("");
+	fake_store_before_append(fake, let_another_instance_apply, NULL);
+	struct command_run *run = begin(&mark_function, shared_id, NULL);
+	run->task.repeated = false;
+	loop_run(loop);
+	ck_assert_str_eq(run->outcome->result, "true");
 }
 END_TEST
 
@@ -339,6 +376,7 @@ int main(void)
 	tcase_add_test(tests, a_refusal_does_not_rest_on_the_cache);
 	tcase_add_test(tests, a_message_that_comes_again_is_applied_once);
 	tcase_add_test(tests, an_earlier_batch_is_undone_when_a_later_one_fails);
+	tcase_add_test(tests, what_another_instance_applied_meanwhile_is_not_refused);
 	tcase_add_test(tests, what_should_be_new_is_not_loaded_unless_it_is_not);
 	tcase_add_test(tests, what_is_refused_for_now_is_decided_again_for_a_while);
 	suite_add_tcase(suite, tests);

@@ -1,7 +1,8 @@
 /* shipping.c - the rules of shippings.
  *
  * There is one shipping per order; its id follows from the order's. It is created while the order is
- * CLEARED, and delivered by an update that sets `delivered`.
+ * CLEARED, and delivered by an update that sets `delivered`; the order becomes DELIVERED in the same
+ * command, so it cannot be cancelled meanwhile.
  *
  *   recall {order_id}: deletes the shipping of an order that was cancelled or uncleared while it was
  *                      being created; nothing if there is none or the order is SHIPPED after all. */
@@ -75,16 +76,23 @@ static enum step permit_delivery(struct context *context, struct change *change,
 	const struct entity *loaded = load_existing(context, "order", order_id, &step);
 	if (loaded == NULL)
 		return step;
-	Shop__OrderStatus next, status = ((const Shop__Order *)loaded->state)->status;
+	const Shop__Order *order = (const Shop__Order *)loaded->state;
+	Shop__OrderStatus next;
 	change->event_type = "ShippingDelivered";
-	/* Until it is SHIPPED the shipping may still be recalled. */
-	if (order_can(status, ORDER_SHIP))
-		return decide_fail_for_now(context, "order %s is %s: it is being shipped", order_id,
-		                           order_status_name(status));
-	if (order_status_next(status, ORDER_DELIVER, &next, &context->error))
+	/* An earlier try of such a command came so far. */
+	if (order->status == SHOP__ORDER_STATUS__DELIVERED)
 		return STEP_DONE;
-	(void)error_wrap(&context->error, "order %s", order_id);
-	return STEP_FAILED;
+	/* Until it is SHIPPED the shipping may still be recalled. */
+	if (order_can(order->status, ORDER_SHIP))
+		return decide_fail_for_now(context, "order %s is %s: it is being shipped", order_id,
+		                           order_status_name(order->status));
+	if (!order_status_next(order->status, ORDER_DELIVER, &next, &context->error)) {
+		(void)error_wrap(&context->error, "order %s", order_id);
+		return STEP_FAILED;
+	}
+	decide_event(context, order_move_event(ORDER_DELIVER), ENTITY_UPDATED, "order", loaded->id,
+	             &order_moved(context, order, ORDER_DELIVER)->base);
+	return STEP_DONE;
 }
 
 static enum step permit_deletion(struct context *context, const Shop__Shipping *shipping)

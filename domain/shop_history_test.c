@@ -244,6 +244,8 @@ static void check_order(void *arg, const char *id, const void *state)
 	if (order->status != SHOP__ORDER_STATUS__CANCELLED)
 		ck_assert_msg((shipping != NULL) == shipped, "%s is %s, %s shipping", id, name,
 		              shipping == NULL ? "no" : "with a");
+	else
+		ck_assert(shipping == NULL || shipping->delivered == 0);
 	if (shipped)
 		ck_assert((shipping->delivered != 0) == (strcmp(name, "DELIVERED") == 0));
 	ck_assert_msg(order->status != SHOP__ORDER_STATUS__CLEARED ||

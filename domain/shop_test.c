@@ -1,6 +1,7 @@
 /* The rules together: what follows from what. */
 #include "domain/memory_shop.h"
 
+#include "base/id.h"
 #include "domain/order_status.h"
 
 #include <check.h>
@@ -237,6 +238,44 @@ START_TEST(a_delivery_waits_until_the_order_is_shipped)
 }
 END_TEST
 
+START_TEST(a_delivery_that_meets_a_cancellation_is_refused)
+{
+	const char *order = order_in_stock("");
+	bill(order);
+	memory_shop_settle(shop);
+	char shipping[37], params[100];
+	uuid_v5(shipping, order, "shipping", NULL);
+	snprintf(params, sizeof(params), "{\"entity_id\":\"%s\",\"delivered\":9}", shipping);
+	struct other other = { "order", "cancel_order", order, false };
+	memory_shop_meanwhile(shop, run_other, &other);
+	struct answer answer = memory_shop_run(shop, "shipping", "update_shipping", NULL, params);
+	memory_shop_meanwhile(shop, NULL, NULL);
+	ck_assert_int_eq(answer.error.code, ERR_PRECONDITION);
+	memory_shop_settle(shop);
+	ck_assert_str_eq(status_of(order), "CANCELLED");
+	ck_assert_str_eq(memory_shop_events(shop, "shipping", shipping), "ShippingCreated");
+}
+END_TEST
+
+START_TEST(a_delivery_that_died_half_way_is_completed)
+{
+	const char *order = order_in_stock("");
+	bill(order);
+	memory_shop_settle(shop);
+	char shipping[37], params[100];
+	uuid_v5(shipping, order, "shipping", NULL);
+	snprintf(params, sizeof(params), "{\"entity_id\":\"%s\",\"delivered\":9}", shipping);
+	memory_shop_crash_next(shop);
+	struct answer answer = memory_shop_run(shop, "shipping", "update_shipping", NULL, params);
+	ck_assert_int_eq(answer.error.code, ERR_UNAVAILABLE);
+	memory_shop_do(shop, "shipping", "update_shipping", "%s", params);
+	memory_shop_settle(shop);
+	ck_assert_str_eq(status_of(order), "DELIVERED");
+	ck_assert_str_eq(memory_shop_events(shop, "shipping", shipping),
+	                 "ShippingCreated ShippingDelivered");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("shop");
@@ -250,6 +289,8 @@ int main(void)
 	tcase_add_test(all, a_billing_that_meets_a_cancelled_order_is_refunded);
 	tcase_add_test(all, a_shipping_that_meets_an_uncleared_order_is_recalled);
 	tcase_add_test(all, a_delivery_waits_until_the_order_is_shipped);
+	tcase_add_test(all, a_delivery_that_meets_a_cancellation_is_refused);
+	tcase_add_test(all, a_delivery_that_died_half_way_is_completed);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
