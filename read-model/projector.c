@@ -12,8 +12,13 @@
 
 enum {
 	WAITERS_MAX = 20000,
-	PAUSE_WRITES = 1024, /* collected for the next run: then the stream rests */
-	PAUSE_BYTES = 2 * 1024 * 1024,
+	/* A run that is worth sending behind another one. */
+	RUN_WRITES = 1024,
+	RUN_BYTES = 1024 * 1024,
+	/* Collected for the next run: then the stream rests. */
+	PAUSE_WRITES = 2 * RUN_WRITES,
+	PAUSE_BYTES = 2 * RUN_BYTES,
+	RUNS_MAX = 2, /* under way: one that Redis works on, and one that waits there */
 	BACKOFF_MIN_MS = 50,
 	BACKOFF_MAX_MS = 1000
 };
@@ -39,14 +44,18 @@ struct projector {
 	struct model_store *store;
 	struct rpc_channel *channel;
 	struct subscription *subscription;
-	struct projection *collecting, *applying;
+	struct projection *collecting;
 	struct model_position position;  /* applied */
+	struct model_position sent;      /* the end of the last run under way, or `position` */
 	struct model_position collected; /* the last event of `collecting` */
-	struct model_position target;    /* the last event of `applying` */
+	struct run {
+		struct projection *projection;
+		struct model_position end;
+	} runs[RUNS_MAX]; /* under way, oldest first; the projections of the others are empty */
+	size_t run_count;
 	uint64_t events;
-	bool apply_under_way;
 	bool read_under_way;
-	bool restart; /* when the apply has ended */
+	bool restart; /* when nothing is under way */
 	bool live;    /* the log had no more than what was collected */
 	bool caught_up;
 	bool stopping;
@@ -138,7 +147,7 @@ static void restart_later(struct projector *projector)
 	projector->live = false;
 	projection_clear(projector->collecting);
 	projector->restart = true;
-	if (projector->apply_under_way || projector->read_under_way)
+	if (projector->run_count > 0 || projector->read_under_way)
 		return;
 	projector->restart = false;
 	if (projector->stopping) {
@@ -155,7 +164,7 @@ static void restart_later(struct projector *projector)
 
 static void check_caught_up(struct projector *projector)
 {
-	if (projector->caught_up || !projector->live || projector->apply_under_way ||
+	if (projector->caught_up || !projector->live || projector->run_count > 0 ||
 	    projection_events(projector->collecting) > 0)
 		return;
 	projector->caught_up = true;
@@ -168,40 +177,49 @@ static void apply_collected(struct projector *projector);
 static void applied(void *arg, const struct error *err)
 {
 	struct projector *projector = arg;
-	projector->apply_under_way = false;
-	if (err != NULL) {
+	struct run run = projector->runs[0];
+	projector->run_count--;
+	memmove(projector->runs, projector->runs + 1, (RUNS_MAX - 1) * sizeof(run));
+	projector->runs[RUNS_MAX - 1] = run;
+	if (err == NULL) {
+		projector->position = run.end;
+		projector->events += projection_events(run.projection);
+		projector->backoff_ms = BACKOFF_MIN_MS;
+		if (projection_unreadable(run.projection) > 0)
+			log_warn("events_unreadable", "count=%zu up_to=%s",
+			         projection_unreadable(run.projection), run.end.entry_id);
+	} else if (!projector->restart) {
 		log_warn("apply_failed", "generation=%" PRIu64 " entry_id=%s reason=\"%s\"",
-		         model_store_generation(projector->store), projector->target.entry_id,
-		         err->message);
-		restart_later(projector);
-		return;
+		         model_store_generation(projector->store), run.end.entry_id, err->message);
+		projector->restart = true; /* what is under way behind it is refused too */
 	}
-	projector->position = projector->target;
-	projector->events += projection_events(projector->applying);
-	projector->backoff_ms = BACKOFF_MIN_MS;
-	if (projection_unreadable(projector->applying) > 0)
-		log_warn("events_unreadable", "count=%zu up_to=%s",
-		         projection_unreadable(projector->applying), projector->target.entry_id);
-	projection_clear(projector->applying);
+	projection_clear(run.projection);
 	if (!projector->restart)
 		apply_collected(projector);
-	wake_waiters(projector);
+	if (err == NULL)
+		wake_waiters(projector);
 	check_caught_up(projector);
 	if (projector->restart)
 		restart_later(projector); /* may end the projector */
 }
 
+/* Sends what is collected when nothing is under way; or, so that Redis need not wait for the next
+ * run to be written, when it is much. */
 static void apply_collected(struct projector *projector)
 {
-	if (projector->apply_under_way || projection_events(projector->collecting) == 0)
+	struct projection *collecting = projector->collecting;
+	bool much = projection_writes(collecting) >= RUN_WRITES ||
+	            projection_bytes(collecting) >= RUN_BYTES;
+	if (projection_events(collecting) == 0 || projector->run_count == RUNS_MAX ||
+	    (projector->run_count > 0 && !much))
 		return;
-	struct projection *swap = projector->applying;
-	projector->applying = projector->collecting;
-	projector->collecting = swap;
-	projector->target = projector->collected;
-	projector->apply_under_way = true;
-	model_store_apply(projector->store, &projector->position, &projector->target,
-	                  projector->applying, applied, projector);
+	struct run *run = &projector->runs[projector->run_count++];
+	projector->collecting = run->projection;
+	run->projection = collecting;
+	run->end = projector->collected;
+	model_store_apply(projector->store, &projector->sent, &run->end, run->projection, applied,
+	                  projector);
+	projector->sent = run->end;
 	struct subscription *subscription = projector->subscription;
 	if (subscription != NULL && subscription->paused) {
 		subscription->paused = false;
@@ -296,7 +314,7 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 		restart_later(projector);
 		return;
 	}
-	projector->position = *position;
+	projector->position = projector->sent = *position;
 	projector->events = events;
 	wake_waiters(projector);
 	subscribe(projector);
@@ -321,7 +339,8 @@ struct projector *projector_create(struct loop *loop, struct model_store *store,
 	projector->store = store;
 	projector->channel = event_store;
 	projector->collecting = projection_create();
-	projector->applying = projection_create();
+	for (size_t i = 0; i < RUNS_MAX; i++)
+		projector->runs[i].projection = projection_create();
 	projector->backoff_ms = BACKOFF_MIN_MS;
 	projector->task.fn = end_of_turn;
 	projector->on_caught_up = caught_up;
@@ -354,7 +373,8 @@ void projector_destroy(struct projector *projector)
 	loop_timer_stop(projector->loop, &projector->timer);
 	loop_task_stop(projector->loop, &projector->task);
 	projection_destroy(projector->collecting);
-	projection_destroy(projector->applying);
+	for (size_t i = 0; i < RUNS_MAX; i++)
+		projection_destroy(projector->runs[i].projection);
 	free(projector);
 }
 

@@ -5,9 +5,10 @@
  *     ^                        |                  |
  *     '--- pause, 50 ms-1 s ---+-- stream lost ---+-- apply refused or failed
  *
- * One apply is in flight at a time; what arrives meanwhile is the next run. A run is refused when
- * the checkpoint in Redis is not the one it follows: then another instance has gone on, or an apply
- * whose answer was lost had happened; either way the projector starts again from the checkpoint. */
+ * What arrives while a run is applied is the next run; when it grows large it is sent behind the
+ * first. A run is refused when the checkpoint in Redis is not the one it follows: then another
+ * instance has gone on, or an apply whose answer was lost had happened, or the run before it was
+ * refused; each time the projector starts again from the checkpoint. */
 #ifndef READ_MODEL_PROJECTOR_H
 #define READ_MODEL_PROJECTOR_H
 

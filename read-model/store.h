@@ -5,7 +5,7 @@
  *
  *   {model:G}checkpoint              hash: entry_id, topic, events
  *   {model:G}<kind>_entity:<id>      hash: a field per field of the entity but entity_id; _version,
- *                                    _at (creation), _more (members that the kind does not have)
+ *                                    _more (members that the kind does not have)
  *   {model:G}<kind>_ids              sorted set of ids by creation (microseconds)
  *   {model:G}<index set>[<value>]    the same, of some (kinds.c)
  *   {model:G}unbilled_order_ids, {model:G}unshipped_order_ids

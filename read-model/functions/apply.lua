@@ -57,7 +57,7 @@ local function read_kind(args, at, prefix)
 	local kind = { name = name, count = count, indices = {}, ids = prefix .. name .. '_ids',
 		entity = prefix .. name .. '_entity:' }
 	-- the commands of this kind, filled in again for each entity
-	local put, get = { '', '_version', '' }, { '', '_at', '_more' }
+	local put, get = { '', '_version', '' }, { '', '_version', '_more' }
 	for i = 1, count do
 		local field = args[at + 1 + i]
 		put[2 + 2 * i] = field
@@ -102,8 +102,7 @@ local function put_new(run, op, args, at)
 	for i = 1, count do
 		command[3 + 2 * i] = args[values + i]
 	end
-	local size = 5 + 2 * count
-	command[size - 1], command[size] = '_at', score
+	local size = 3 + 2 * count
 	local next = values + count + 1
 	if op.more then
 		command[size + 1], command[size + 2] = '_more', args[next]
@@ -124,6 +123,13 @@ local function put_new(run, op, args, at)
 	return next
 end
 
+local function moves(kind, old, args, values)
+	for i = 1, #kind.indices do
+		if old[2 + i] ~= args[values + kind.indices[i].position] then return true end
+	end
+	return false
+end
+
 local function put(run, op, args, at)
 	local kind, id, score = op.kind, args[at], args[at + 2]
 	local values, key = at + 2, kind.entity .. id
@@ -131,8 +137,12 @@ local function put(run, op, args, at)
 	local old = redis.call('HMGET', unpack(kind.get))
 	if not old[1] then return put_new(run, op, args, at) end
 	local again = op.before == 'D'
-	if not again then score = old[1] end
 	local moved = again
+	if again then
+		collect(run.adds, kind.ids, score, id)
+	elseif moves(kind, old, args, values) then
+		score = redis.call('ZSCORE', kind.ids, id)
+	end
 	for i = 1, #kind.indices do
 		local index = kind.indices[i]
 		local value = args[values + index.position]
@@ -146,11 +156,6 @@ local function put(run, op, args, at)
 	command[1], command[3] = key, args[at + 1]
 	for i = 1, kind.count do
 		command[3 + 2 * i] = args[values + i]
-	end
-	if again then
-		command[size + 1], command[size + 2] = '_at', score
-		size = size + 2
-		collect(run.adds, kind.ids, score, id)
 	end
 	local next = values + kind.count + 1
 	if op.more then
@@ -186,8 +191,11 @@ local function settle_orders(run)
 	local unbilled, unshipped = prefix .. 'unbilled_order_ids', prefix .. 'unshipped_order_ids'
 	for i = 1, #run.touched do
 		local id = run.touched[i]
-		local order = run.orders[id] or
-			redis.call('HMGET', prefix .. 'order_entity:' .. id, 'status', '_at')
+		local order = run.orders[id]
+		if not order then
+			local status = redis.call('HGET', prefix .. 'order_entity:' .. id, 'status')
+			order = { status, status and redis.call('ZSCORE', prefix .. 'order_ids', id) }
+		end
 		local billings, shippings = prefix .. 'order_billings:' .. id,
 			prefix .. 'order_shippings:' .. id
 		local billed, shipped = true, true
