@@ -113,7 +113,7 @@ static void item_fail(struct lookup_item *item, const struct redis_value *value,
 	if (err != NULL)
 		item->err = *err;
 	else
-		error_set(&item->err, ERR_INTERNAL, "redis answered %.150s",
+		error_set(&item->err, ERR_UNAVAILABLE, "redis answered %.150s",
 		          redis_value_string(value, &len));
 }
 

@@ -302,7 +302,7 @@ static void appended(void *arg, const struct redis_value *value, const struct er
 	if (err == NULL)
 		flush_topic(topic); /* the next call leaves before this one's answers */
 	if (err == NULL && redis_value_kind(value) != REDIS_STRING) {
-		error_set(&refused, ERR_INTERNAL, "redis refused the append: %.200s",
+		error_set(&refused, ERR_UNAVAILABLE, "redis refused the append: %.200s",
 		          redis_value_string(value, &len));
 		err = &refused;
 	}
@@ -325,7 +325,7 @@ static void registered(void *arg, const struct redis_value *value, const struct 
 	struct error refused;
 	size_t len;
 	if (err == NULL && redis_value_kind(value) == REDIS_ERROR) {
-		error_set(&refused, ERR_INTERNAL, "redis refused the topic: %.200s",
+		error_set(&refused, ERR_UNAVAILABLE, "redis refused the topic: %.200s",
 		          redis_value_string(value, &len));
 		err = &refused;
 	}

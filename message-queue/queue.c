@@ -466,6 +466,7 @@ static void on_checked(void *arg, const struct redis_value *value, const struct 
 	struct check *check = arg;
 	struct error err;
 	bool ok = store_check(value, failed, &err);
+	check->queue->checks--;
 	if (!ok)
 		check->queue->recheck = true;
 	for (size_t i = 0; ok && i < check->count; i++) {
@@ -486,6 +487,7 @@ void queue_check(struct queue *queue, const char *const *ids, size_t count)
 	ASSERT(check != NULL);
 	check->queue = queue;
 	check->count = count;
+	queue->checks++;
 	for (size_t i = 0; i < count; i++) {
 		ASSERT(strlen(ids[i]) < MESSAGE_ID_SIZE);
 		strcpy(check->ids[i], ids[i]);

@@ -86,8 +86,9 @@ struct queue {
 	const char *function; /* in name */
 	struct store_queue *keys;
 	bool registered;
-	bool backlog; /* Redis may hold messages that wait */
-	bool recheck; /* an answer of Redis was lost: outcomes may be there unseen */
+	bool backlog;  /* Redis may hold messages that wait */
+	bool recheck;  /* an answer of Redis was lost: outcomes may be there unseen */
+	size_t checks; /* under way */
 	uint32_t max_attempts;
 
 	struct submission *pushes;

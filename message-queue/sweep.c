@@ -77,6 +77,7 @@ void queue_expire_after(struct queue *queue, uint64_t delay_ms)
 
 /* ---- other instances ---- */
 
+/* Of all who wait; a caller that is never looked at would wait in vain until its deadline. */
 static void check_waiting(struct queue *queue)
 {
 	const char *ids[STORE_BATCH_MAX];
@@ -85,8 +86,10 @@ static void check_waiting(struct queue *queue)
 	HASH_ITER(hh, queue->waiting, waiting, next)
 	{
 		ids[count++] = waiting->id;
-		if (count == STORE_BATCH_MAX)
-			break;
+		if (count == STORE_BATCH_MAX) {
+			queue_check(queue, ids, count);
+			count = 0;
+		}
 	}
 	if (count > 0)
 		queue_check(queue, ids, count);
@@ -103,7 +106,8 @@ static void on_peer(void *arg)
 			queue->backlog = true;
 			queue_mark(queue);
 		}
-		check_waiting(queue);
+		if (queue->checks == 0)
+			check_waiting(queue);
 	}
 	if (queues->peers && !queues->stopped)
 		loop_timer_start(queues->loop, &queues->peer, PEER_MS, on_peer, queues);
