@@ -34,9 +34,16 @@ enum step cart_check_free(struct context *context, const Shop__Cart *cart, const
 	if (holder == NULL)
 		return STEP_MORE;
 	const Shop__Order *order = (const Shop__Order *)holder->state;
-	/* Its release is on the way. An order that was never written is just being placed. */
+	/* Its release is on the way. */
 	if (order != NULL ? order_status_final(order->status) : holder->version > 0)
 		return STEP_DONE;
+	/* Its command is under way, or was parked between the cart and the order. */
+	if (order == NULL)
+		return decide_fail(
+		    context, ERR_PRECONDITION,
+		    "cart %s is held for order %s, which is being placed: try again; "
+		    "if that does not end, create the order with this entity_id",
+		    cart->entity_id, cart->order_id);
 	return decide_fail(context, ERR_PRECONDITION,
 	                   "cart %s is held by order %s, which is in progress: cancel or delete "
 	                   "that order, or wait until it is delivered",

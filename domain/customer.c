@@ -1,20 +1,23 @@
 /* customer.c - the rules of customers. */
 #include "domain/rules.h"
+#include "domain/services.h"
 
 #include "proto/entities.pb-c.h"
 
 #include <string.h>
 
+enum { EMAIL_MAX = 254 };
+
 static bool check(const ProtobufCMessage *entity, struct error *err)
 {
 	const Shop__Customer *customer = (const Shop__Customer *)entity;
 	size_t name = text_length(customer->name), email = text_length(customer->email);
-	if (name < 1 || name > 200)
-		return error_set(err, ERR_INVALID, "name: must have 1 to 200 characters, has %zu",
-		                 name);
-	if (email < 3 || email > 254)
-		return error_set(err, ERR_INVALID, "email: must have 3 to 254 characters, has %zu",
-		                 email);
+	if (name < 1 || name > TEXT_MAX)
+		return error_set(err, ERR_INVALID, "name: must have 1 to %d characters, has %zu",
+		                 TEXT_MAX, name);
+	if (email < 3 || email > EMAIL_MAX)
+		return error_set(err, ERR_INVALID, "email: must have 3 to %d characters, has %zu",
+		                 EMAIL_MAX, email);
 	const char *at = strchr(customer->email, '@');
 	if (at == NULL || at == customer->email || at[1] == '\0' || strchr(at + 1, '@') != NULL)
 		return error_set(err, ERR_INVALID, "email: must have one '@' between others");
@@ -40,14 +43,15 @@ static enum step update(struct context *context, const struct command *command)
 	return rules_update(context, command, &rules);
 }
 
-static enum step delete (struct context *context, const struct command *command) {
+static enum step remove_(struct context *context, const struct command *command)
+{
 	return rules_delete(context, command, &rules);
 }
 
 static const struct function functions[] = {
 	{ .name = "create_customers", .decide = create },
 	{ .name = "update_customer", .decide = update },
-	{ .name = "delete_customer", .decide = delete },
+	{ .name = "delete_customer", .decide = remove_ },
 };
 
 const struct service customer_service = {

@@ -15,8 +15,8 @@
  * same rules in memory by the second half of this header.
  *
  * A rule file (customer.c is the pattern, rules.h what they share) defines its functions and one
- * `struct service` with the tables of them; services.[ch] list the services. Rules must be repeatable: messages and events are
- * delivered at least once, so
+ * `struct service` with the tables of them; services.[ch] list the services. Rules must be
+ * repeatable: messages and events are delivered at least once, so
  *   - entity, event and message ids are derived from the message or event that caused them, never
  *     made; the store drops an event whose id it has;
  *   - a decider writes its result from the params alone, then returns if `command->applied`;
