@@ -164,8 +164,10 @@ static void reply_error(struct ask *ask, enum error_code code, const char *messa
 {
 	const struct need *need = ask->need;
 	(void)error_set(&ask->need->reply.error, code, "%s", message);
-	log_info("command_refused", "command=%s-service.%s message=%s event=%s reason=\"%s\"",
-	         need->service, need->function, need->message_id, ask->event->event_id, message);
+	/* A refusal is part of life, a parked command or a reply that nobody can read is not. */
+	log_write(code == ERR_INTERNAL ? LOG_ERROR : LOG_INFO, "command_refused",
+	          "command=%s-service.%s message=%s event=%s reason=\"%s\"", need->service,
+	          need->function, need->message_id, ask->event->event_id, message);
 }
 
 static void reply_result(struct ask *ask, const char *text)
