@@ -5,13 +5,18 @@
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
+#include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <utlist.h>
 
 /* More events in one turn would keep what was collected from leaving. */
-enum { EVENTS_PER_TURN = 256 };
+enum { EVENTS_PER_TURN = 256, FDS_MAX = 64 };
 
 struct hook {
 	loop_hook *fn; /* NULL: removed, freed after the turn */
@@ -27,6 +32,9 @@ struct post {
 
 struct loop {
 	grpc_completion_queue *queue;
+	int grpc_fd;         /* gRPC's epoll set; -1: not found */
+	int post_fd;         /* eventfd: wakes loop_wait_fd */
+	atomic_bool waiting; /* in loop_wait_fd */
 	/* An empty batch on a call that leads nowhere puts its tag into the queue: the way to wake
 	 * the loop from other threads. */
 	grpc_channel *lame_channel;
@@ -70,12 +78,60 @@ static void on_wake(struct loop_tag *tag, bool ok)
 	}
 }
 
-struct loop *loop_create(void)
+/* The fds of this process that are epoll sets. */
+static size_t list_epoll_fds(int *fds, size_t max)
 {
+	static const char kind[] = "anon_inode:[eventpoll]";
+	DIR *folder = opendir("/proc/self/fd");
+	size_t count = 0;
+	struct dirent *entry;
+	while (folder != NULL && count < max && (entry = readdir(folder)) != NULL) {
+		char target[64];
+		ssize_t len = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target));
+		if (len == sizeof(kind) - 1 && memcmp(target, kind, (size_t)len) == 0)
+			fds[count++] = atoi(entry->d_name);
+	}
+	if (folder != NULL)
+		closedir(folder);
+	return count;
+}
+
+static bool contains(const int *fds, size_t count, int fd)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (fds[i] == fd)
+			return true;
+	}
+	return false;
+}
+
+/* gRPC tells no one which epoll set its sockets are in: it is the one that its start brings. The
+ * set of a gRPC that ran already is remembered. */
+static int init_grpc(void)
+{
+	static int known = -1;
+	int before[FDS_MAX], after[FDS_MAX];
+	size_t before_count = list_epoll_fds(before, FDS_MAX);
 	gpr_set_log_function(log_of_grpc);
 	grpc_init();
+	size_t after_count = list_epoll_fds(after, FDS_MAX);
+	for (size_t i = 0; i < after_count; i++) {
+		if (!contains(before, before_count, after[i])) {
+			known = after[i];
+			return known;
+		}
+	}
+	return contains(after, after_count, known) ? known : -1;
+}
+
+struct loop *loop_create(void)
+{
 	struct loop *loop = calloc(1, sizeof(*loop));
 	ASSERT(loop != NULL);
+	loop->grpc_fd = init_grpc();
+	loop->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ASSERT(loop->post_fd >= 0);
+	atomic_init(&loop->waiting, false);
 	loop->queue = grpc_completion_queue_create_for_next(NULL);
 	loop->lame_channel = grpc_lame_client_channel_create("wake", GRPC_STATUS_INTERNAL, "wake");
 	loop->wake_call =
@@ -121,6 +177,7 @@ void loop_destroy(struct loop *loop)
 	}
 	pthread_mutex_destroy(&loop->lock);
 	free(loop->timers);
+	close(loop->post_fd);
 	free(loop);
 	grpc_shutdown();
 }
@@ -138,6 +195,8 @@ static void wake(struct loop *loop)
 	if (loop->waking)
 		return;
 	loop->waking = true;
+	if (atomic_load(&loop->waiting))
+		(void)eventfd_write(loop->post_fd, 1);
 	grpc_call_error error =
 	    grpc_call_start_batch(loop->wake_call, NULL, 0, &loop->wake_tag, NULL);
 	ASSERT(error == GRPC_CALL_OK);
@@ -316,6 +375,28 @@ static gpr_timespec next_timer(const struct loop *loop)
 }
 
 /* ---- the loop ---- */
+
+bool loop_wait_fd(struct loop *loop, int fd, short events, unsigned timeout_ms)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = events },
+		                { .fd = loop->post_fd, .events = POLLIN },
+		                { .fd = loop->grpc_fd, .events = POLLIN } };
+	if (loop->timer_count > 0) {
+		uint64_t now_us = clock_monotonic_us(), at_us = loop->timers[1]->at_us;
+		uint64_t left_ms = at_us > now_us ? (at_us - now_us + 999) / 1000 : 0;
+		timeout_ms = left_ms < timeout_ms ? (unsigned)left_ms : timeout_ms;
+	}
+	atomic_store(&loop->waiting, true);
+	pthread_mutex_lock(&loop->lock);
+	bool posted = loop->waking;
+	pthread_mutex_unlock(&loop->lock);
+	int count = poll(fds, loop->grpc_fd < 0 ? 2 : 3, posted ? 0 : (int)timeout_ms);
+	atomic_store(&loop->waiting, false);
+	eventfd_t ignored;
+	if (count > 0 && fds[1].revents != 0)
+		(void)eventfd_read(loop->post_fd, &ignored);
+	return count > 0 && fds[0].revents != 0;
+}
 
 void loop_run(struct loop *loop)
 {

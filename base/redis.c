@@ -325,6 +325,12 @@ static void reconnect(void *arg)
 		lose(redis, &err);
 }
 
+static bool busy(const struct redis *redis)
+{
+	return redis->state == ASKING || redis->state == LOADING || redis->flight.count > 0 ||
+	       redis->collected.count > 0;
+}
+
 /* Waits for Redis only when a whole turn brought no new command: then the other hooks have sent
  * what they had, and the loop has looked at its queue. */
 static bool turn(void *arg)
@@ -332,16 +338,22 @@ static bool turn(void *arg)
 	struct redis *redis = arg;
 	if (redis->state == DOWN && redis->collected.count == 0)
 		return false;
-	if (redis->collected.count != redis->seen_count) {
-		redis->seen_count = redis->collected.count;
+	bool quiet = redis->collected.count == redis->seen_count;
+	redis->seen_count = redis->collected.count;
+	step(redis, 0);
+	if (!quiet || !busy(redis)) {
 		redis->poll_ms = 0;
+	} else if (redis->poll_ms == 0) {
+		redis->poll_ms = POLL_MIN_MS;
+	} else if (redis->fd >= 0) {
+		const struct batch *batch = redis->state == READY ? &redis->flight : &redis->setup;
+		short writing = batch->sent < batch->bytes.len ? POLLOUT : 0;
+		if (loop_wait_fd(redis->loop, redis->fd, POLLIN | writing, redis->poll_ms))
+			step(redis, 0);
+		if (redis->poll_ms < POLL_MAX_MS)
+			redis->poll_ms *= 2;
 	}
-	step(redis, redis->poll_ms);
-	redis->poll_ms = redis->poll_ms == 0 ? POLL_MIN_MS : redis->poll_ms * 2;
-	if (redis->poll_ms > POLL_MAX_MS)
-		redis->poll_ms = POLL_MAX_MS;
-	return redis->state == ASKING || redis->state == LOADING || redis->flight.count > 0 ||
-	       redis->collected.count > 0;
+	return busy(redis);
 }
 
 bool redis_create(struct loop *loop, const char *url, const struct redis_library *libraries,
