@@ -1,5 +1,6 @@
 #include "domain/saga_runtime.h"
 
+#include "base/id.h"
 #include "base/log.h"
 #include "domain/asks.h"
 #include "domain/link.h"
@@ -173,7 +174,12 @@ static void start(struct source *source, const Es__Event *given)
 	HASH_ADD_KEYPTR(hh, source->running, reaction->event.entry_id,
 	                strlen(reaction->event.entry_id), reaction);
 	reaction->saga = saga_for(sagas->options.service, given);
-	if (reaction->saga == NULL || reaction->event.state == NULL) {
+	/* Clients of the original interface publish under any id; ours are derived from UUIDs. */
+	bool has_uuid = uuid_valid(reaction->event.event_id);
+	if (reaction->saga != NULL && !has_uuid)
+		log_error("unreadable_event", "topic=%s entry=%s reason=\"event_id is no UUID\"",
+		          source->topic, reaction->event.entry_id);
+	if (reaction->saga == NULL || reaction->event.state == NULL || !has_uuid) {
 		reaction->park = reaction->saga != NULL;
 		acknowledge_later(reaction);
 		return;
@@ -208,7 +214,7 @@ static void acknowledge(struct source *source)
 		Es__Nack *nack = arena_alloc(arena, sizeof(*nack));
 		es__nack__init(nack);
 		nack->entry_id = reaction->event.entry_id;
-		nack->reason = "the service cannot handle this event";
+		nack->reason = "the service cannot handle this event: its log says why";
 		nack->park = true;
 		request.nacks[request.n_nacks++] = nack;
 	}
