@@ -61,9 +61,16 @@ bool group_answered(struct group *group)
 	return false;
 }
 
+static void move_checkpoint(struct group *group);
+static void save_checkpoint(struct group *group);
+
 static void close_group(struct group *group)
 {
 	struct groups *groups = group->groups;
+	if (group->feed != NULL) {
+		move_checkpoint(group);
+		save_checkpoint(group);
+	}
 	HASH_DEL(groups->all, group);
 	loop_timer_stop(groups->loop, &group->timer);
 	feed_destroy(group->feed);
@@ -108,8 +115,7 @@ static void tick(void *arg)
 		else if (delivery->state == DELIVERED)
 			delivery_return(delivery, "not acknowledged within 30 s", 0, now);
 	}
-	if (entry_id_compare(group->saved, group->checkpoint) != 0)
-		group_touch(group);
+	save_checkpoint(group);
 	start_tick(group);
 }
 
@@ -361,9 +367,20 @@ static void saved(void *arg, const struct redis_value *value, const struct error
 	group->saving = false;
 	if (err != NULL || redis_value_kind(value) == REDIS_ERROR)
 		group->saved = (struct entry_id){ 0, 1 }; /* unknown: the tick saves again */
-	else if (entry_id_compare(group->saved, group->checkpoint) != 0)
-		group_touch(group);
 	start_tick(group);
+}
+
+/* By the tick, not by the turn: with AOF `always` each save is a disk write of its own, and a crash
+ * only has the deliveries since the last one delivered again. */
+static void save_checkpoint(struct group *group)
+{
+	if (group->saving || entry_id_compare(group->saved, group->checkpoint) == 0)
+		return;
+	group->saving = true;
+	group->saved = group->checkpoint;
+	group->asked++;
+	store_group_save(group->groups->store, group->topic, group->name, group->checkpoint, saved,
+	                 group);
 }
 
 static void move_checkpoint(struct group *group)
@@ -372,13 +389,6 @@ static void move_checkpoint(struct group *group)
 		group->checkpoint = group->window->id;
 		delivery_free(group->window);
 	}
-	if (group->saving || entry_id_compare(group->saved, group->checkpoint) == 0)
-		return;
-	group->saving = true;
-	group->saved = group->checkpoint;
-	group->asked++;
-	store_group_save(group->groups->store, group->topic, group->name, group->checkpoint, saved,
-	                 group);
 }
 
 static void flush_members(struct group *group)

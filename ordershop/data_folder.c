@@ -73,7 +73,7 @@ static bool place_sockets(struct data_folder *folder, struct error *err)
 
 bool data_folder_open(const char *path, struct data_folder *folder, struct error *err)
 {
-	static const char *const inner[] = { "redis", "logs" };
+	static const char *const inner[] = { "redis", "redis-model", "logs" };
 	char file[PATH_MAX];
 
 	*folder = (struct data_folder){ .lock_fd = -1 };

@@ -13,25 +13,28 @@ static const char *const settings[] = {
 	"700",
 	"--appendonly",
 	"yes",
-	"--appendfsync",
-	"always", /* acknowledged is on disk */
 	"--maxmemory-policy",
 	"noeviction",
 	"--save",
 	"", /* the append-only file is the one copy */
+	"--auto-aof-rewrite-min-size",
+	"512mb", /* rewriting competes with the shop for processor and disk */
 	"--daemonize",
 	"no",
 	"--loglevel",
 	"notice",
 };
 
-void redis_process_arguments(const char *folder, const char *socket_path, const char **argv)
+void redis_process_arguments(const char *folder, const char *socket_path, const char *fsync,
+                             const char **argv)
 {
 	size_t count = 0;
 
 	argv[count++] = "redis-server";
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		argv[count++] = settings[i];
+	argv[count++] = "--appendfsync";
+	argv[count++] = fsync;
 	argv[count++] = "--unixsocket";
 	argv[count++] = socket_path;
 	argv[count++] = "--dir";

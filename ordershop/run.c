@@ -20,9 +20,7 @@ static struct config_option options[] = {
 	  .placeholder = "DIR",
 	  .help = "folder of everything durable",
 	  .fallback = "data" },
-	{ .name = "redis",
-	  .placeholder = "URL",
-	  .help = "use this Redis instead of a private one" },
+	{ .name = "redis", .placeholder = "URL", .help = "use this Redis instead of private ones" },
 	{ .name = "host",
 	  .placeholder = "ADDRESS",
 	  .help = "IPv4 address of the public ports",
@@ -63,15 +61,21 @@ static struct config_option options[] = {
 	  .max = 600000 },
 };
 
-enum { ARGUMENTS_MAX = 24, PROCESSES = SERVICE_COUNT + 1 };
+enum { ARGUMENTS_MAX = 24, PROCESSES = SERVICE_COUNT + 2 };
+
+/* A redis-server of our own, or just the URL of a given one. */
+struct redis_plan {
+	char url[PATH_MAX + 16];
+	char socket[PATH_MAX];
+	char folder[PATH_MAX];
+	const char *argv[REDIS_ARGUMENTS];
+};
 
 /* What the processes are started with; lives as long as they run. */
 struct plan {
 	struct data_folder folder;
-	char redis_url[PATH_MAX + 16];
-	char redis_socket[PATH_MAX];
-	char redis_folder[PATH_MAX];
-	const char *redis_argv[REDIS_ARGUMENTS];
+	struct redis_plan log;   /* events and messages */
+	struct redis_plan model; /* what can be made again from them */
 	char *service_argv[SERVICE_COUNT][ARGUMENTS_MAX];
 	struct process_spec specs[PROCESSES];
 	size_t spec_count;
@@ -163,7 +167,8 @@ static void plan_service(struct plan *plan, size_t index)
 	}
 	if (service->stage <= STAGE_MODEL) {
 		argv[count++] = strdup("--redis");
-		argv[count++] = strdup(plan->redis_url);
+		argv[count++] =
+		    strdup(service->stage == STAGE_MODEL ? plan->model.url : plan->log.url);
 	}
 	for (size_t i = 0; i < SERVICE_COUNT && services[i].stage <= STAGE_MODEL; i++) {
 		if (services[i].stage >= service->stage)
@@ -186,25 +191,26 @@ static void plan_service(struct plan *plan, size_t index)
 	};
 }
 
-static void plan_redis(struct plan *plan)
+static void plan_redis(struct plan *plan, struct redis_plan *redis, const char *name,
+                       const char *fsync)
 {
 	const char *url = text_option("redis");
 
 	if (url) {
-		snprintf(plan->redis_url, sizeof(plan->redis_url), "%s", url);
+		snprintf(redis->url, sizeof(redis->url), "%s", url);
 		return;
 	}
-	data_folder_file(&plan->folder, "redis", plan->redis_folder);
-	data_folder_socket(&plan->folder, "redis", plan->redis_socket);
-	snprintf(plan->redis_url, sizeof(plan->redis_url), "unix://%s", plan->redis_socket);
-	redis_process_arguments(plan->redis_folder, plan->redis_socket, plan->redis_argv);
+	data_folder_file(&plan->folder, name, redis->folder);
+	data_folder_socket(&plan->folder, name, redis->socket);
+	snprintf(redis->url, sizeof(redis->url), "unix://%s", redis->socket);
+	redis_process_arguments(redis->folder, redis->socket, fsync, redis->argv);
 	plan->specs[plan->spec_count++] = (struct process_spec){
-		.name = "redis",
+		.name = name,
 		.path = "redis-server",
-		.argv = plan->redis_argv,
+		.argv = redis->argv,
 		.stage = STAGE_REDIS,
 		.probe = redis_process_ready,
-		.probe_arg = plan->redis_socket,
+		.probe_arg = redis->socket,
 	};
 }
 
@@ -233,7 +239,7 @@ static bool write_addresses(struct plan *plan, struct error *err)
 		fprintf(file, "%s: unix:%s\n", told[i], socket_path);
 	}
 	data_folder_socket(&plan->folder, "control", socket_path);
-	fprintf(file, "control: %s\nredis: %s\n", socket_path, plan->redis_url);
+	fprintf(file, "control: %s\nredis: %s\n", socket_path, plan->log.url);
 	written = !ferror(file);
 	if (fclose(file) != 0 || !written)
 		return error_set(err, ERR_INTERNAL, "cannot write %s: %s", path, strerror(errno));
@@ -264,7 +270,10 @@ static bool run_plan(struct plan *plan, struct error *err)
 
 	data_folder_file(&plan->folder, "logs", logs);
 	data_folder_socket(&plan->folder, "control", control);
-	plan_redis(plan);
+	/* The read model is a cache with its checkpoint in it: it needs no disk write before it
+	 * answers, and must not share the one of the log. */
+	plan_redis(plan, &plan->log, "redis", "always");
+	plan_redis(plan, &plan->model, "redis-model", "everysec");
 	for (size_t i = 0; i < SERVICE_COUNT; i++)
 		plan_service(plan, i);
 	if (!write_addresses(plan, err) ||

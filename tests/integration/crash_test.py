@@ -18,7 +18,7 @@ CLIENTS = 8
 PRODUCTS = 4
 STOCK = 100000
 SERVICES = ["event-store", "message-queue", "read-model", "gateway", "customer", "product",
-            "inventory", "cart", "order", "billing", "shipping", "crm", "mail", "redis"]
+            "inventory", "cart", "order", "billing", "shipping", "crm", "mail", "redis", "redis-model"]
 
 
 class Load:

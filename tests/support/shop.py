@@ -106,8 +106,8 @@ class Shop:
                     words = f.read().split("\0")
                 if "serve" in words:
                     found[words[words.index("serve") + 1]] = int(entry)
-                elif "redis" in words[0]:
-                    found["redis"] = int(entry)
+                elif "redis-server" in words[0]:
+                    found["redis-model" if "redis-model.sock" in words[0] else "redis"] = int(entry)
         return found
 
     def rest(self, method, path, body=None, headers=None, timeout=30):
