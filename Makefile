@@ -13,7 +13,7 @@ help:
 	@echo 'make test     build with AddressSanitizer and UBSan and run all tests'
 	@echo 'make build    leave the binary at $(BINARY)'
 	@echo 'make bench    measure, and print a table'
-	@echo 'make check    format, clang-tidy, shellcheck'
+	@echo 'make check    format, warnings, shellcheck, clang-tidy and the tests'
 	@echo 'make torture  the tests again and again, in changing order (ROUNDS=10)'
 	@echo 'make clean    remove the build folder; data/ stays'
 
@@ -32,11 +32,10 @@ bench: packages-run
 	@$(MAKE) $(BINARY)
 	@exec $(BINARY) bench $(ARGS)
 
-check: packages-run packages-check
-	@$(MAKE) $(BINARY)
+check: packages-check test
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 	@git ls-files '*.sh' .ci/run | xargs shellcheck
-	@git ls-files '*.c' | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p $(RELEASE)
+	@git ls-files '*.c' | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p $(SANITIZE)
 
 ROUNDS ?= 10
 torture: packages-run packages-test
