@@ -65,7 +65,7 @@ static void log_of_grpc(gpr_log_func_args *args)
 static void on_wake(struct loop_tag *tag, bool ok)
 {
 	(void)ok;
-	struct loop *loop = (struct loop *)((char *)tag - offsetof(struct loop, wake_tag));
+	struct loop *loop = OWNER(struct loop, wake_tag, tag);
 	pthread_mutex_lock(&loop->lock);
 	struct post *posts = loop->posts, *post, *next;
 	loop->posts = NULL;

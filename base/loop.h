@@ -15,6 +15,11 @@
 
 #include "base/error.h"
 
+#include <stddef.h>
+
+/* The struct that `pointer` is a member of: how a task or a tag finds its owner. */
+#define OWNER(type, member, pointer) ((type *)((char *)(pointer)-offsetof(type, member)))
+
 struct loop;
 
 struct loop *loop_create(void); /* calls grpc_init */

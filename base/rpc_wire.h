@@ -9,8 +9,6 @@
 
 #include <grpc/grpc.h>
 
-#define OWNER(type, member, pointer) ((type *)((char *)(pointer)-offsetof(type, member)))
-
 /* A grpc_arg of a table; gRPC copies the key. */
 #define RPC_ARG(name, number)                                                                      \
 	{                                                                                          \

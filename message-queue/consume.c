@@ -46,8 +46,7 @@ static void send_deliveries(struct consume_stream *stream)
 
 static void on_flush(struct loop_task *task)
 {
-	send_deliveries(
-	    (struct consume_stream *)((char *)task - offsetof(struct consume_stream, flush)));
+	send_deliveries(OWNER(struct consume_stream, flush, task));
 }
 
 static bool on_delivery(void *ctx, const char *id, const char *record, size_t len, uint32_t attempt)

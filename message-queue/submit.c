@@ -58,8 +58,7 @@ static void send_items(struct submit_stream *stream)
 
 static void on_flush(struct loop_task *task)
 {
-	struct submit_stream *stream =
-	    (struct submit_stream *)((char *)task - offsetof(struct submit_stream, flush));
+	struct submit_stream *stream = OWNER(struct submit_stream, flush, task);
 	send_items(stream);
 	flow(stream);
 	maybe_finish(stream);

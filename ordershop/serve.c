@@ -87,7 +87,7 @@ static void tell_ready(void *arg)
 	if (fd < 0)
 		return;
 	if (write(fd, "r", 1) != 1)
-		log_warn("cannot-tell-ready", "fd=%d", fd);
+		log_warn("cannot_tell_ready", "fd=%d", fd);
 	close(fd);
 	unsetenv("ORDERSHOP_READY_FD");
 }
@@ -369,7 +369,7 @@ int serve_command(const struct command *self, int argc, char **argv)
 	         config_flag(options, ARRAY_LEN(options), "debug") ? LOG_DEBUG : LOG_INFO);
 	server.kind = &kinds[server.info->stage];
 	if (!serve(&server, &err)) {
-		log_error("cannot-start", "error=\"%s\"", err.message);
+		log_error("cannot_start", "error=\"%s\"", err.message);
 		return EXIT_FAILED;
 	}
 	return EXIT_OK;

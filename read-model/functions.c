@@ -366,8 +366,7 @@ static void send_settle(struct functions *functions, const struct job *job)
 
 static void settle_done(struct loop_task *task)
 {
-	struct functions *functions =
-	    (struct functions *)((char *)task - offsetof(struct functions, task));
+	struct functions *functions = OWNER(struct functions, task, task);
 	struct job *job, *next;
 	DL_FOREACH_SAFE(functions->done, job, next)
 	{

@@ -229,8 +229,7 @@ static void apply_collected(struct projector *projector)
 
 static void end_of_turn(struct loop_task *task)
 {
-	struct projector *projector =
-	    (struct projector *)((char *)task - offsetof(struct projector, task));
+	struct projector *projector = OWNER(struct projector, task, task);
 	apply_collected(projector);
 	check_caught_up(projector);
 }

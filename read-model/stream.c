@@ -66,7 +66,7 @@ static void resume(struct stream *stream)
 
 static void end_of_turn(struct loop_task *task)
 {
-	struct stream *stream = (struct stream *)((char *)task - offsetof(struct stream, task));
+	struct stream *stream = OWNER(struct stream, task, task);
 	flush(stream);
 	resume(stream);
 	if (stream->finishing && stream->pending == 0) {
