@@ -15,7 +15,8 @@
 
 #include <string.h>
 
-enum { PARAMS_MAX = 1024 * 1024 };
+/* More than an event of 1 MiB can become, whoever wrote it; the queue refuses what is too large. */
+enum { PARAMS_MAX = 32 * 1024 * 1024 };
 
 static const char *params_text(struct context *context, struct buffer *text)
 {
