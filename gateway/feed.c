@@ -71,7 +71,8 @@ static void drop_if_unused(struct subscription *subscription)
 static void look_at_reader(void *arg)
 {
 	struct subscription *subscription = arg;
-	if (subscription->stream == NULL || subscription->clients == NULL)
+	if (subscription->stream == NULL || subscription->clients == NULL ||
+	    subscription->feed->stopping)
 		return;
 	if (http_stream_unread(subscription->clients->stream) > UNREAD_MAX / 2) {
 		loop_timer_start(subscription->feed->loop, &subscription->timer, UNREAD_LOOK_MS,
@@ -145,6 +146,8 @@ static void on_message(void *arg, const ProtobufCMessage *message)
 	const Es__SubscribeResponse *response = (const Es__SubscribeResponse *)message;
 	struct buffer *text = &subscription->feed->text;
 	struct client *client;
+	if (subscription->feed->stopping)
+		return; /* the clients have lost their streams */
 	buffer_clear(text);
 	for (size_t i = 0; i < response->n_events; i++) {
 		const Es__Event *event = response->events[i];
@@ -255,7 +258,11 @@ void feed_open(struct feed *feed, struct exchange *exchange)
 	struct subscription *subscription = feed->live;
 	struct error err;
 	if (feed->stopping || feed->clients >= CLIENTS_MAX) {
-		error_set(&err, ERR_UNAVAILABLE, "%d clients read the feed already", CLIENTS_MAX);
+		if (feed->stopping)
+			error_set(&err, ERR_UNAVAILABLE, "the gateway stops");
+		else
+			error_set(&err, ERR_UNAVAILABLE, "%d clients read the feed already",
+			          CLIENTS_MAX);
 		exchange_fail(exchange, &err);
 		return;
 	}
