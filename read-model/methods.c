@@ -36,6 +36,15 @@ static void ask_fail(struct ask *ask, const struct error *err)
 		rpc_finish(ask->call, err);
 }
 
+/* What was under way has ended. True: the caller answers now. */
+static bool ask_done(struct ask *ask, const struct error *err)
+{
+	if (err == NULL)
+		return ask_answer(ask);
+	ask_fail(ask, err);
+	return false;
+}
+
 static void ask_reached(void *arg, const struct error *err)
 {
 	struct ask *ask = arg;
@@ -90,11 +99,7 @@ static Rm__Entity *entity_message(struct arena *arena, const char *id, uint64_t 
 static void get_done(void *arg, const struct model_store_entity *entity, const struct error *err)
 {
 	struct ask *ask = arg;
-	if (err != NULL) {
-		ask_fail(ask, err);
-		return;
-	}
-	if (!ask_answer(ask))
+	if (!ask_done(ask, err))
 		return;
 	Rm__GetResponse response = RM__GET_RESPONSE__INIT;
 	struct buffer json;
@@ -130,11 +135,7 @@ static void get(void *ctx, struct rpc_call *call, const ProtobufCMessage *messag
 static void page_done(void *arg, const struct query_page *page, const struct error *err)
 {
 	struct ask *ask = arg;
-	if (err != NULL) {
-		ask_fail(ask, err);
-		return;
-	}
-	if (!ask_answer(ask))
+	if (!ask_done(ask, err))
 		return;
 	struct arena *arena = rpc_call_arena(ask->call);
 	Rm__ListResponse response = RM__LIST_RESPONSE__INIT;
@@ -248,11 +249,7 @@ static void mails_done(void *arg, const struct model_store_mail *mails, size_t c
                        const struct error *err)
 {
 	struct ask *ask = arg;
-	if (err != NULL) {
-		ask_fail(ask, err);
-		return;
-	}
-	if (!ask_answer(ask))
+	if (!ask_done(ask, err))
 		return;
 	const Rm__MailsRequest *request = (const Rm__MailsRequest *)ask->request;
 	size_t limit = request->limit > 0 ? request->limit : LIMIT_DEFAULT, bytes = 0;
@@ -300,11 +297,7 @@ static void mails(void *ctx, struct rpc_call *call, const ProtobufCMessage *mess
 static void report_done(void *arg, const struct buffer *json, const struct error *err)
 {
 	struct ask *ask = arg;
-	if (err != NULL) {
-		ask_fail(ask, err);
-		return;
-	}
-	if (!ask_answer(ask))
+	if (!ask_done(ask, err))
 		return;
 	Rm__ReportResponse response = RM__REPORT_RESPONSE__INIT;
 	response.json = json->bytes;
@@ -366,11 +359,7 @@ static void put_checkpoint(struct ask *ask, Rm__CheckpointsResponse *response,
 static void checkpoints_done(void *arg, const ProtobufCMessage *message, const struct error *err)
 {
 	struct ask *ask = arg;
-	if (err != NULL) {
-		ask_fail(ask, err);
-		return;
-	}
-	if (!ask_answer(ask))
+	if (!ask_done(ask, err))
 		return;
 	Rm__Checkpoint *checkpoints[2];
 	Rm__CheckpointsResponse response = RM__CHECKPOINTS_RESPONSE__INIT;

@@ -13,11 +13,11 @@
 enum {
 	WAITERS_MAX = 20000,
 	/* A run that is worth sending behind another one. */
-	RUN_WRITES = 1024,
-	RUN_BYTES = 1024 * 1024,
+	RUN_WRITES = 512,
+	RUN_BYTES = 512 * 1024,
 	/* Collected for the next run: then the stream rests. */
-	PAUSE_WRITES = 2 * RUN_WRITES,
-	PAUSE_BYTES = 2 * RUN_BYTES,
+	PAUSE_WRITES = 4 * RUN_WRITES,
+	PAUSE_BYTES = 4 * RUN_BYTES,
 	RUNS_MAX = 2, /* under way: one that Redis works on, and one that waits there */
 	BACKOFF_MIN_MS = 50,
 	BACKOFF_MAX_MS = 1000
