@@ -95,21 +95,6 @@ static const struct entity_rules rules = {
 	.permit = permit,
 };
 
-static enum step create(struct context *context, const struct command *command)
-{
-	return rules_create(context, command, &rules);
-}
-
-static enum step update(struct context *context, const struct command *command)
-{
-	return rules_update(context, command, &rules);
-}
-
-static enum step remove_(struct context *context, const struct command *command)
-{
-	return rules_delete(context, command, &rules);
-}
-
 static enum step refund(struct context *context, const struct command *command)
 {
 	decide_true(context);
@@ -133,9 +118,9 @@ static enum step refund(struct context *context, const struct command *command)
 }
 
 static const struct function functions[] = {
-	{ .name = "create_billings", .decide = create },
-	{ .name = "update_billing", .decide = update },
-	{ .name = "delete_billing", .decide = remove_ },
+	{ .name = "create_billings", .decide = rules_create, .rules = &rules },
+	{ .name = "update_billing", .decide = rules_update, .rules = &rules },
+	{ .name = "delete_billing", .decide = rules_delete, .rules = &rules },
 	{ .name = "refund", .decide = refund },
 };
 

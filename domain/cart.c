@@ -117,21 +117,6 @@ static const struct entity_rules rules = {
 	.permit = permit,
 };
 
-static enum step create(struct context *context, const struct command *command)
-{
-	return rules_create(context, command, &rules);
-}
-
-static enum step update(struct context *context, const struct command *command)
-{
-	return rules_update(context, command, &rules);
-}
-
-static enum step remove_(struct context *context, const struct command *command)
-{
-	return rules_delete(context, command, &rules);
-}
-
 static enum step release(struct context *context, const struct command *command)
 {
 	decide_true(context);
@@ -163,9 +148,9 @@ const ProtobufCMessage *cart_held(struct context *context, const Shop__Cart *car
 }
 
 static const struct function functions[] = {
-	{ .name = "create_carts", .decide = create },
-	{ .name = "update_cart", .decide = update },
-	{ .name = "delete_cart", .decide = remove_ },
+	{ .name = "create_carts", .decide = rules_create, .rules = &rules },
+	{ .name = "update_cart", .decide = rules_update, .rules = &rules },
+	{ .name = "delete_cart", .decide = rules_delete, .rules = &rules },
 	{ .name = "release", .decide = release },
 };
 

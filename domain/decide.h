@@ -30,7 +30,8 @@
 
 #include <uthash.h>
 
-struct context; /* one run of one rule */
+struct context;      /* one run of one rule */
+struct entity_rules; /* rules.h */
 
 enum step {
 	STEP_DONE,
@@ -54,6 +55,7 @@ struct arena *context_arena(struct context *context);
 
 struct command {
 	const char *function;
+	const struct entity_rules *rules; /* of the function's row */
 	const char *message_id;
 	const struct json *params; /* NULL: none given */
 	uint64_t now_us;           /* wall clock, the same in every call of one run */
@@ -159,6 +161,8 @@ void react_send(struct context *context, const char *service, const char *functi
 struct function {
 	const char *name; /* "create_customers" */
 	decide_function *decide;
+	/* For rules_create and its like: of which entity. */
+	const struct entity_rules *rules;
 	/* Only for the sagas of the same service, never taken from the queue. */
 	bool local;
 };

@@ -61,21 +61,6 @@ static const struct entity_rules rules = {
 	.permit = permit,
 };
 
-static enum step create(struct context *context, const struct command *command)
-{
-	return rules_create(context, command, &rules);
-}
-
-static enum step update(struct context *context, const struct command *command)
-{
-	return rules_update(context, command, &rules);
-}
-
-static enum step remove_(struct context *context, const struct command *command)
-{
-	return rules_delete(context, command, &rules);
-}
-
 /* ---- The stock of an order --------------------------------------------------------------- */
 
 struct demand {
@@ -205,9 +190,9 @@ static enum step release(struct context *context, const struct command *command)
 }
 
 static const struct function functions[] = {
-	{ .name = "create_inventories", .decide = create },
-	{ .name = "update_inventory", .decide = update },
-	{ .name = "delete_inventory", .decide = remove_ },
+	{ .name = "create_inventories", .decide = rules_create, .rules = &rules },
+	{ .name = "update_inventory", .decide = rules_update, .rules = &rules },
+	{ .name = "delete_inventory", .decide = rules_delete, .rules = &rules },
 	{ .name = "reserve", .decide = reserve },
 	{ .name = "release", .decide = release },
 };

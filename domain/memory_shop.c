@@ -255,6 +255,7 @@ struct answer memory_shop_run(struct memory_shop *shop, const char *service_name
 		return answer;
 	struct run run = { .service = service,
 		           .command = { .function = function_name,
+		                        .rules = function->rules,
 		                        .message_id = message_id,
 		                        .params = json,
 		                        .now_us = 1700000000000000 } };

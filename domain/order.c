@@ -148,21 +148,6 @@ static const struct entity_rules rules = {
 	.permit = permit,
 };
 
-static enum step create(struct context *context, const struct command *command)
-{
-	return rules_create(context, command, &rules);
-}
-
-static enum step update(struct context *context, const struct command *command)
-{
-	return rules_update(context, command, &rules);
-}
-
-static enum step remove_(struct context *context, const struct command *command)
-{
-	return rules_delete(context, command, &rules);
-}
-
 /* ---- Moving ------------------------------------------------------------------------------ */
 
 static void emit_move(struct context *context, const Shop__Order *order, enum order_move move)
@@ -301,9 +286,9 @@ static enum step mark_released(struct context *context, const struct command *co
 }
 
 static const struct function functions[] = {
-	{ .name = "create_orders", .decide = create },
-	{ .name = "update_order", .decide = update },
-	{ .name = "delete_order", .decide = remove_ },
+	{ .name = "create_orders", .decide = rules_create, .rules = &rules },
+	{ .name = "update_order", .decide = rules_update, .rules = &rules },
+	{ .name = "delete_order", .decide = rules_delete, .rules = &rules },
 	{ .name = "cancel_order", .decide = cancel },
 	{ .name = "mark_in_stock", .decide = mark, .local = true },
 	{ .name = "mark_out_of_stock", .decide = mark, .local = true },

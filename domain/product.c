@@ -23,25 +23,10 @@ static const struct entity_rules rules = {
 	.check = check,
 };
 
-static enum step create(struct context *context, const struct command *command)
-{
-	return rules_create(context, command, &rules);
-}
-
-static enum step update(struct context *context, const struct command *command)
-{
-	return rules_update(context, command, &rules);
-}
-
-static enum step remove_(struct context *context, const struct command *command)
-{
-	return rules_delete(context, command, &rules);
-}
-
 static const struct function functions[] = {
-	{ .name = "create_products", .decide = create },
-	{ .name = "update_product", .decide = update },
-	{ .name = "delete_product", .decide = remove_ },
+	{ .name = "create_products", .decide = rules_create, .rules = &rules },
+	{ .name = "update_product", .decide = rules_update, .rules = &rules },
+	{ .name = "delete_product", .decide = rules_delete, .rules = &rules },
 };
 
 const struct service product_service = {

@@ -191,9 +191,9 @@ static enum step create_one(struct context *context, const struct entity_rules *
 	return step;
 }
 
-enum step rules_create(struct context *context, const struct command *command,
-                       const struct entity_rules *rules)
+enum step rules_create(struct context *context, const struct command *command)
 {
+	const struct entity_rules *rules = command->rules;
 	const struct json *params = command->params;
 	if (!params_check(context, params))
 		return STEP_FAILED;
@@ -222,9 +222,9 @@ enum step rules_create(struct context *context, const struct command *command,
 	return outcome;
 }
 
-enum step rules_update(struct context *context, const struct command *command,
-                       const struct entity_rules *rules)
+enum step rules_update(struct context *context, const struct command *command)
 {
+	const struct entity_rules *rules = command->rules;
 	decide_true(context);
 	if (command->applied)
 		return STEP_DONE;
@@ -255,9 +255,9 @@ enum step rules_update(struct context *context, const struct command *command,
 	return step;
 }
 
-enum step rules_delete(struct context *context, const struct command *command,
-                       const struct entity_rules *rules)
+enum step rules_delete(struct context *context, const struct command *command)
 {
+	const struct entity_rules *rules = command->rules;
 	decide_true(context);
 	if (command->applied)
 		return STEP_DONE;

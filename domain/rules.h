@@ -38,12 +38,10 @@ struct change {
 	const char *event_type;         /* may be set to a better word */
 };
 
-enum step rules_create(struct context *context, const struct command *command,
-                       const struct entity_rules *rules);
-enum step rules_update(struct context *context, const struct command *command,
-                       const struct entity_rules *rules);
-enum step rules_delete(struct context *context, const struct command *command,
-                       const struct entity_rules *rules);
+/* Deciders, of `command->rules`. */
+enum step rules_create(struct context *context, const struct command *command);
+enum step rules_update(struct context *context, const struct command *command);
+enum step rules_delete(struct context *context, const struct command *command);
 
 /* The objects of params that are one object or a list of them. */
 const struct json *params_first(const struct json *params);

@@ -489,6 +489,7 @@ void runtime_run(struct runtime *runtime, struct arena *arena, const struct task
 	run->arg = arg;
 	run->command = (struct command){
 		.function = task->function->name,
+		.rules = task->function->rules,
 		.message_id = task->message_id,
 		.params = task->params,
 		.now_us = clock_wall_us(),

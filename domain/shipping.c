@@ -142,21 +142,6 @@ static const struct entity_rules rules = {
 	.permit = permit,
 };
 
-static enum step create(struct context *context, const struct command *command)
-{
-	return rules_create(context, command, &rules);
-}
-
-static enum step update(struct context *context, const struct command *command)
-{
-	return rules_update(context, command, &rules);
-}
-
-static enum step remove_(struct context *context, const struct command *command)
-{
-	return rules_delete(context, command, &rules);
-}
-
 static enum step recall(struct context *context, const struct command *command)
 {
 	decide_true(context);
@@ -180,9 +165,9 @@ static enum step recall(struct context *context, const struct command *command)
 }
 
 static const struct function functions[] = {
-	{ .name = "create_shippings", .decide = create },
-	{ .name = "update_shipping", .decide = update },
-	{ .name = "delete_shipping", .decide = remove_ },
+	{ .name = "create_shippings", .decide = rules_create, .rules = &rules },
+	{ .name = "update_shipping", .decide = rules_update, .rules = &rules },
+	{ .name = "delete_shipping", .decide = rules_delete, .rules = &rules },
 	{ .name = "recall", .decide = recall },
 };
 
