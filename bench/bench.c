@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SETTLE_TIMEOUT_S = 300, UNARY_TIMEOUT_MS = 10000 };
+enum { SETTLE_TIMEOUT_S = 300, QUIET_MS = 100, UNARY_TIMEOUT_MS = 10000 };
 
 void bench_row(const char *work, double value, const char *unit, double limit, bool at_most,
                const char *note)
@@ -38,6 +38,18 @@ void bench_uuid(char out[37])
 	counter++;
 	snprintf(out, 37, "%08x-%04x-4000-8000-%012llx", (unsigned)getpid(), 0xbe4cU,
 	         (unsigned long long)counter);
+}
+
+static void wait_over(void *loop)
+{
+	loop_stop(loop);
+}
+
+void bench_wait(struct bench *bench, unsigned wait_ms)
+{
+	struct loop_timer timer = { 0 };
+	loop_timer_start(bench->loop, &timer, wait_ms, wait_over, bench->loop);
+	loop_run(bench->loop);
 }
 
 static bool settled(struct bench *bench, struct arena *arena, bool *answer, struct error *err)
@@ -76,7 +88,7 @@ bool bench_settle(struct bench *bench, struct error *err)
 			ok = error_set(err, ERR_DEADLINE, "the shop is not at rest after %d s",
 			               SETTLE_TIMEOUT_S);
 		arena_reset(arena);
-		usleep(100000);
+		bench_wait(bench, QUIET_MS);
 	}
 	arena_destroy(arena);
 	return ok;

@@ -22,6 +22,8 @@ struct bench {
 void bench_row(const char *work, double value, const char *unit, double limit, bool at_most,
                const char *note);
 uint64_t bench_scaled(const struct bench *bench, uint64_t count);
+/* Runs the loop for so long, so that its channels go on connecting. */
+void bench_wait(struct bench *bench, unsigned wait_ms);
 /* Waits until queues are empty and the read model is up to date. */
 MUST_USE bool bench_settle(struct bench *bench, struct error *err);
 /* A UUID that is unique within this run, cheap to make. */

@@ -7,9 +7,8 @@
 #include "proto/readmodel_v1.pb-c.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
-enum { APPENDS = 200000, DEPTH = 128, TIMEOUT_MS = 30000, POLL_US = 5000 };
+enum { APPENDS = 200000, DEPTH = 128, TIMEOUT_MS = 30000, POLL_MS = 5 };
 
 struct xadd_load {
 	struct bench *bench;
@@ -177,7 +176,7 @@ bool measure_projection(struct bench *bench, struct error *err)
 		if (!read_lag(bench, arena, &lag, &not_yet))
 			lag = 1;
 		arena_reset(arena);
-		usleep(POLL_US);
+		bench_wait(bench, POLL_MS);
 	}
 	uint64_t took_us = clock_monotonic_us() - begin;
 	arena_destroy(arena);
