@@ -121,10 +121,15 @@ static void serve(const char *name)
 static void process_start(const char *name)
 {
 	size_t i = 0;
-	while (processes[i].pid != 0 && i < PROCESSES_MAX)
+	sigset_t set;
+	while (i < PROCESSES_MAX && processes[i].pid != 0)
 		i++;
 	ck_assert_uint_lt(i, PROCESSES_MAX);
 	processes[i].name = name;
+	/* The child inherits it, so that a SIGTERM before it listens waits for that. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	processes[i].pid = fork();
 	if (processes[i].pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -133,6 +138,7 @@ static void process_start(const char *name)
 		      queue_address, model_address, (char *)NULL);
 		_exit(127);
 	}
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* Ends it as the supervisor does; false unless it ends well. */
