@@ -310,6 +310,7 @@ static bool listen_on(struct http_server *server, struct error *err)
 	if (code != 0)
 		return error_set(err, ERR_INVALID, "%s: %s", options->host, gai_strerror(code));
 	struct sockaddr_storage address;
+	memset(&address, 0, sizeof(address));
 	socklen_t len = sizeof(address);
 	int on = 1;
 	int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

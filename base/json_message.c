@@ -68,7 +68,7 @@ static bool read_value(const struct reading *reading, const struct json *value,
                        void *at)
 {
 	const ProtobufCEnumValue *named;
-	int64_t number;
+	int64_t number = 0;
 	switch (field->type) {
 	case PROTOBUF_C_TYPE_INT32:
 	case PROTOBUF_C_TYPE_SINT32:

@@ -89,7 +89,7 @@ static size_t list_epoll_fds(int *fds, size_t max)
 		char target[64];
 		ssize_t len = readlinkat(dirfd(folder), entry->d_name, target, sizeof(target));
 		if (len == sizeof(kind) - 1 && memcmp(target, kind, (size_t)len) == 0)
-			fds[count++] = atoi(entry->d_name);
+			fds[count++] = (int)strtol(entry->d_name, NULL, 10);
 	}
 	if (folder != NULL)
 		closedir(folder);

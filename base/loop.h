@@ -32,8 +32,8 @@ void loop_stop(struct loop *loop); /* from any thread or a signal handler's thre
 void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 typedef bool loop_hook(void *arg);
-void loop_add_hook(struct loop *loop, loop_hook *hook, void *arg);
-void loop_remove_hook(struct loop *loop, loop_hook *hook, void *arg);
+void loop_add_hook(struct loop *loop, loop_hook *fn, void *arg);
+void loop_remove_hook(struct loop *loop, loop_hook *fn, void *arg);
 /* Calls the hooks once more without waiting: for what is collected after they ran, in a task. */
 void loop_again(struct loop *loop);
 

@@ -260,6 +260,7 @@ static void list_services(const struct rpc_server *server, struct rpc_call *call
 	    REFLECTION__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_LIST_SERVICES_RESPONSE;
 	response->list_services_response = &list;
 	rpc_send(call, &response->base);
+	response->list_services_response = NULL; /* sent; it ends here */
 }
 
 static void send_file(struct rpc_call *call, Reflection__ServerReflectionResponse *response,
@@ -284,6 +285,7 @@ static void send_file(struct rpc_call *call, Reflection__ServerReflectionRespons
 		response->error_response = &error;
 	}
 	rpc_send(call, &response->base);
+	response->error_response = NULL; /* sent; either ends here */
 }
 
 static void reflect(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)

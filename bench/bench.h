@@ -40,7 +40,7 @@ struct mux_load {
 	uint64_t started, finished, failures;
 	struct error first_failure;
 };
-void mux_load_done(void *load, const ProtobufCMessage *item, const struct error *err);
+void mux_load_done(void *arg, const ProtobufCMessage *item, const struct error *err);
 void mux_load_failed(struct mux_load *load, const char *message);
 /* Requests per second; fails when one request did. */
 MUST_USE bool mux_load_run(struct mux_load *load, double *per_second, struct error *err);

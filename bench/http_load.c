@@ -44,8 +44,9 @@ void load_percentiles(struct load_result *result, uint32_t *latencies_us, size_t
 	if (count == 0)
 		return;
 	qsort(latencies_us, count, sizeof(*latencies_us), compare_u32);
-	result->p50_us = latencies_us[count / 2];
-	result->p99_us = latencies_us[count * 99 / 100];
+	size_t p50 = count / 2, p99 = count * 99 / 100;
+	result->p50_us = latencies_us[p50];
+	result->p99_us = latencies_us[p99];
 }
 
 static bool open_connection(struct run *run, struct connection *connection)

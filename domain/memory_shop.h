@@ -32,7 +32,7 @@ bool memory_shop_step(struct memory_shop *shop, size_t steps);
 void memory_shop_settle(struct memory_shop *shop);
 /* Called between the decision of a command and its append, and between its appends: whatever it does
  * there happens at the same time. Not called within itself; NULL: nobody. */
-void memory_shop_meanwhile(struct memory_shop *shop, void (*meanwhile)(void *arg), void *arg);
+void memory_shop_meanwhile(struct memory_shop *shop, void (*call)(void *arg), void *arg);
 /* The next command that appends to several topics dies after the first of them, with
  * ERR_UNAVAILABLE; running it again with its message id is the repeated delivery. */
 void memory_shop_crash_next(struct memory_shop *shop);

@@ -54,7 +54,7 @@ struct memory_shop {
 
 /* Made when it is new. */
 struct record *shop_record(struct memory_shop *shop, const char *topic, const char *id);
-ProtobufCMessage *shop_parse_state(struct arena *arena, const char *topic, const char *json);
+ProtobufCMessage *shop_parse_state(struct arena *arena, const char *topic, const char *text);
 bool shop_known_event(struct memory_shop *shop, const char *event_id);
 struct event shop_event(struct arena *arena, const struct logged *logged);
 

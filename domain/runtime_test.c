@@ -159,7 +159,7 @@ static int64_t stock_left(uint64_t *version)
 	const char *data = fake_store_data(fake, "inventory", stock_id, version);
 	const char *amount = strstr(data, "\"amount\":");
 	ck_assert_ptr_nonnull(amount);
-	return atoll(amount + strlen("\"amount\":"));
+	return strtoll(amount + strlen("\"amount\":"), NULL, 10);
 }
 
 static void on_done(void *arg, const struct outcome *outcome)

@@ -6,6 +6,7 @@
 #include "domain/order_status.h"
 
 #include <check.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,8 @@ static void command_restock(struct world *world)
 	size_t i = pick(world, PRODUCTS);
 	int64_t more = (int64_t)pick(world, 4);
 	char params[200];
-	snprintf(params, sizeof(params), "{\"entity_id\":\"%s\",\"amount\":%lld}",
-	         world->inventories[i], (long long)(amount_of(world->inventories[i]) + more));
+	snprintf(params, sizeof(params), "{\"entity_id\":\"%s\",\"amount\":%" PRId64 "}",
+	         world->inventories[i], amount_of(world->inventories[i]) + more);
 	attempt(world, "inventory", "update_inventory", params);
 }
 

@@ -45,6 +45,6 @@ void group_leave(struct group_member *member); /* what it had goes to others */
 void group_ack(struct group_member *member, struct entry_id id);
 void group_nack(struct group_member *member, struct entry_id id, const char *reason, bool park);
 /* 0 when nobody is in the group. */
-size_t groups_in_flight(struct groups *groups, const char *topic, const char *group);
+size_t groups_in_flight(struct groups *groups, const char *topic, const char *name);
 
 #endif

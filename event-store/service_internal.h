@@ -36,13 +36,13 @@ void append_stream_drained(void *ctx, struct rpc_call *call);
 void append_stream_ended(void *ctx, struct rpc_call *call);
 void append_settled(void *ctx);
 
-void read_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void read_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
 void read_drained(void *ctx, struct rpc_call *call);
 void read_ended(void *ctx, struct rpc_call *call);
-void read_entity_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void read_entity_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
 void read_entity_ended(void *ctx, struct rpc_call *call);
 void read_entities_open(void *ctx, struct rpc_call *call);
-void read_entities_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void read_entities_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
 void read_entities_half_close(void *ctx, struct rpc_call *call);
 void read_entities_ended(void *ctx, struct rpc_call *call);
 

@@ -143,8 +143,11 @@ START_TEST(order_is_kept_and_waiting_ends)
 		snprintf(payload, sizeof(payload), "%d", i);
 		send("send_msg", "", payload);
 	}
-	for (int i = 2; i <= 5; i++)
-		ck_assert_int_eq(atoi(receive("recv_msg", "", 1)->payload), i);
+	for (int i = 2; i <= 5; i++) {
+		char payload[16];
+		snprintf(payload, sizeof(payload), "%d", i);
+		ck_assert_str_eq(receive("recv_msg", "", 1)->payload, payload);
+	}
 }
 END_TEST
 

@@ -324,7 +324,8 @@ START_TEST(many_at_once)
 	}
 	ck_assert_uint_eq(worker.count, ARRAY_LEN(pending));
 	for (unsigned i = 1; i < worker.count; i++)
-		ck_assert_int_lt(atoi(worker.got[i - 1].payload), atoi(worker.got[i].payload));
+		ck_assert_uint_lt(strtoul(worker.got[i - 1].payload, NULL, 10),
+		                  strtoul(worker.got[i].payload, NULL, 10));
 	worker_vanish(&worker);
 }
 END_TEST

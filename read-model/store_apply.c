@@ -83,7 +83,10 @@ static void applied(void *arg, const struct redis_value *value, const struct err
 	size_t len;
 	switch (redis_err != NULL ? REDIS_NIL : redis_value_kind(value)) {
 	case REDIS_NIL:
-		err = *redis_err;
+		if (redis_err != NULL)
+			err = *redis_err;
+		else
+			error_set(&err, ERR_INTERNAL, "apply: no answer");
 		done(call->arg, &err);
 		break;
 	case REDIS_ERROR:
