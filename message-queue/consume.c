@@ -144,7 +144,7 @@ static bool settle(struct consume_stream *stream, const Mq__Settle *asked, struc
 		return error_set(err, ERR_INVALID,
 		                 "settles.function: \"%.64s\" is none of those of the start",
 		                 asked->function);
-	if (!uuid_valid(asked->message_id) && strlen(asked->message_id) >= MESSAGE_ID_SIZE)
+	if (strlen(asked->message_id) >= MESSAGE_ID_SIZE)
 		return error_set(err, ERR_INVALID, "settles.message_id: is no message id");
 	size_t reason_len = strlen(asked->retry_reason);
 	if (reason_len > REASON_MAX)
