@@ -124,7 +124,7 @@ static void spawn(struct supervisor *supervisor, struct process *process)
 	process->pid = spawn_process(process->spec, supervisor->options.log_folder,
 	                             &supervisor->old_signals, &process->ready_fd);
 	if (process->pid < 0) {
-		log_error("cannot-fork", "name=%s error=\"%s\"", process->spec->name,
+		log_error("cannot_fork", "name=%s error=\"%s\"", process->spec->name,
 		          strerror(errno));
 		set_state(supervisor, process, PROCESS_WAITING,
 		          clock_monotonic_ms() + BACKOFF_MAX_MS);
