@@ -243,6 +243,31 @@ START_TEST(group_repeats_and_parks)
 }
 END_TEST
 
+START_TEST(a_group_that_failed_can_be_joined_later)
+{
+	const char *const spoil[] = { "SET", "groups:{wrong}", "x" };
+	const char *const repair[] = { "DEL", "groups:{wrong}" };
+	testing_append("wrong", "a", "{\"n\":1}");
+	free(redis_fixture_command(&testing.redis, spoil, 3));
+	for (int i = 0; i < 20; i++) {
+		struct received *one = testing_consume("wrong", "g", ES__START__START_BEGINNING, 1);
+		struct received *two = testing_consume("wrong", "g", ES__START__START_BEGINNING, 1);
+		testing_until(&one->ended, 1);
+		testing_until(&two->ended, 1);
+		ck_assert_int_eq(one->err.code, ERR_INTERNAL);
+		ck_assert_int_eq(two->err.code, ERR_INTERNAL);
+		testing_end(one);
+		testing_end(two);
+	}
+	free(redis_fixture_command(&testing.redis, repair, 2));
+	struct received *got = testing_consume("wrong", "g", ES__START__START_BEGINNING, 1);
+	testing_until(&got->count, 1);
+	ck_assert_str_eq(got->data[0], "{\"n\":1}");
+	ck_assert_uint_eq(got->attempts[0], 1);
+	testing_end(got);
+}
+END_TEST
+
 START_TEST(group_members_share)
 {
 	struct load load;
@@ -290,6 +315,7 @@ int main(void)
 	tcase_add_test(tests, subscription_outlives_redis);
 	tcase_add_test(tests, group_acknowledges_and_goes_on);
 	tcase_add_test(tests, group_repeats_and_parks);
+	tcase_add_test(tests, a_group_that_failed_can_be_joined_later);
 	tcase_add_test(tests, group_members_share);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);

@@ -71,7 +71,8 @@ static void close_group(struct group *group)
 		move_checkpoint(group);
 		save_checkpoint(group);
 	}
-	HASH_DEL(groups->all, group);
+	if (!group->failed)
+		HASH_DEL(groups->all, group);
 	loop_timer_stop(groups->loop, &group->timer);
 	feed_destroy(group->feed);
 	group->feed = NULL;
@@ -119,6 +120,19 @@ static void tick(void *arg)
 	start_tick(group);
 }
 
+static void fail_group(struct group *group, const struct error *err)
+{
+	struct groups *groups = group->groups;
+	struct group_member *member, *next;
+	group->failed = true;
+	HASH_DEL(groups->all, group);
+	loop_timer_stop(groups->loop, &group->timer);
+	DL_FOREACH_SAFE(group->members, member, next)
+	{
+		member->events.failed(member->arg, err);
+	}
+}
+
 static void opened(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct group *group = arg;
@@ -133,13 +147,9 @@ static void opened(void *arg, const struct redis_value *value, const struct erro
 	}
 	if (redis_value_kind(value) != REDIS_STRING ||
 	    !entry_id_parse(redis_value_string(value, &len), &group->checkpoint, &failure)) {
-		struct group_member *member, *next;
 		error_set(&failure, ERR_INTERNAL, "group %s of topic %s: redis answered %.120s",
 		          group->name, group->topic, redis_value_string(value, &len));
-		DL_FOREACH_SAFE(group->members, member, next)
-		{
-			member->events.failed(member->arg, &failure);
-		}
+		fail_group(group, &failure);
 		return;
 	}
 	group->saved = group->checkpoint;

@@ -53,7 +53,8 @@ struct group {
 	char *topic;
 	char *name;
 	bool live;
-	bool gone; /* without members; freed when nothing refers to it */
+	bool failed; /* could not be opened; its members leave, who joins now opens another */
+	bool gone;   /* without members; freed when nothing refers to it */
 	size_t asked;
 	bool opening, dirty;
 	struct feed *feed; /* NULL: not open */
