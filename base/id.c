@@ -254,9 +254,8 @@ bool name_check(const char *what, const char *name, struct error *err)
 	                              "0123456789_-.";
 	size_t len = strspn(name, allowed);
 	if (len == 0 || len > NAME_MAX_BYTES || name[len] != '\0')
-		return error_set(
-		    err, ERR_INVALID,
-		    "%s: must be 1 to 64 characters of a-z A-Z 0-9 _ - . , is \"%.70s\"", what,
-		    name);
+		return error_set(err, ERR_INVALID,
+		                 "%s: must be 1 to 64 characters of [a-zA-Z0-9_.-], is \"%.70s\"",
+		                 what, name);
 	return true;
 }

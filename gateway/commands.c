@@ -37,15 +37,15 @@ static bool check_create(const struct json *body, struct error *err)
 		return true;
 	if (json_kind(body) != JSON_LIST)
 		return error_set(err, ERR_INVALID,
-		                 "the body must be an object or a list of objects, is a %s",
+		                 "the body must be an object or a list of objects, is %s",
 		                 json_kind_name(json_kind(body)));
 	if (json_count(body) == 0)
 		return error_set(err, ERR_INVALID, "the list in the body is empty");
 	size_t index = 0;
 	for (const struct json *item = json_first(body); item != NULL; item = json_next(item)) {
 		if (json_kind(item) != JSON_OBJECT)
-			return error_set(err, ERR_INVALID, "[%zu]: must be an object, is a %s",
-			                 index, json_kind_name(json_kind(item)));
+			return error_set(err, ERR_INVALID, "[%zu]: must be an object, is %s", index,
+			                 json_kind_name(json_kind(item)));
 		index++;
 	}
 	return true;
@@ -57,7 +57,7 @@ static bool write_update(struct exchange *exchange, const struct json *body, con
 {
 	struct buffer *out = &exchange->text;
 	if (json_kind(body) != JSON_OBJECT)
-		return error_set(err, ERR_INVALID, "the body must be an object, is a %s",
+		return error_set(err, ERR_INVALID, "the body must be an object, is %s",
 		                 json_kind_name(json_kind(body)));
 	const struct json *id = json_member(body, "entity_id");
 	if (id != NULL) {

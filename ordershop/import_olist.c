@@ -39,8 +39,9 @@ static bool play_files(struct play *play, struct error *err)
 
 	if (done && play->sent > 0)
 		play_settle(play);
-	fprintf(stderr, "%llu commands in %.1f s\n", (unsigned long long)play->sent,
-	        (double)(clock_monotonic_ms() - begin) / 1000);
+	if (done || play->sent > 0)
+		fprintf(stderr, "%llu commands in %.1f s\n", (unsigned long long)play->sent,
+		        (double)(clock_monotonic_ms() - begin) / 1000);
 	/* Also after a failure: the table says how far it came. */
 	if (!play_verify(play, &difference) && done) {
 		*err = difference;

@@ -13,9 +13,11 @@ static const struct command commands[] = {
 	  "was acknowledged is lost. What a service says is in DATA/logs/SERVICE.log." },
 	{ "serve", "SERVICE", "Runs one service.", serve_command,
 	  "Services: event-store message-queue read-model gateway customer product inventory cart\n"
-	  "order billing shipping crm mail. All but the gateway and the domain services listen on\n"
-	  "127.0.0.1 by default; --listen takes a comma-separated list of host:port and "
-	  "unix:/path." },
+	  "order billing shipping crm mail. The event store listens on 127.0.0.1:50051, the "
+	  "message\n"
+	  "queue on :50052, the read model on :50053, or where --listen says. The gateway has "
+	  "--host\n"
+	  "and --port." },
 	{ "status", "", "Shows services, topics, queues and how far the read model is.",
 	  status_command, NULL },
 	{ "stop", "SERVICE", "Stops one service of a running shop, until it is started again.",

@@ -91,6 +91,17 @@ static int port_option(const char *name)
 	return (int)config_integer(options, ARRAY_LEN(options), name);
 }
 
+enum { FLAG_SIZE = 64 };
+
+/* "read_model_port" -> "--read-model-port" */
+static const char *flag_of(const char *option, char flag[FLAG_SIZE])
+{
+	snprintf(flag, FLAG_SIZE, "--%s", option);
+	for (char *c = flag; *c; c++)
+		*c = *c == '_' ? '-' : *c;
+	return flag;
+}
+
 /* Would a server get this port? Better one clear sentence now than a service that never starts. */
 static bool check_port(const char *option, struct error *err)
 {
@@ -98,12 +109,13 @@ static bool check_port(const char *option, struct error *err)
 	int port = port_option(option);
 	const char *host = text_option("host");
 	int fd, yes = 1, problem = 0;
-	char flag[64];
+	char flag[FLAG_SIZE], other[FLAG_SIZE];
 
 	for (size_t i = 0; i < SERVICE_COUNT && services[i].port_option != option; i++) {
 		if (services[i].port_option && port_option(services[i].port_option) == port)
 			return error_set(err, ERR_INVALID, "%s and %s are both %d",
-			                 services[i].port_option, option, port);
+			                 flag_of(services[i].port_option, other),
+			                 flag_of(option, flag), port);
 	}
 	if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
 		return error_set(err, ERR_INVALID, "--host must be an IPv4 address, is '%s'", host);
@@ -117,11 +129,9 @@ static bool check_port(const char *option, struct error *err)
 	close(fd);
 	if (problem == 0)
 		return true;
-	snprintf(flag, sizeof(flag), "--%s", option);
-	for (char *c = flag; *c; c++)
-		*c = *c == '_' ? '-' : *c;
 	return error_set(err, ERR_EXISTS, "port %d of %s %s; choose another with %s N", port, host,
-	                 problem == EADDRINUSE ? "is in use" : strerror(problem), flag);
+	                 problem == EADDRINUSE ? "is in use" : strerror(problem),
+	                 flag_of(option, flag));
 }
 
 static char *made(const char *format, ...) PRINTF(1, 2);

@@ -357,7 +357,7 @@ int serve_command(const struct command *self, int argc, char **argv)
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc != 2)
-		return command_misuse(self, "names one service");
+		return command_misuse(self, "name one service");
 	server.info = service_find(argv[1]);
 	if (!server.info) {
 		near = service_closest(argv[1]);

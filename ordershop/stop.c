@@ -25,7 +25,7 @@ static int change_service(const struct command *self, int argc, char **argv)
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc != 2)
-		return command_misuse(self, "names one service");
+		return command_misuse(self, "name one service");
 	if (!data_folder_address(data, "control", path, sizeof(path)))
 		return command_fail(self, "no shop runs in %s; name its folder with --data DIR",
 		                    data);
