@@ -82,17 +82,32 @@ void model_store_arg_key(struct model_store *store, struct redis_command *comman
 	free(longer);
 }
 
-/* The two ways in which a command fails are one for its caller. */
-static bool failed(const struct redis_value *value, const struct error *redis_err,
-                   struct error *err)
+/* How the answers begin with which Redis refuses a command for now. */
+static const char *const refusals[] = { "LOADING ",    "BUSY ",        "OOM ",
+	                                "MISCONF ",    "READONLY ",    "MASTERDOWN ",
+	                                "NOREPLICAS ", "CLUSTERDOWN ", "TRYAGAIN " };
+
+static enum error_code refusal_code(const char *answer)
+{
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		if (strncmp(answer, refusals[i], strlen(refusals[i])) == 0)
+			return ERR_UNAVAILABLE;
+	}
+	return ERR_INTERNAL;
+}
+
+bool model_store_failed(const struct redis_value *value, const struct error *redis_err,
+                        struct error *err)
 {
 	size_t len;
-	if (redis_err != NULL)
+	if (redis_err != NULL) {
 		*err = *redis_err;
-	else if (redis_value_kind(value) == REDIS_ERROR)
-		error_set(err, ERR_INTERNAL, "redis: %s", redis_value_string(value, &len));
-	else
+		return true;
+	}
+	if (redis_value_kind(value) != REDIS_ERROR)
 		return false;
+	const char *answer = redis_value_string(value, &len);
+	error_set(err, refusal_code(answer), "redis: %s", answer);
 	return true;
 }
 
@@ -110,7 +125,7 @@ static void got_checkpoint(void *arg, const struct redis_value *value,
 	struct model_store_call *call = arg;
 	struct error err;
 	struct model_position position = { "", "" };
-	if (failed(value, redis_err, &err)) {
+	if (model_store_failed(value, redis_err, &err)) {
 		call->done.checkpoint(call->arg, NULL, 0, &err);
 	} else {
 		snprintf(position.entry_id, sizeof(position.entry_id), "%s", text_at(value, 0));
@@ -141,7 +156,7 @@ static void got_members(void *arg, const struct redis_value *value, const struct
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	if (failed(value, redis_err, &err)) {
+	if (model_store_failed(value, redis_err, &err)) {
 		call->done.members(call->arg, NULL, 0, false, &err);
 		model_store_call_end(call);
 		return;
@@ -201,7 +216,7 @@ static void got_count(void *arg, const struct redis_value *value, const struct e
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	if (failed(value, redis_err, &err))
+	if (model_store_failed(value, redis_err, &err))
 		call->done.count(call->arg, 0, &err);
 	else
 		call->done.count(call->arg, (uint64_t)redis_value_integer(value), NULL);
@@ -224,7 +239,7 @@ static void got_mails(void *arg, const struct redis_value *value, const struct e
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	if (failed(value, redis_err, &err)) {
+	if (model_store_failed(value, redis_err, &err)) {
 		call->done.mails(call->arg, NULL, 0, &err);
 		model_store_call_end(call);
 		return;
@@ -284,7 +299,7 @@ static void got_simple(void *arg, const struct redis_value *value, const struct 
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	bool bad = failed(value, redis_err, &err);
+	bool bad = model_store_failed(value, redis_err, &err);
 	call->done.simple(call->arg, bad ? &err : NULL);
 	model_store_call_end(call);
 }
@@ -316,7 +331,7 @@ static void dropped_some(void *arg, const struct redis_value *value, const struc
 	struct drop *drop = arg;
 	struct error err;
 	const char *cursor = "0";
-	if (!failed(value, redis_err, &err)) {
+	if (!model_store_failed(value, redis_err, &err)) {
 		const struct redis_value *keys = redis_value_at(value, 1);
 		struct redis_command command;
 		redis_command_init(&command);

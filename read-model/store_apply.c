@@ -81,27 +81,12 @@ static void applied(void *arg, const struct redis_value *value, const struct err
 	model_store_apply_done *done = call->done.apply;
 	struct error err;
 	size_t len;
-	switch (redis_err != NULL ? REDIS_NIL : redis_value_kind(value)) {
-	case REDIS_NIL:
-		if (redis_err != NULL)
-			err = *redis_err;
-		else
-			error_set(&err, ERR_INTERNAL, "apply: no answer");
-		done(call->arg, &err);
-		break;
-	case REDIS_ERROR:
-		error_set(&err, ERR_INTERNAL, "apply: %s", redis_value_string(value, &len));
-		done(call->arg, &err);
-		break;
-	case REDIS_ARRAY:
-		error_set(&err, ERR_CONFLICT, "the checkpoint is %s of '%s'",
-		          redis_value_string(redis_value_at(value, 0), &len),
-		          redis_value_string(redis_value_at(value, 1), &len));
-		done(call->arg, &err);
-		break;
-	default:
-		done(call->arg, NULL);
-	}
+	bool bad = model_store_failed(value, redis_err, &err);
+	if (!bad && redis_value_kind(value) == REDIS_ARRAY)
+		bad = !error_set(&err, ERR_CONFLICT, "the checkpoint is %s of '%s'",
+		                 redis_value_string(redis_value_at(value, 0), &len),
+		                 redis_value_string(redis_value_at(value, 1), &len));
+	done(call->arg, bad ? &err : NULL);
 	model_store_call_end(call);
 }
 

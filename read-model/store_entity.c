@@ -21,12 +21,8 @@ static void got_entity(void *arg, const struct redis_value *value, const struct 
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	size_t len;
 	struct model_store_entity entity = { call->kind, call->id, value };
-	if (redis_err != NULL) {
-		call->done.entity(call->arg, NULL, redis_err);
-	} else if (redis_value_kind(value) == REDIS_ERROR) {
-		error_set(&err, ERR_INTERNAL, "redis: %s", redis_value_string(value, &len));
+	if (model_store_failed(value, redis_err, &err)) {
 		call->done.entity(call->arg, NULL, &err);
 	} else {
 		bool there = redis_value_kind(redis_value_at(value, ROW_VERSION)) != REDIS_NIL;

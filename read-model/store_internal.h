@@ -39,4 +39,9 @@ struct redis_command *model_store_command(struct model_store *store, const char 
 void model_store_arg_key(struct model_store *store, struct redis_command *command, const char *a,
                          const char *b, const char *c);
 
+/* The two ways in which a command fails are one for its caller. ERR_UNAVAILABLE: Redis is away, or
+ * refuses for now (it loads, is full, is no master); any other error of Redis is ERR_INTERNAL. */
+bool model_store_failed(const struct redis_value *value, const struct error *redis_err,
+                        struct error *err);
+
 #endif

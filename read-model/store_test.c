@@ -71,7 +71,8 @@ struct step {
 	char data[256];
 };
 
-static void fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
+/* folder->err says how it went. */
+static void try_fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
 {
 	struct model_position next = folder->at;
 	for (size_t i = from; i < to; i++) {
@@ -88,10 +89,16 @@ static void fold(struct folder *folder, const struct step *steps, size_t from, s
 	}
 	model_store_apply(folder->store, &folder->at, &next, folder->run, applied, folder);
 	settle();
+	if (folder->err.code == ERR_NONE)
+		folder->at = next;
+	projection_clear(folder->run);
+}
+
+static void fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
+{
+	try_fold(folder, steps, from, to);
 	if (folder->err.code != ERR_NONE)
 		ck_abort_msg("%s", folder->err.message);
-	folder->at = next;
-	projection_clear(folder->run);
 }
 
 /* Everything of a generation, without its number. */
@@ -286,6 +293,45 @@ static void done(void *arg, const struct error *err)
 	++*(int *)arg;
 }
 
+static void keep_error(void *arg, const struct error *err)
+{
+	*(struct error *)arg = err == NULL ? (struct error){ 0 } : *err;
+}
+
+static void keep_entity_error(void *arg, const struct model_store_entity *entity,
+                              const struct error *err)
+{
+	(void)entity;
+	keep_error(arg, err);
+}
+
+START_TEST(a_redis_that_is_away_or_full_is_unavailable)
+{
+	static const struct step step = { "product", "entity_created", "p", 1, "{}" };
+	struct error err, lost;
+	struct folder one = folder_create(1);
+	expect_command("SET {model:1}product_entity:bad x", "OK");
+	model_store_get(one.store, "product", "bad", keep_entity_error, &err);
+	settle();
+	ck_assert_int_eq(err.code, ERR_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(err.message, "WRONGTYPE"));
+	expect_command("CONFIG SET maxmemory 1", "OK");
+	model_store_go_live(one.store, keep_error, &err);
+	settle();
+	ck_assert_msg(err.code == ERR_UNAVAILABLE, "%s", err.message);
+	try_fold(&one, &step, 0, 1);
+	ck_assert_msg(one.err.code == ERR_UNAVAILABLE, "%s", one.err.message);
+	redis_fixture_kill(&server);
+	err = (struct error){ 0 };
+	model_store_get(one.store, "product", "p", keep_entity_error, &err);
+	struct model_store_live live;
+	ck_assert(!model_store_live_read(redis, &live, &lost));
+	ck_assert_msg(err.code == ERR_UNAVAILABLE, "%s", err.message);
+	ck_assert_msg(lost.code == ERR_UNAVAILABLE, "%s", lost.message);
+	folder_destroy(&one);
+}
+END_TEST
+
 START_TEST(generations_change_over)
 {
 	struct error err;
@@ -326,6 +372,7 @@ int main(void)
 	tcase_add_test(tcase, a_run_from_another_checkpoint_is_refused);
 	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
 	tcase_add_test(tcase, generations_change_over);
+	tcase_add_test(tcase, a_redis_that_is_away_or_full_is_unavailable);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
