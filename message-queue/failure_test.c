@@ -110,6 +110,44 @@ START_TEST(redis_goes_and_comes)
 }
 END_TEST
 
+/* As after an end of delivery that Redis could not take, and another of the next delivery. */
+START_TEST(an_id_twice_in_one_batch_settles_once)
+{
+	static struct worker worker;
+	static const char keys[][40] = { "pending",  "messages", "leases",    "delayed",
+		                         "attempts", "dead",     "done:test", "done:before" };
+	char names[ARRAY_LEN(keys)][80];
+	const char *argv[3 + ARRAY_LEN(keys) + 7] = { "FCALL", "queue_settle", "8" };
+	fixture_send(&fixture, fixture_id(1), "1");
+	fixture_send(&fixture, fixture_id(2), "2");
+	worker_start(&worker, &fixture, "work", "do", 1, 60000, 0);
+	worker_wait(&worker, 1);
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		snprintf(names[i], sizeof(names[i]), "{queue:work/do}:%s", keys[i]);
+		argv[3 + i] = names[i];
+	}
+	char leased[80], ready[80];
+	snprintf(leased, sizeof(leased), "%s", fixture_id(1));
+	snprintf(ready, sizeof(ready), "%s", fixture_id(2));
+	const char *const args[] = { "60", leased, "first", leased, "second" };
+	int argc = 3 + ARRAY_LEN(keys);
+	for (size_t i = 0; i < ARRAY_LEN(args); i++)
+		argv[argc++] = args[i];
+	char *states = redis_fixture_command(&fixture.redis, argv, argc);
+	ck_assert_str_eq(states, "SU");
+	free(states);
+	const char *kept[] = { "HGET", names[6], leased };
+	char *outcome = redis_fixture_command(&fixture.redis, kept, 3);
+	ck_assert_str_eq(outcome, "first");
+	free(outcome);
+	argv[argc - 2] = argv[argc - 4] = ready;
+	states = redis_fixture_command(&fixture.redis, argv, argc);
+	ck_assert_str_eq(states, "SU");
+	free(states);
+	worker_vanish(&worker);
+}
+END_TEST
+
 static int health(void)
 {
 	Health__HealthCheckRequest request = HEALTH__HEALTH_CHECK_REQUEST__INIT;
@@ -225,6 +263,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, all_goes_on_after_a_restart);
 	tcase_add_test(tcase, redis_goes_and_comes);
+	tcase_add_test(tcase, an_id_twice_in_one_batch_settles_once);
 	tcase_add_test(tcase, a_stop_returns_what_is_held);
 	tcase_add_test(tcase, a_taken_address_is_an_error);
 	tcase_add_test(tcase, two_instances_share);

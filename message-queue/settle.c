@@ -130,7 +130,7 @@ void consumer_done(struct consumer *consumer, struct queue *queue, const char *i
 		queue_mark(queue);
 		return;
 	}
-	/* Its lease has ended. Not in the batch, whose ids must differ. */
+	/* Its lease has ended: it goes by itself, and once. */
 	struct settlement_batch *batch = malloc(sizeof(*batch) + sizeof(batch->items[0]));
 	ASSERT(batch != NULL);
 	*batch = (struct settlement_batch){ .queue = queue, .list = &queue->done, .count = 1 };

@@ -1,19 +1,22 @@
 -- queue_settle: messages are done; their outcomes are kept.
--- ARGV    keep_s, then (id, outcome) per message, no id twice
+-- ARGV    keep_s, then (id, outcome) per message
 -- returns one letter per message: S settled, U unknown (settled by another delivery before)
+-- An id may come twice, when its first delivery could not be settled in time: the first outcome counts.
 -- A message whose lease has ended is settled as well, wherever it is: its work is done.
 redis.register_function('queue_settle', function(keys, args)
-	local ids, fields, states = {}, {}, {}
+	local ids, fields, states, seen = {}, {}, {}, {}
 	for i = 2, #args, 2 do
 		ids[#ids + 1] = args[i]
 	end
 	local leases = redis.call('HMGET', keys[LEASES], unpack(ids))
 	local held = {}
 	for i, id in ipairs(ids) do
-		if leases[i] then
+		local first = not seen[id]
+		seen[id] = true
+		if first and leases[i] then
 			held[#held + 1] = id
 		end
-		if leases[i] or remove(keys, id) then
+		if first and (leases[i] or remove(keys, id)) then
 			states[i] = 'S'
 			fields[#fields + 1] = id
 			fields[#fields + 1] = args[2 * i + 1]
