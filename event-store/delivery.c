@@ -19,6 +19,7 @@ static struct entity *entity_of(struct group *group, const char *id)
 		entity = calloc(1, sizeof(*entity));
 		ASSERT(entity != NULL);
 		entity->id = strdup(id);
+		ASSERT(entity->id != NULL);
 		HASH_ADD_KEYPTR(hh, group->entities, entity->id, strlen(entity->id), entity);
 	}
 	entity->deliveries++;

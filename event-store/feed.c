@@ -88,8 +88,11 @@ struct feed *feed_create(struct loop *loop, struct store *store, struct tail *ta
 	feed->tail = tail;
 	feed->topic_count = options->topic_count;
 	feed->topics = calloc(options->topic_count + 1, sizeof(*feed->topics));
-	for (size_t i = 0; i < options->topic_count; i++)
+	ASSERT(feed->topics != NULL);
+	for (size_t i = 0; i < options->topic_count; i++) {
 		feed->topics[i] = strdup(options->topics[i]);
+		ASSERT(feed->topics[i] != NULL);
+	}
 	feed->live_only = options->live_only;
 	feed->after = options->after;
 	strncpy(feed->after_topic, options->after_topic, sizeof(feed->after_topic) - 1);

@@ -192,7 +192,7 @@ static struct group *get_group(struct groups *groups, const struct group_join *j
 	group->name = strdup(join->group);
 	size_t size = strlen(join->topic) + strlen(join->group) + 2;
 	group->key = malloc(size);
-	ASSERT(group->key != NULL);
+	ASSERT(group->topic != NULL && group->name != NULL && group->key != NULL);
 	snprintf(group->key, size, "%s/%s", join->topic, join->group);
 	group->live = join->live;
 	HASH_ADD_KEYPTR(hh, groups->all, group->key, strlen(group->key), group);
@@ -211,11 +211,14 @@ struct group_member *groups_join(struct groups *groups, const struct group_join 
 	member->arg = arg;
 	member->event_type_count = join->event_type_count;
 	member->event_types = calloc(join->event_type_count + 1, sizeof(char *));
-	for (size_t i = 0; i < join->event_type_count; i++)
+	ASSERT(member->event_types != NULL);
+	for (size_t i = 0; i < join->event_type_count; i++) {
 		member->event_types[i] = strdup(join->event_types[i]);
+		ASSERT(member->event_types[i] != NULL);
+	}
 	member->batch = calloc(join->credits, sizeof(*member->batch));
 	member->attempts = calloc(join->credits, sizeof(*member->attempts));
-	ASSERT(member->batch != NULL && member->attempts != NULL && member->event_types != NULL);
+	ASSERT(member->batch != NULL && member->attempts != NULL);
 	DL_APPEND(member->group->members, member);
 	group_touch(member->group);
 	return member;

@@ -173,6 +173,13 @@ static void ask_lasts(struct read *read)
 	}
 }
 
+static void add_topic(struct read *read, const char *topic)
+{
+	char *copy = strdup(topic);
+	ASSERT(copy != NULL);
+	read->topics[read->topic_count++] = copy;
+}
+
 static void got_registry(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct read *read = arg;
@@ -181,8 +188,7 @@ static void got_registry(void *arg, const struct redis_value *value, const struc
 	read->topics = calloc(redis_value_count(value) + 1, sizeof(*read->topics));
 	ASSERT(read->topics != NULL);
 	for (size_t i = 0; i < redis_value_count(value); i++)
-		read->topics[read->topic_count++] =
-		    strdup(store_topic_of_entry(redis_value_at(value, i)));
+		add_topic(read, store_topic_of_entry(redis_value_at(value, i)));
 	ask_lasts(read);
 }
 
@@ -234,7 +240,7 @@ void read_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *mess
 	read->topics = calloc(request->n_topics, sizeof(*read->topics));
 	ASSERT(read->topics != NULL);
 	for (size_t i = 0; i < request->n_topics; i++)
-		read->topics[read->topic_count++] = strdup(request->topics[i]);
+		add_topic(read, request->topics[i]);
 	ask_lasts(read);
 }
 

@@ -73,6 +73,7 @@ void reader_add(struct reader *reader, const char *topic, const struct store_ran
 	ASSERT(cursor != NULL);
 	cursor->reader = reader;
 	cursor->topic = strdup(topic);
+	ASSERT(cursor->topic != NULL);
 	cursor->range = *range;
 	cursor->range.backward = reader->backward;
 	cursor->range.count = CHUNK_FIRST;

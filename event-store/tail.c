@@ -75,13 +75,16 @@ static struct tail_channel *get_channel(struct tail *tail, const char *const *to
 	ASSERT(channel != NULL);
 	size_t size = 2;
 	channel->topics = calloc(count + 1, sizeof(*channel->topics));
+	ASSERT(channel->topics != NULL);
 	channel->count = count;
 	for (size_t i = 0; i < count; i++) {
 		channel->topics[i] = strdup(topics[i]);
+		ASSERT(channel->topics[i] != NULL);
 		size += strlen(topics[i]) + 1;
 	}
 	qsort(channel->topics, count, sizeof(char *), compare_names);
 	channel->key = calloc(1, size);
+	ASSERT(channel->key != NULL);
 	if (count == 0)
 		channel->key[0] = '*';
 	for (size_t i = 0; i < count; i++) {

@@ -107,8 +107,9 @@ static void add_topic(struct tail_thread *thread, const char *topic)
 		    realloc(thread->topics, thread->topic_capacity * sizeof(*thread->topics));
 		ASSERT(thread->topics != NULL);
 	}
-	thread->topics[thread->topic_count++] =
-	    (struct store_tail_topic){ strdup(topic), ENTRY_ID_FIRST };
+	char *copy = strdup(topic);
+	ASSERT(copy != NULL);
+	thread->topics[thread->topic_count++] = (struct store_tail_topic){ copy, ENTRY_ID_FIRST };
 }
 
 static void forget_topics(struct tail_thread *thread)
