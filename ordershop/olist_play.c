@@ -1,4 +1,5 @@
 #include "ordershop/olist_play.h"
+#include "ordershop/services.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "ordershop/olist_orders.h"
@@ -244,6 +245,19 @@ bool play_ask(struct play *play, const struct look_up *ask, struct error *err)
 
 /* ---- Quiet ------------------------------------------------------------------------------- */
 
+/* Is it a service of the shop ("crm", "mail-service")? Others' groups and queues are not waited for. */
+static bool of_the_shop(const char *name)
+{
+	static const char suffix[] = "-service";
+	char plain[64];
+	size_t len = strlen(name), cut = sizeof(suffix) - 1;
+
+	if (len > cut && strcmp(name + len - cut, suffix) == 0)
+		len -= cut;
+	snprintf(plain, sizeof(plain), "%.*s", (int)len, name);
+	return service_find(plain) != NULL;
+}
+
 static bool busy_queues(struct play *play)
 {
 	Mq__QueuesRequest request = MQ__QUEUES_REQUEST__INIT;
@@ -256,8 +270,10 @@ static bool busy_queues(struct play *play)
 	                 &err))
 		return true;
 	queues = (const void *)response;
-	for (size_t i = 0; i < queues->n_queues; i++)
-		left += queues->queues[i]->depth + queues->queues[i]->in_flight;
+	for (size_t i = 0; i < queues->n_queues; i++) {
+		if (of_the_shop(queues->queues[i]->service))
+			left += queues->queues[i]->depth + queues->queues[i]->in_flight;
+	}
 	return left > 0;
 }
 
@@ -274,9 +290,11 @@ static bool busy_groups(struct play *play)
 		return true;
 	topics = (const void *)response;
 	for (size_t i = 0; i < topics->n_topics; i++) {
-		for (size_t j = 0; j < topics->topics[i]->n_groups; j++)
-			left += topics->topics[i]->groups[j]->lag +
-			        topics->topics[i]->groups[j]->in_flight;
+		for (size_t j = 0; j < topics->topics[i]->n_groups; j++) {
+			const Es__GroupInfo *group = topics->topics[i]->groups[j];
+			if (of_the_shop(group->group))
+				left += group->lag + group->in_flight;
+		}
 	}
 	return left > 0;
 }
