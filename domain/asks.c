@@ -160,14 +160,27 @@ static void next_page(struct ask *ask)
 
 /* ---- Commands ---------------------------------------------------------------------------- */
 
+/* Says the rule no? Everything else tells of the way there: a command that was parked, or that
+ * others were faster than every time. */
+static bool is_refusal(enum error_code code)
+{
+	return code == ERR_INVALID || code == ERR_NOT_FOUND || code == ERR_EXISTS ||
+	       code == ERR_PRECONDITION;
+}
+
 static void reply_error(struct ask *ask, enum error_code code, const char *message)
 {
 	const struct need *need = ask->need;
 	(void)error_set(&ask->need->reply.error, code, "%s", message);
-	/* A refusal is part of life, a parked command or a reply that nobody can read is not. */
-	log_write(code == ERR_INTERNAL ? LOG_ERROR : LOG_INFO, "command_refused",
+	log_write(is_refusal(code) ? LOG_INFO : LOG_ERROR,
+	          is_refusal(code) ? "command_refused" : "command_lost",
 	          "command=%s-service.%s message=%s event=%s reason=\"%s\"", need->service,
 	          need->function, need->message_id, ask->event->event_id, message);
+}
+
+static bool need_answered(const struct need *need)
+{
+	return need->reply.result != NULL || is_refusal(need->reply.error.code);
 }
 
 static void reply_result(struct ask *ask, const char *text)
@@ -177,6 +190,13 @@ static void reply_result(struct ask *ask, const char *text)
 		reply_error(ask, ERR_INTERNAL, err.message);
 	else
 		ask->need->reply.result = ask->json;
+}
+
+/* The reply, be it an answer or the end of hope. */
+static void end_replied(struct ask *ask)
+{
+	bool none = ask->need->reply.error.code == ERR_NONE;
+	end(ask, none || need_answered(ask->need) ? NULL : &ask->need->reply.error);
 }
 
 static void submitted(void *arg, const ProtobufCMessage *item, const struct error *failure)
@@ -200,7 +220,7 @@ static void submitted(void *arg, const ProtobufCMessage *item, const struct erro
 	} else if (ask->need->kind == NEED_CALL) {
 		reply_result(ask, result == NULL ? "null" : result->result);
 	}
-	end(ask, NULL);
+	end_replied(ask);
 }
 
 static void submit(struct ask *ask)
@@ -220,20 +240,19 @@ static void submit(struct ask *ask)
 	rpc_mux_request(ask->asks->queue, &item.base, CALL_TIMEOUT_MS + 1000, submitted, ask);
 }
 
-static bool need_answered(const struct need *need)
-{
-	return need->reply.result != NULL || need->reply.error.code != ERR_NONE;
-}
-
 static void ran_here(void *arg, const struct outcome *outcome)
 {
 	struct ask *ask = arg;
+	if (outcome->result == NULL &&
+	    (error_transient(&outcome->error) || outcome->error.code == ERR_CONFLICT)) {
+		end(ask, &outcome->error);
+		return;
+	}
 	if (outcome->result != NULL)
 		reply_result(ask, outcome->result);
-	else if (!error_transient(&outcome->error) && outcome->error.code != ERR_CONFLICT)
+	else
 		reply_error(ask, outcome->error.code, outcome->error.message);
-	bool answered = need_answered(ask->need);
-	end(ask, answered ? NULL : &outcome->error);
+	end_replied(ask);
 }
 
 static void run_here(struct ask *ask)
@@ -252,7 +271,7 @@ static void run_here(struct ask *ask)
 	ASSERT(ask->task.function != NULL);
 	if (!json_parse(need->params, strlen(need->params), &ask->params, &err)) {
 		reply_error(ask, ERR_INTERNAL, err.message);
-		end(ask, NULL);
+		end_replied(ask);
 		return;
 	}
 	ask->task.params = ask->params;

@@ -5,7 +5,8 @@
  *   NEED_CALL     the queue, or for the own service its runtime; the reply
  *   NEED_SEND     the queue, or for the own service its runtime; on disk is enough
  *
- * An answer that trying again would not change is an answer: it goes into the need. */
+ * A refusal by the rule is an answer: it goes into the need. Any other end of a command, such as
+ * that it was parked, is none: reply.error says it, and the need stays unknown. */
 #ifndef DOMAIN_ASKS_H
 #define DOMAIN_ASKS_H
 
@@ -13,7 +14,8 @@
 
 struct asks;
 
-/* `err` is NULL when the need is known now; else it failed for now, and can be started again. */
+/* `err` is NULL when the need is known now; else it failed for now, and can be started again, unless
+ * reply.error is set: then that would not help. */
 typedef void ask_done(void *arg, const struct error *err);
 
 struct asks *asks_create(struct loop *loop, const struct saga_options *options);

@@ -133,7 +133,8 @@ typedef enum step react_function(struct context *context, const struct event *ev
 
 struct reply {
 	const struct json *result; /* NULL if error is set */
-	struct error error; /* only what trying again would not change; else the runner retries */
+	struct error error; /* only of INVALID, NOT_FOUND, EXISTS, PRECONDITION; a rule never sees
+	                     * others: the runner tries again, or sets the event aside */
 };
 
 struct entity_list {

@@ -186,17 +186,29 @@ static enum step append_batches(struct memory_shop *shop, struct run *run)
 			context_forget(&run->context);
 			return STEP_MORE;
 		}
+		bool repeated = shop_known_event(shop, batch->events->event_id);
 		for (const struct new_event *e = batch->events; e != NULL; e = e->next)
 			append(shop, e);
 		if (batch->undo != NULL)
 			run->undo = batch;
-		if (shop->crash && batch->next != NULL) {
+		if (shop->crash && batch->next != NULL && !repeated) {
 			shop->crash = false;
 			run->undo = NULL;
 			return decide_fail(&run->context, ERR_UNAVAILABLE, "crashed");
 		}
 	}
 	return STEP_DONE;
+}
+
+/* All or none, by the versions, as any append. */
+static void undo(struct memory_shop *shop, const struct new_event *events)
+{
+	for (const struct new_event *e = events; e != NULL; e = e->next) {
+		if (shop_record(shop, e->topic, e->entity_id)->version != e->expected_version)
+			return;
+	}
+	for (const struct new_event *e = events; e != NULL; e = e->next)
+		append(shop, e);
 }
 
 static enum step run_step(struct memory_shop *shop, struct run *run, decide_function *decide)
@@ -223,10 +235,8 @@ static struct answer run_command(struct memory_shop *shop, struct run *run, deci
 	if (step == STEP_FAILED) {
 		answer.error = run->context.error;
 		answer.passing = run->context.passing;
-		if (run->undo != NULL) {
-			for (const struct new_event *e = run->undo->undo; e != NULL; e = e->next)
-				append(shop, e);
-		}
+		if (run->undo != NULL)
+			undo(shop, run->undo->undo);
 	} else {
 		const struct buffer *result = &run->context.result;
 		answer.result = arena_copy(shop->arena, result->bytes, result->len);

@@ -53,3 +53,14 @@ const char *metadata_next(struct arena *arena, const char *cause_metadata, const
 	json_free(cause);
 	return text;
 }
+
+bool metadata_caused(const char *metadata)
+{
+	struct json *json = NULL;
+	struct error err;
+	if (!json_parse(metadata, strlen(metadata), &json, &err))
+		return false;
+	bool caused = json_kind(json) == JSON_OBJECT && text_of(json, "causation_id") != NULL;
+	json_free(json);
+	return caused;
+}

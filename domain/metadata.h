@@ -8,9 +8,13 @@
 
 #include "base/arena.h"
 
+#include <stdbool.h>
+
 /* Metadata JSON of what `cause_id` causes; `cause_metadata` is that of the cause, "" for none.
  * `same_time`: occurred_at is carried over too. What is not readable is left out. */
 const char *metadata_next(struct arena *arena, const char *cause_metadata, const char *cause_id,
                           bool same_time);
+/* Was it made by metadata_next, or by a client that names a cause? */
+bool metadata_caused(const char *metadata);
 
 #endif

@@ -100,11 +100,13 @@ static enum step place(struct context *context, Shop__Order *order)
 	step = take_prices(context, order);
 	if (step != STEP_DONE || held != STEP_DONE)
 		return step == STEP_DONE ? held : step;
-	/* Held already: an earlier try of this command came so far. */
-	if (strcmp(cart->order_id, order->entity_id) == 0)
-		return STEP_DONE;
 	decide_event(context, "CartCheckedOut", ENTITY_UPDATED, "cart", cart->entity_id,
 	             cart_held(context, cart, order->entity_id));
+	/* Held already, by an earlier try of this command or by another one of the same order id. The
+	 * store drops this event of the former. Of the latter it moves the cart's version, so that
+	 * whoever held it cannot free it any more if its order is not the one that will stand. */
+	if (strcmp(cart->order_id, order->entity_id) == 0)
+		return STEP_DONE;
 	decide_undo(context, "CartReleased", "cart", cart->entity_id, cart_held(context, cart, ""));
 	return STEP_DONE;
 }

@@ -14,6 +14,8 @@
 
 enum { CREDITS = 256, TYPES_MAX = 32, BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 1000 };
 
+static const char unreadable[] = "the service cannot handle this event: its log says why";
+
 /* One event, from its delivery to its acknowledgement. Lives in its arena. */
 struct reaction {
 	struct source *source;
@@ -23,7 +25,7 @@ struct reaction {
 	struct context context;
 	unsigned waiting; /* asks in flight */
 	bool stuck;       /* one of them failed for now */
-	bool park;        /* nobody can handle this event: set it aside */
+	const char *park; /* nobody can handle this event: set it aside for this reason */
 	unsigned backoff_ms;
 	struct loop_timer timer;
 	UT_hash_handle hh; /* by entry id, while it runs */
@@ -72,6 +74,27 @@ static void acknowledge_later(struct reaction *reaction)
 	source->done_count++;
 }
 
+/* A command that came to no answer, and will not by trying again. */
+static const struct need *lost_command(const struct reaction *reaction)
+{
+	const struct need *need = reaction->context.needs;
+	while (need != NULL && (need->known || need->reply.error.code == ERR_NONE))
+		need = need->next;
+	return need;
+}
+
+/* What would follow must not happen without that answer. */
+static void give_up(struct reaction *reaction, const struct need *lost)
+{
+	reaction->park =
+	    arena_printf(reaction->arena, "%s-service.%s, message %s: %s", lost->service,
+	                 lost->function, lost->message_id, lost->reply.error.message);
+	log_error("reaction_parked", "topic=%s entry=%s type=%s reason=\"%s\"",
+	          reaction->event.topic, reaction->event.entry_id, reaction->event.type,
+	          reaction->park);
+	acknowledge_later(reaction);
+}
+
 static void answered(void *arg, const struct error *err)
 {
 	struct reaction *reaction = arg;
@@ -85,6 +108,11 @@ static void answered(void *arg, const struct error *err)
 		return;
 	if (!reaction->stuck) {
 		advance(reaction);
+		return;
+	}
+	const struct need *lost = lost_command(reaction);
+	if (lost != NULL) {
+		give_up(reaction, lost);
 		return;
 	}
 	loop_timer_start(reaction->source->sagas->loop, &reaction->timer, reaction->backoff_ms,
@@ -128,7 +156,7 @@ static void advance(void *arg)
 		log_error("reaction_failed", "topic=%s entry=%s type=%s reason=\"%s\"",
 		          reaction->event.topic, reaction->event.entry_id, reaction->event.type,
 		          reaction->context.error.message);
-		reaction->park = true;
+		reaction->park = unreadable;
 	}
 	acknowledge_later(reaction);
 }
@@ -180,7 +208,8 @@ static void start(struct source *source, const Es__Event *given)
 		log_error("unreadable_event", "topic=%s entry=%s reason=\"event_id is no UUID\"",
 		          source->topic, reaction->event.entry_id);
 	if (reaction->saga == NULL || reaction->event.state == NULL || !has_uuid) {
-		reaction->park = reaction->saga != NULL;
+		if (reaction->saga != NULL)
+			reaction->park = unreadable;
 		acknowledge_later(reaction);
 		return;
 	}
@@ -207,14 +236,14 @@ static void acknowledge(struct source *source)
 	request.nacks = arena_alloc(arena, source->done_count * sizeof(*request.nacks));
 	for (const struct reaction *reaction = source->done; reaction != NULL;
 	     reaction = reaction->next) {
-		if (!reaction->park) {
+		if (reaction->park == NULL) {
 			request.acks[request.n_acks++] = reaction->event.entry_id;
 			continue;
 		}
 		Es__Nack *nack = arena_alloc(arena, sizeof(*nack));
 		es__nack__init(nack);
 		nack->entry_id = reaction->event.entry_id;
-		nack->reason = "the service cannot handle this event: its log says why";
+		nack->reason = reaction->park;
 		nack->park = true;
 		request.nacks[request.n_nacks++] = nack;
 	}

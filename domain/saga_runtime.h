@@ -4,6 +4,9 @@
  *               ^                                 |
  *               '----- what failed for now is tried again, with a backoff of at most 1 s
  *
+ * An event whose command was parked is parked too, with that reason: nothing that follows from it
+ * happens without an answer by the rule.
+ *
  * Each topic has one stream from the event store, in the consumer group named as the service: the
  * instances of a service share the events. An event that is not acknowledged when its consumer
  * dies comes again; message ids are derived from the event's, so nothing happens twice. Commands

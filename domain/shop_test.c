@@ -167,6 +167,43 @@ static void run_other(void *arg)
 	ck_assert(!other->gone || memory_shop_get(shop, other->service, other->id) == NULL);
 }
 
+/* Another message that creates the same order, whose cart the first one holds by now. */
+struct twin {
+	const char *cart, *params;
+	bool done;
+};
+
+static void place_twin(void *arg)
+{
+	struct twin *twin = arg;
+	const Shop__Cart *cart = memory_shop_state(shop, "cart", twin->cart);
+	if (twin->done || cart->order_id[0] == '\0')
+		return;
+	twin->done = true;
+	memory_shop_do(shop, "order", "create_orders", "%s", twin->params);
+}
+
+START_TEST(of_two_orders_with_one_id_the_loser_does_not_free_the_cart)
+{
+	static const char id[] = "00000000-0000-4000-8000-0000000000aa";
+	char params[200];
+	const char *cart = memory_shop_do(shop, "cart", "create_carts",
+	                                  "{\"customer_id\":\"%s\",\"product_ids\":[\"%s\"]}",
+	                                  customer(), product());
+	snprintf(params, sizeof(params), "{\"entity_id\":\"%s\",\"cart_id\":\"%s\"}", id, cart);
+	struct twin twin = { cart, params, false };
+	memory_shop_meanwhile(shop, place_twin, &twin);
+	struct answer answer = memory_shop_run(shop, "order", "create_orders", NULL, params);
+	memory_shop_meanwhile(shop, NULL, NULL);
+	ck_assert(twin.done);
+	ck_assert_int_eq(answer.error.code, ERR_EXISTS);
+	memory_shop_settle(shop);
+	ck_assert_str_eq(((const Shop__Cart *)memory_shop_state(shop, "cart", cart))->order_id, id);
+	ck_assert_uint_eq(memory_shop_count(shop, "CartReleased"), 0);
+	ck_assert_uint_eq(memory_shop_count(shop, "OrderPlaced"), 1);
+}
+END_TEST
+
 static const char *order_in_stock(const char *more)
 {
 	const char *goods = product();
@@ -282,6 +319,7 @@ int main(void)
 	TCase *all = tcase_create("all");
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_set_timeout(all, 60);
+	tcase_add_test(all, of_two_orders_with_one_id_the_loser_does_not_free_the_cart);
 	tcase_add_test(all, ten_orders_make_twenty_two_mails);
 	tcase_add_test(all, a_restock_serves_who_waits_oldest_first);
 	tcase_add_test(all, cancelling_gives_everything_back);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "domain/link.h"
+#include "domain/metadata.h"
 #include "domain/pool.h"
 
 #include "proto/messagequeue_v1.pb-c.h"
@@ -14,7 +15,8 @@ enum {
 	LEASE_MS = 30000,
 	/* Each takes up to the timeout of store.c, so an outage of some minutes parks nothing. */
 	ATTEMPTS_MAX = 20,
-	/* Deliveries that may end in a conflict with others before that is the answer. */
+	/* Deliveries that may end in a conflict with others before that is the answer. What a
+	 * reaction has sent gets all: nobody would send it again. */
 	CROWDED_MAX = 3,
 };
 
@@ -113,7 +115,9 @@ static Mq__Settle *settle_of(const struct delivery *delivery, struct arena *aren
 	mq__settle__init(settle);
 	settle->message_id = delivery->task.message_id;
 	settle->function = delivery->task.function->name;
-	bool crowded = outcome->error.code == ERR_CONFLICT && delivery->attempt < CROWDED_MAX;
+	bool crowded =
+	    outcome->error.code == ERR_CONFLICT &&
+	    (delivery->attempt < CROWDED_MAX || metadata_caused(delivery->task.metadata));
 	if (error_transient(&outcome->error) || crowded) {
 		settle->retry_reason = outcome->error.message;
 		return settle;
