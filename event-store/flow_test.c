@@ -1,4 +1,5 @@
 /* Subscriptions and groups: nothing is missed, repeated or out of order. */
+#include "event-store/group.h"
 #include "event-store/testing.h"
 
 #include "base/rpc_mux.h"
@@ -243,6 +244,26 @@ START_TEST(group_repeats_and_parks)
 }
 END_TEST
 
+START_TEST(group_remembers_attempts_without_members)
+{
+	testing_append("poison", "a", "{\"n\":1}");
+	testing_append("poison", "b", "{\"n\":2}");
+	for (unsigned attempt = 1; attempt <= GROUP_ATTEMPTS; attempt++) {
+		/* a consumer that dies of its first event */
+		struct received *got =
+		    testing_consume("poison", "g", ES__START__START_BEGINNING, 1);
+		testing_until(&got->count, 1);
+		ck_assert_str_eq(got->data[0], "{\"n\":1}");
+		ck_assert_uint_eq(got->attempts[0], attempt);
+		testing_end(got);
+	}
+	struct received *got = testing_consume("poison", "g", ES__START__START_BEGINNING, 1);
+	testing_until(&got->count, 1);
+	ck_assert_str_eq(got->data[0], "{\"n\":2}");
+	testing_end(got);
+}
+END_TEST
+
 START_TEST(a_group_that_failed_can_be_joined_later)
 {
 	const char *const spoil[] = { "SET", "groups:{wrong}", "x" };
@@ -315,6 +336,7 @@ int main(void)
 	tcase_add_test(tests, subscription_outlives_redis);
 	tcase_add_test(tests, group_acknowledges_and_goes_on);
 	tcase_add_test(tests, group_repeats_and_parks);
+	tcase_add_test(tests, group_remembers_attempts_without_members);
 	tcase_add_test(tests, a_group_that_failed_can_be_joined_later);
 	tcase_add_test(tests, group_members_share);
 	suite_add_tcase(suite, tests);

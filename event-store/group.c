@@ -12,7 +12,10 @@ enum {
 	WINDOW_BYTES = 16 * 1024 * 1024,
 	TICK_MS = 100,
 	PAUSE_MIN_MS = 200, /* after the first nack; doubled by each further one */
-	PAUSE_MAX_MS = 10000
+	PAUSE_MAX_MS = 10000,
+	/* A group that lost its last member between delivery and ack waits so long for another: what it
+	 * knows of attempts and of parked events is only in memory. */
+	LINGER_MS = 300000
 };
 
 static void open_group(struct group *group);
@@ -84,6 +87,15 @@ static void close_group(struct group *group)
 		group_free(group);
 }
 
+void groups_close(struct groups *groups)
+{
+	struct group *group, *next;
+	HASH_ITER(hh, groups->all, group, next)
+	{
+		close_group(group);
+	}
+}
+
 static void wake(void *arg)
 {
 	group_touch(arg);
@@ -117,7 +129,10 @@ static void tick(void *arg)
 			delivery_return(delivery, "not acknowledged within 30 s", 0, now);
 	}
 	save_checkpoint(group);
-	start_tick(group);
+	if (group->members == NULL && now > group->left_ms + LINGER_MS)
+		close_group(group);
+	else
+		start_tick(group);
 }
 
 static void fail_group(struct group *group, const struct error *err)
@@ -241,7 +256,8 @@ void group_leave(struct group_member *member)
 	free(member->batch);
 	free(member->attempts);
 	free(member);
-	if (group->members == NULL)
+	group->left_ms = now;
+	if (group->members == NULL && group->undone == 0)
 		close_group(group);
 	else
 		group_touch(group);
@@ -422,7 +438,8 @@ static void end_group_turn(struct group *group)
 	group->dirty = false;
 	DL_SORT2(group->ready, delivery_compare, ready_prev, ready_next);
 	do {
-		deliver_ready(group, now);
+		if (group->members != NULL) /* else nobody would be there to want them */
+			deliver_ready(group, now);
 	} while (take_more(group));
 	move_checkpoint(group);
 	flush_members(group);

@@ -8,7 +8,8 @@
  *     '------- after a pause -- DELAYED
  *
  * The checkpoint is the id up to which everything is done; only it is kept in Redis. After a crash
- * what was done above it is delivered again. An event that was delivered ATTEMPTS times without an
+ * what was done above it is delivered again. A group whose last member left while something was not
+ * done remembers its attempts for five minutes. An event that was delivered ATTEMPTS times without an
  * ack is parked. Events of one entity are with one member while they are under way, and in order. */
 #ifndef EVENT_STORE_GROUP_H
 #define EVENT_STORE_GROUP_H
@@ -21,7 +22,9 @@ struct groups;
 struct group_member;
 
 struct groups *groups_create(struct loop *loop, struct store *store, struct tail *tail);
-void groups_destroy(struct groups *groups); /* all members have left */
+/* All members have left; before the store goes. */
+void groups_close(struct groups *groups);
+void groups_destroy(struct groups *groups); /* after groups_close, when the store is gone */
 
 struct group_join {
 	const char *topic;

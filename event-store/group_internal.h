@@ -67,6 +67,7 @@ struct group {
 	struct entity *entities;
 	struct entry_id checkpoint, saved;
 	bool saving;
+	uint64_t left_ms; /* when the last member to leave left */
 	struct loop_timer timer;
 	UT_hash_handle hh;
 };

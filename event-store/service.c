@@ -119,6 +119,7 @@ void event_store_destroy(struct event_store *store)
 	loop_timer_stop(store->loop, &store->health);
 	if (store->server != NULL)
 		rpc_server_destroy(store->server);
+	groups_close(store->groups);
 	/* The last answers of Redis still find the log and the groups. */
 	store_destroy(store->store);
 	log_destroy(store->log);
