@@ -90,6 +90,8 @@ static void close_group(struct group *group)
 void groups_close(struct groups *groups)
 {
 	struct group *group, *next;
+	if (groups == NULL)
+		return;
 	HASH_ITER(hh, groups->all, group, next)
 	{
 		close_group(group);

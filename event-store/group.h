@@ -22,7 +22,7 @@ struct groups;
 struct group_member;
 
 struct groups *groups_create(struct loop *loop, struct store *store, struct tail *tail);
-/* All members have left; before the store goes. */
+/* All members have left; before the store goes. NULL is fine. */
 void groups_close(struct groups *groups);
 void groups_destroy(struct groups *groups); /* after groups_close, when the store is gone */
 
