@@ -267,6 +267,7 @@ static void run_here(struct ask *ask)
 		.message_id = need->message_id,
 		.metadata = metadata_next(arena, ask->event->metadata, ask->event->event_id, false),
 		.repeated = true, /* the event may have been delivered before */
+		.comes_again = true,
 	};
 	ASSERT(ask->task.function != NULL);
 	if (!json_parse(need->params, strlen(need->params), &ask->params, &err)) {

@@ -129,7 +129,8 @@ static void add_token(struct run *run, const char *topic, const char *entry_id)
 static void fail(struct run *run, const struct error *error)
 {
 	run->failure = *error;
-	if (run->undo == NULL || error_transient(error)) {
+	bool again = error->code == ERR_CONFLICT && run->task->comes_again;
+	if (run->undo == NULL || again || error_transient(error)) {
 		finish(run, &run->failure);
 		return;
 	}

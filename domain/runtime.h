@@ -26,6 +26,7 @@ struct task {
 	const struct json *params; /* NULL: none */
 	const char *metadata;      /* of the message: JSON object, or "" */
 	bool repeated;             /* may have been applied before */
+	bool comes_again;          /* after a CONFLICT: nothing is undone then */
 };
 
 /* Where the effects stand in the log. */

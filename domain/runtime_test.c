@@ -105,6 +105,7 @@ static struct domain_store *store;
 static struct runtime *runtime;
 static struct arena *arena;
 static size_t done_count, ok_count;
+static bool comes_again; /* of the tasks that are begun */
 
 struct command_run {
 	struct task task;
@@ -124,6 +125,7 @@ static void setup(void)
 	runtime = runtime_create(loop, &service, store);
 	arena = arena_create();
 	done_count = ok_count = 0;
+	comes_again = false;
 }
 
 static void teardown(void)
@@ -189,6 +191,7 @@ static struct command_run *begin(const struct function *function, const char *me
 		.params = run->params,
 		.metadata = "",
 		.repeated = message_id != NULL,
+		.comes_again = comes_again,
 	};
 	runtime_run(runtime, arena, &run->task, on_done, run);
 	return run;
@@ -312,6 +315,33 @@ START_TEST(an_earlier_batch_is_undone_when_a_later_one_fails)
 }
 END_TEST
 
+/* Somebody is always faster. */
+static void change_stock(void *arg, const char *topic, uint64_t append)
+{
+	(void)arg;
+	(void)append;
+	if (strcmp(topic, "inventory") == 0)
+		stock(1);
+}
+
+START_TEST(after_a_conflict_nothing_is_undone_if_the_message_comes_again)
+{
+	uint64_t version;
+	for (int again = 0; again < 2; again++) {
+		stock(1);
+		mark_cart("");
+		const char *cart =
+		    arena_strdup(arena, fake_store_data(fake, "cart", cart_id, &version));
+		fake_store_before_append(fake, change_stock, NULL);
+		comes_again = again == 1;
+		ck_assert_int_eq(run_one(&mark_function, NULL, NULL)->error.code, ERR_CONFLICT);
+		bool marked = strcmp(fake_store_data(fake, "cart", cart_id, &version), cart) != 0;
+		ck_assert_int_eq(marked, comes_again);
+		fake_store_before_append(fake, NULL, NULL);
+	}
+}
+END_TEST
+
 static const char shared_id[] = "00000000-0000-4000-8000-00000000000b";
 
 /* And then the cart went away. */
@@ -376,6 +406,7 @@ int main(void)
 	tcase_add_test(tests, a_refusal_does_not_rest_on_the_cache);
 	tcase_add_test(tests, a_message_that_comes_again_is_applied_once);
 	tcase_add_test(tests, an_earlier_batch_is_undone_when_a_later_one_fails);
+	tcase_add_test(tests, after_a_conflict_nothing_is_undone_if_the_message_comes_again);
 	tcase_add_test(tests, what_another_instance_applied_meanwhile_is_not_refused);
 	tcase_add_test(tests, what_should_be_new_is_not_loaded_unless_it_is_not);
 	tcase_add_test(tests, what_is_refused_for_now_is_decided_again_for_a_while);

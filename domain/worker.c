@@ -94,6 +94,8 @@ static void start(struct worker *worker, const Mq__Delivery *given)
 		refuse(delivery, ERR_INVALID, "the payload must be an object with params");
 	} else {
 		delivery->task.params = json_member(delivery->payload, "params");
+		delivery->task.comes_again =
+		    delivery->attempt < CROWDED_MAX || metadata_caused(delivery->task.metadata);
 		runtime_run(worker->runtime, arena, &delivery->task, settle_later, delivery);
 	}
 }
@@ -115,9 +117,7 @@ static Mq__Settle *settle_of(const struct delivery *delivery, struct arena *aren
 	mq__settle__init(settle);
 	settle->message_id = delivery->task.message_id;
 	settle->function = delivery->task.function->name;
-	bool crowded =
-	    outcome->error.code == ERR_CONFLICT &&
-	    (delivery->attempt < CROWDED_MAX || metadata_caused(delivery->task.metadata));
+	bool crowded = outcome->error.code == ERR_CONFLICT && delivery->task.comes_again;
 	if (error_transient(&outcome->error) || crowded) {
 		settle->retry_reason = outcome->error.message;
 		return settle;
