@@ -40,16 +40,25 @@ void bench_uuid(char out[37])
 	         (unsigned long long)counter);
 }
 
-static void wait_over(void *loop)
+struct wait {
+	struct loop *loop;
+	bool over;
+};
+
+static void wait_over(void *arg)
 {
-	loop_stop(loop);
+	struct wait *wait = arg;
+	wait->over = true;
+	loop_stop(wait->loop);
 }
 
 void bench_wait(struct bench *bench, unsigned wait_ms)
 {
 	struct loop_timer timer = { 0 };
-	loop_timer_start(bench->loop, &timer, wait_ms, wait_over, bench->loop);
-	loop_run(bench->loop);
+	struct wait wait = { .loop = bench->loop };
+	loop_timer_start(bench->loop, &timer, wait_ms, wait_over, &wait);
+	while (!wait.over)
+		loop_run(bench->loop);
 }
 
 static bool settled(struct bench *bench, struct arena *arena, bool *answer, struct error *err)
@@ -122,7 +131,8 @@ bool mux_load_run(struct mux_load *load, double *per_second, struct error *err)
 {
 	uint64_t begin = clock_monotonic_us();
 	fill(load);
-	loop_run(load->bench->loop);
+	while (load->finished < load->total)
+		loop_run(load->bench->loop);
 	*per_second = (double)load->total * 1e6 / (double)(clock_monotonic_us() - begin);
 	if (load->failures > 0) {
 		*err = load->first_failure;

@@ -252,7 +252,8 @@ static void run_orders(struct orders *orders)
 	rpc_stream_end_sends(orders->events);
 	loop_timer_start(orders->bench->loop, &orders->stall, STALL_MS, stalled, orders);
 	fill(orders);
-	loop_run(orders->bench->loop);
+	while (orders->finished < orders->total && orders->err.code == ERR_NONE)
+		loop_run(orders->bench->loop);
 	loop_timer_stop(orders->bench->loop, &orders->stall);
 }
 
@@ -274,6 +275,9 @@ bool measure_orders(struct bench *bench, struct error *err)
 		rpc_stream_cancel(orders.events);
 		loop_run(bench->loop);
 	}
+	/* The log is ahead of the last answers. */
+	while (rpc_mux_waiting(orders.mux) > 0 && orders.err.code == ERR_NONE)
+		bench_wait(bench, 1);
 	rpc_mux_destroy(orders.mux);
 	struct order *order, *next;
 	HASH_ITER(hh, orders.open, order, next)
