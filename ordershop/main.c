@@ -7,7 +7,9 @@
 
 static const struct command commands[] = {
 	{ "run", "", "Starts the whole shop and keeps it running.", run_command,
-	  "A private redis-server in the data folder, and every service as a process of its own.\n"
+	  "Two private redis-servers in the data folder, one for the log and the messages and one "
+	  "for the\n"
+	  "read model, and every service as a process of its own.\n"
 	  "Prints `ready URL` when all are healthy. Ctrl-C or SIGTERM stops everything; nothing "
 	  "that\n"
 	  "was acknowledged is lost. What a service says is in DATA/logs/SERVICE.log." },
