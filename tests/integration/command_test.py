@@ -100,6 +100,7 @@ class Run(unittest.TestCase):
 
     def test_nothing_is_left_after_a_kill(self):
         shop = Shop().start()
+        self.addCleanup(shop.stop)
         children = set(shop.pids().values())
         self.assertEqual(len(children), 15)
         product = shop.result("POST", "/product", {"name": "kept", "price": 5})[0]
