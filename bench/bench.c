@@ -150,20 +150,63 @@ static bool measure_memory(struct bench *bench, const char *work, double limit, 
 	return true;
 }
 
-static bool measure_all(struct bench *bench, struct error *err)
+static bool measure_memory_idle(struct bench *bench, struct error *err)
 {
-	return measure_rest_idle(bench, err) &&
-	       measure_order_visible(bench, "POST /order to IN_STOCK visible, idle", err) &&
-	       bench_settle(bench, err) && measure_append(bench, err) &&
-	       measure_projection(bench, err) && bench_settle(bench, err) &&
-	       measure_rest_load(bench, err) && bench_settle(bench, err) &&
-	       measure_queue(bench, err) && measure_orders(bench, err) &&
-	       bench_settle(bench, err) &&
-	       measure_order_visible(bench, "the same with more than 100,000 entities", err) &&
-	       measure_memory(bench, "resident memory after the load", 250, err);
+	return measure_memory(bench, "resident memory, idle", 150, err);
 }
 
-static bool open_channels(struct bench *bench)
+static bool measure_memory_loaded(struct bench *bench, struct error *err)
+{
+	return measure_memory(bench, "resident memory after the load", 250, err);
+}
+
+static bool measure_visible_idle(struct bench *bench, struct error *err)
+{
+	return measure_order_visible(bench, "POST /order to IN_STOCK visible, idle", err);
+}
+
+static bool measure_visible_large(struct bench *bench, struct error *err)
+{
+	return measure_order_visible(bench, "the same with more than 100,000 entities", err);
+}
+
+static bool measure_store(struct bench *bench, struct error *err)
+{
+	return measure_append(bench, err) && measure_projection(bench, err);
+}
+
+/* In this order; the shop comes to rest after each. */
+static const struct {
+	const char *part;
+	bool (*run)(struct bench *bench, struct error *err);
+} parts[] = {
+	{ "memory", measure_memory_idle },   { "post", measure_rest_idle },
+	{ "visible", measure_visible_idle }, { "store", measure_store },
+	{ "rest", measure_rest_load },       { "queue", measure_queue },
+	{ "orders", measure_orders },        { "visible", measure_visible_large },
+	{ "memory", measure_memory_loaded },
+};
+
+static bool measure_all(struct bench *bench, const char *only, struct error *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		bool wanted = only[0] == '\0' || strcmp(only, parts[i].part) == 0;
+		if (wanted && !(parts[i].run(bench, err) && bench_settle(bench, err)))
+			return false;
+	}
+	return true;
+}
+
+bool bench_part(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		if (strcmp(name, parts[i].part) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void open_channels(struct bench *bench)
 {
 	char target[64];
 	bench->loop = loop_create();
@@ -173,10 +216,9 @@ static bool open_channels(struct bench *bench)
 	bench->queue = rpc_channel_create(bench->loop, target);
 	snprintf(target, sizeof(target), "127.0.0.1:%d", bench->shop.model_port);
 	bench->model = rpc_channel_create(bench->loop, target);
-	return true;
 }
 
-int bench_run(unsigned percent)
+int bench_run(unsigned percent, const char *only)
 {
 	struct bench bench = { .percent = percent };
 	struct error err;
@@ -189,9 +231,8 @@ int bench_run(unsigned percent)
 	printf("|%s|%s|%s|%s|---\n", "------------------------------------------------------------",
 	       "---------------------", "-------------------", "--------");
 	sleep(2);
-	bool ok = measure_memory(&bench, "resident memory, idle", 150, &err);
 	open_channels(&bench);
-	ok = ok && measure_all(&bench, &err);
+	bool ok = measure_all(&bench, only, &err);
 	if (!ok)
 		fprintf(stderr, "ordershop bench: %s\n", err.message);
 	rpc_channel_destroy(bench.store);

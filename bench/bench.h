@@ -57,6 +57,9 @@ MUST_USE bool measure_order_visible(struct bench *bench, const char *work, struc
 /* measure_orders.c */
 MUST_USE bool measure_orders(struct bench *bench, struct error *err);
 
-int bench_run(unsigned percent);
+#define BENCH_PARTS "memory, post, visible, store, rest, queue, orders"
+bool bench_part(const char *name);
+/* Measures one part, or everything if `only` is "". The process's exit code. */
+int bench_run(unsigned percent, const char *only);
 
 #endif

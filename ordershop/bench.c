@@ -10,6 +10,11 @@ static struct config_option options[] = {
 	  .fallback = "100",
 	  .min = 1,
 	  .max = 100 },
+	{ .name = "only",
+	  .type = CONFIG_STRING,
+	  .placeholder = "PART",
+	  .help = "measure one part: " BENCH_PARTS,
+	  .fallback = "" },
 };
 
 int bench_command(const struct command *self, int argc, char **argv)
@@ -20,5 +25,8 @@ int bench_command(const struct command *self, int argc, char **argv)
 		return outcome;
 	if (argc > 1)
 		return command_misuse(self, "'%s' is not an option", argv[1]);
-	return bench_run((unsigned)config_integer(options, ARRAY_LEN(options), "percent"));
+	const char *only = config_string(options, ARRAY_LEN(options), "only");
+	if (only[0] != '\0' && !bench_part(only))
+		return command_misuse(self, "--only %s: it must be one of " BENCH_PARTS, only);
+	return bench_run((unsigned)config_integer(options, ARRAY_LEN(options), "percent"), only);
 }
