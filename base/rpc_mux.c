@@ -13,6 +13,7 @@ enum { ITEM_BYTES_MAX = RPC_MESSAGE_MAX - 16 };
 enum { BACKOFF_FIRST_MS = 50, BACKOFF_LAST_MS = 1000 };
 /* An ended request gives its memory back when it has more than this. */
 enum { KEPT_BYTES = 1024 };
+enum { SENDING_FIELD = 15, SENT_FIRST = 1, SENT_AGAIN = 2 };
 
 /* idle -> waiting (not sent, then sent) -> idle, answered or too late. */
 struct request {
@@ -26,6 +27,7 @@ struct request {
 	size_t len;
 	size_t capacity;
 	bool waiting;
+	bool first; /* its last byte says that it is sent for the first time */
 };
 
 /* A request that there was no room for; it ends in the next turn. */
@@ -43,6 +45,8 @@ struct rpc_mux {
 	const char *method;
 	/* Where a response keeps its items, and where the items of both directions keep their tag. */
 	unsigned items_offset, items_count_offset, response_tag_offset, request_tag_offset;
+	/* Where a request's item keeps what sending it is; NULL: it does not. */
+	const ProtobufCFieldDescriptor *sending;
 
 	struct rpc_stream *stream;
 	bool connected;
@@ -201,6 +205,17 @@ static void on_message(void *arg, const ProtobufCMessage *response)
 	}
 }
 
+/* What this stream has taken may have reached the server. */
+static void mark_sent(struct rpc_mux *mux)
+{
+	for (struct request *request = mux->waiting; request != mux->unsent;
+	     request = request->next) {
+		if (request->first)
+			request->bytes[request->len - 1] = SENT_AGAIN;
+		request->first = false;
+	}
+}
+
 static void on_closed(void *arg, const struct error *err)
 {
 	struct rpc_mux *mux = arg;
@@ -209,6 +224,7 @@ static void on_closed(void *arg, const struct error *err)
 	mux->stream = NULL;
 	mux->connected = false;
 	mux->writing = false;
+	mark_sent(mux);
 	mux->unsent = mux->waiting;
 	loop_timer_start(mux->loop, &mux->backoff, mux->backoff_ms, open_stream, mux);
 	mux->backoff_ms =
@@ -297,6 +313,17 @@ static unsigned tag_offset(const ProtobufCFieldDescriptor *items)
 	return tag->offset;
 }
 
+/* As the field with the highest number it is packed last, in one byte. */
+static const ProtobufCFieldDescriptor *sending_field(const ProtobufCFieldDescriptor *items)
+{
+	const ProtobufCMessageDescriptor *item = items->descriptor;
+	const ProtobufCFieldDescriptor *sending =
+	    protobuf_c_message_descriptor_get_field(item, SENDING_FIELD);
+	ASSERT(sending == NULL || (sending->type == PROTOBUF_C_TYPE_ENUM &&
+	                           item->fields[item->n_fields - 1].id == SENDING_FIELD));
+	return sending;
+}
+
 struct rpc_mux *rpc_mux_create(struct loop *loop, struct rpc_channel *channel,
                                const ProtobufCServiceDescriptor *service, const char *method,
                                size_t max_waiting)
@@ -317,6 +344,7 @@ struct rpc_mux *rpc_mux_create(struct loop *loop, struct rpc_channel *channel,
 	mux->items_count_offset = responses->quantifier_offset;
 	mux->response_tag_offset = tag_offset(responses);
 	mux->request_tag_offset = tag_offset(requests);
+	mux->sending = sending_field(requests);
 	mux->max_waiting = max_waiting;
 	mux->backoff_ms = BACKOFF_FIRST_MS;
 	mux->expiry_us = UINT64_MAX;
@@ -381,6 +409,8 @@ void rpc_mux_request(struct rpc_mux *mux, ProtobufCMessage *item, unsigned timeo
 	}
 	*(uint64_t *)((char *)item + mux->request_tag_offset) = request->tag;
 	request_pack(request, item);
+	request->first = mux->sending != NULL &&
+	                 *(const int *)((const char *)item + mux->sending->offset) == SENT_FIRST;
 	if (request->len > ITEM_BYTES_MAX) {
 		request_give(mux, request);
 		refuse(mux, done, arg, ERR_EXHAUSTED, "the request is larger than 8 MiB");

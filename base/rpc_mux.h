@@ -5,7 +5,10 @@
  * again (backoff up to 1 s) and every unanswered request is sent again, in order: requests must be
  * idempotent. A request whose deadline passes ends with ERR_DEADLINE; one that is made while the
  * limit of waiting requests is reached ends with ERR_EXHAUSTED; one with text that is not UTF-8 with
- * ERR_INVALID. */
+ * ERR_INVALID.
+ *
+ * An item's field 15, if it has one, is an enum by which the server tells a first sending from others:
+ * 1 first, 2 again. The mux turns a 1 into a 2 when it sends the item again. */
 #ifndef BASE_RPC_MUX_H
 #define BASE_RPC_MUX_H
 

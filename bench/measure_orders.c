@@ -73,6 +73,7 @@ static void submit(struct orders *orders, const char *service, const char *funct
 	message.payload = payload;
 	Mq__SubmitItem item = MQ__SUBMIT_ITEM__INIT;
 	item.message = &message;
+	item.sending = MQ__SENDING__FIRST;
 	rpc_mux_request(orders->mux, &item.base, TIMEOUT_MS, done, orders);
 }
 

@@ -28,6 +28,7 @@ struct ask {
 	struct context *context;
 	const struct event *event;
 	struct need *need;
+	bool first; /* nobody has asked for this before: no earlier delivery, no earlier try */
 	ask_done *done;
 	void *arg;
 	struct json *json; /* of the reply, or of the params of a local command; not in the arena */
@@ -237,6 +238,7 @@ static void submit(struct ask *ask)
 	item.message = &message;
 	item.send_only = need->kind == NEED_SEND;
 	item.timeout_ms = CALL_TIMEOUT_MS;
+	item.sending = ask->first ? MQ__SENDING__FIRST : MQ__SENDING__AGAIN;
 	rpc_mux_request(ask->asks->queue, &item.base, CALL_TIMEOUT_MS + 1000, submitted, ask);
 }
 
@@ -266,7 +268,7 @@ static void run_here(struct ask *ask)
 		.function = domain_service_function(ask->asks->options.service, need->function),
 		.message_id = need->message_id,
 		.metadata = metadata_next(arena, ask->event->metadata, ask->event->event_id, false),
-		.repeated = true, /* the event may have been delivered before */
+		.repeated = !ask->first,
 		.comes_again = true,
 	};
 	ASSERT(ask->task.function != NULL);
@@ -285,11 +287,19 @@ void asks_start(struct asks *asks, struct context *context, const struct event *
                 struct need *need, ask_done *done, void *arg)
 {
 	struct ask *ask = need->runner;
+	bool first = ask == NULL && !event->redelivered;
 	if (ask == NULL)
 		need->runner = ask = arena_zalloc(context->arena, sizeof(*ask));
 	else
 		ask_forget(ask);
-	*ask = (struct ask){ asks, context, event, need, done, arg, .cursor = "" };
+	*ask = (struct ask){ .asks = asks,
+		             .context = context,
+		             .event = event,
+		             .need = need,
+		             .first = first,
+		             .done = done,
+		             .arg = arg,
+		             .cursor = "" };
 	switch (need->kind) {
 	case NEED_ENTITY:
 		domain_store_load(asks->options.store, need->loaded.topic, need->loaded.id, loaded,

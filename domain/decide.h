@@ -127,6 +127,7 @@ struct event {
 	uint64_t version;
 	const ProtobufCMessage *state; /* the entity after the event; of a deletion: before it */
 	const char *metadata;          /* JSON object, or "" */
+	bool redelivered;              /* for the runner: it may have been reacted to before */
 };
 
 typedef enum step react_function(struct context *context, const struct event *event);

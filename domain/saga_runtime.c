@@ -175,7 +175,7 @@ static const struct saga *saga_for(const struct service *service, const Es__Even
 	return NULL;
 }
 
-static void start(struct source *source, const Es__Event *given)
+static void start(struct source *source, const Es__Event *given, bool redelivered)
 {
 	struct reaction *reaction;
 	HASH_FIND_STR(source->running, given->entry_id, reaction);
@@ -197,6 +197,7 @@ static void start(struct source *source, const Es__Event *given)
 		.version = given->entity_version,
 		.state = event_state(arena, source->topic, given->event_data),
 		.metadata = arena_strdup(arena, given->metadata),
+		.redelivered = redelivered,
 	};
 	context_init(&reaction->context, arena, reaction->event.event_id);
 	HASH_ADD_KEYPTR(hh, source->running, reaction->event.entry_id,
@@ -222,7 +223,8 @@ static void on_deliveries(void *arg, const ProtobufCMessage *message)
 	const Es__ConsumeResponse *response = (const Es__ConsumeResponse *)message;
 	for (size_t i = 0; i < response->n_deliveries && !source->sagas->draining; i++) {
 		if (response->deliveries[i]->event != NULL)
-			start(source, response->deliveries[i]->event);
+			start(source, response->deliveries[i]->event,
+			      response->deliveries[i]->redelivered);
 	}
 }
 

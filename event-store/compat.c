@@ -222,8 +222,8 @@ static void pump(void *arg)
 	}
 }
 
-static void group_deliver(void *arg, struct event *const *events, const unsigned *attempts,
-                          size_t count)
+static void group_deliver(void *arg, struct event *const *events,
+                          const struct group_attempt *attempts, size_t count)
 {
 	struct compat_stream *stream = arg;
 	(void)attempts;

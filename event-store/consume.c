@@ -11,8 +11,8 @@ struct consumer {
 	struct group_member *member;
 };
 
-static void send_some(struct rpc_call *call, struct event *const *events, const unsigned *attempts,
-                      size_t count)
+static void send_some(struct rpc_call *call, struct event *const *events,
+                      const struct group_attempt *attempts, size_t count)
 {
 	Es__Delivery *deliveries = calloc(count, sizeof(*deliveries));
 	Es__Delivery **pointers = calloc(count, sizeof(*pointers));
@@ -20,7 +20,8 @@ static void send_some(struct rpc_call *call, struct event *const *events, const 
 	for (size_t i = 0; i < count; i++) {
 		es__delivery__init(&deliveries[i]);
 		deliveries[i].event = &events[i]->message;
-		deliveries[i].attempt = attempts[i];
+		deliveries[i].attempt = attempts[i].number;
+		deliveries[i].redelivered = attempts[i].redelivered;
 		pointers[i] = &deliveries[i];
 	}
 	Es__ConsumeResponse response = ES__CONSUME_RESPONSE__INIT;
@@ -31,7 +32,8 @@ static void send_some(struct rpc_call *call, struct event *const *events, const 
 	free(deliveries);
 }
 
-static void deliver(void *arg, struct event *const *events, const unsigned *attempts, size_t count)
+static void deliver(void *arg, struct event *const *events, const struct group_attempt *attempts,
+                    size_t count)
 {
 	struct consumer *consumer = arg;
 	for (size_t first = 0, end; first < count; first = end) {

@@ -204,10 +204,12 @@ START_TEST(group_acknowledges_and_goes_on)
 	testing_end(got);
 	got = testing_consume("work", "w", ES__START__START_LIVE, 100);
 	testing_until(&got->count, 4);
+	ck_assert(got->redelivered[0]); /* this store does not know; the one before has */
 	testing_ack(got, 0, 4);
 	testing_append("work", "a", "{\"n\":11}");
 	testing_until(&got->count, 5);
 	ck_assert_str_eq(got->data[4], "{\"n\":11}");
+	ck_assert(!got->redelivered[4]);
 	testing_end(got);
 }
 END_TEST
@@ -227,6 +229,7 @@ START_TEST(group_repeats_and_parks)
 	testing_until(&got->count, 3);
 	ck_assert_str_eq(got->data[2], "{\"n\":1}");
 	ck_assert_uint_eq(got->attempts[2], 2);
+	ck_assert(!got->redelivered[1] && got->redelivered[2]);
 	testing_nack(got, 2, true);
 	testing_until(&got->count, 4);
 	ck_assert_str_eq(got->data[3], "{\"n\":2}");

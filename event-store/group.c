@@ -162,8 +162,10 @@ static void opened(void *arg, const struct redis_value *value, const struct erro
 		start_tick(group); /* tries again */
 		return;
 	}
-	if (redis_value_kind(value) != REDIS_STRING ||
-	    !entry_id_parse(redis_value_string(value, &len), &group->checkpoint, &failure)) {
+	if (!entry_id_parse(redis_value_string(redis_value_at(value, 0), &len), &group->checkpoint,
+	                    &failure) ||
+	    !entry_id_parse(redis_value_string(redis_value_at(value, 1), &len), &group->older,
+	                    &failure)) {
 		error_set(&failure, ERR_INTERNAL, "group %s of topic %s: redis answered %.120s",
 		          group->name, group->topic, redis_value_string(value, &len));
 		fail_group(group, &failure);
@@ -369,7 +371,11 @@ static void deliver_ready(struct group *group, uint64_t now)
 		} else if (member != NULL) {
 			delivery_deliver(delivery, member, now);
 			member->batch[member->batch_count] = delivery->event;
-			member->attempts[member->batch_count++] = delivery->attempt;
+			member->attempts[member->batch_count++] = (struct group_attempt){
+				.number = delivery->attempt,
+				.redelivered = delivery->attempt > 1 ||
+				               entry_id_compare(delivery->id, group->older) <= 0,
+			};
 		} else if (!any_room(group)) {
 			break;
 		}

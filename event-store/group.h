@@ -34,10 +34,14 @@ struct group_join {
 	const char *const *event_types; /* 0: all; copied */
 	size_t event_type_count;
 };
+struct group_attempt {
+	unsigned number;
+	bool redelivered; /* it may have been delivered before, also by another life of the group */
+};
 struct group_events {
 	/* The events live until they are settled. Must not leave. */
-	void (*deliver)(void *arg, struct event *const *events, const unsigned *attempts,
-	                size_t count);
+	void (*deliver)(void *arg, struct event *const *events,
+	                const struct group_attempt *attempts, size_t count);
 	/* The group cannot be opened; the member must leave. */
 	void (*failed)(void *arg, const struct error *err);
 };

@@ -42,7 +42,7 @@ struct group_member {
 	struct group_events events;
 	void *arg;
 	struct event **batch; /* of this turn */
-	unsigned *attempts;
+	struct group_attempt *attempts;
 	size_t batch_count;
 	struct group_member *prev, *next;
 };
@@ -66,6 +66,8 @@ struct group {
 	size_t undone, bytes; /* of them, those that are not DONE */
 	struct entity *entities;
 	struct entry_id checkpoint, saved;
+	/* Up to this entry, another life of the group may have delivered. */
+	struct entry_id older;
 	bool saving;
 	uint64_t left_ms; /* when the last member to leave left */
 	struct loop_timer timer;

@@ -217,7 +217,7 @@ static void refusal(const struct request *request, const char *line, struct log_
 		          index, expected->entity_id, version, words[expected->expect]);
 }
 
-/* Reads "[=]<entry id> <version>\n"; returns what follows, NULL when it is something else. */
+/* Reads "[=]<version> <entry id>\n"; returns what follows, NULL when it is something else. */
 static const char *parse_appended(const char *line, struct arena *arena, Es__Appended *appended)
 {
 	es__appended__init(appended);
@@ -225,12 +225,12 @@ static const char *parse_appended(const char *line, struct arena *arena, Es__App
 		appended->duplicate = true;
 		line++;
 	}
-	const char *space = strchr(line, ' ');
-	if (space == NULL)
+	char *space;
+	appended->version = strtoull(line, &space, 10);
+	if (space == line || *space != ' ')
 		return NULL;
-	appended->entry_id = arena_copy(arena, line, (size_t)(space - line));
-	char *end;
-	appended->version = strtoull(space + 1, &end, 10);
+	const char *id = space + 1, *end = id + strcspn(id, "\n");
+	appended->entry_id = arena_copy(arena, id, (size_t)(end - id));
 	return *end == '\n' ? end + 1 : end;
 }
 

@@ -1,8 +1,9 @@
 /* store.h - the keys of the event store, and the commands on them. Nobody else knows key names.
  *
  *   events:{topic}            stream: the log of a topic
- *   entities:{topic}          hash: entity id -> "version entry_id", " d" after it when deleted
- *   recent:{topic}:<half day> hash, expires: event id -> "entry_id version", the dedupe window
+ *   entities:{topic}          hash: entity id -> "version entry_id", " d" after it when deleted;
+ *                            "" -> the topic's last entry id
+ *   recent:{topic}:<half day> hash, expires: event id -> "version entry_id", the dedupe window
  *   groups:{topic}            hash: persistent group -> checkpoint
  *   parked:{topic}:<group>    hash: entry id -> why the group set this event aside
  *   topics                    stream: the registry of topics, {topic: name}
@@ -36,7 +37,7 @@ void store_append_begin(struct redis_command *command, const char *topic, struct
 void store_append(struct store *store, const struct redis_command *command, redis_done *done,
                   void *arg);
 void store_register_topic(struct store *store, const char *topic, redis_done *done, void *arg);
-/* Answers with the checkpoint. */
+/* Answers with the checkpoint and the last entry id that the group may have been given before. */
 void store_group_open(struct store *store, const char *topic, const char *group, bool live,
                       redis_done *done, void *arg);
 void store_group_save(struct store *store, const char *topic, const char *group,

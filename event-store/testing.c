@@ -147,14 +147,15 @@ const Es__Appended *testing_append(const char *topic, const char *entity, const 
 	return response->events[0];
 }
 
-static void receive(struct received *received, const Es__Event *event, unsigned attempt)
+static void receive(struct received *received, const Es__Event *event, const Es__Delivery *delivery)
 {
 	size_t i = received->count++;
 	ck_assert_uint_lt(i, EVENTS_MAX);
 	snprintf(received->ids[i], sizeof(received->ids[i]), "%s", event->entry_id);
 	snprintf(received->topics[i], sizeof(received->topics[i]), "%s", event->topic);
 	snprintf(received->data[i], sizeof(received->data[i]), "%.63s", event->event_data);
-	received->attempts[i] = attempt;
+	received->attempts[i] = delivery != NULL ? delivery->attempt : 0;
+	received->redelivered[i] = delivery != NULL && delivery->redelivered;
 }
 
 static void subscribe_message(void *arg, const ProtobufCMessage *message)
@@ -164,7 +165,7 @@ static void subscribe_message(void *arg, const ProtobufCMessage *message)
 	received->messages++;
 	received->lives += response->live;
 	for (size_t i = 0; i < response->n_events; i++)
-		receive(received, response->events[i], 0);
+		receive(received, response->events[i], NULL);
 }
 
 static void read_message(void *arg, const ProtobufCMessage *message)
@@ -173,7 +174,7 @@ static void read_message(void *arg, const ProtobufCMessage *message)
 	const Es__ReadResponse *response = (const Es__ReadResponse *)message;
 	received->messages++;
 	for (size_t i = 0; i < response->n_events; i++)
-		receive(received, response->events[i], 0);
+		receive(received, response->events[i], NULL);
 }
 
 static void consume_message(void *arg, const ProtobufCMessage *message)
@@ -182,7 +183,7 @@ static void consume_message(void *arg, const ProtobufCMessage *message)
 	const Es__ConsumeResponse *response = (const Es__ConsumeResponse *)message;
 	received->messages++;
 	for (size_t i = 0; i < response->n_deliveries; i++)
-		receive(received, response->deliveries[i]->event, response->deliveries[i]->attempt);
+		receive(received, response->deliveries[i]->event, response->deliveries[i]);
 }
 
 static void closed(void *arg, const struct error *err)
@@ -204,6 +205,7 @@ static struct received *open_stream(const char *method, const struct rpc_stream_
 	received->topics = calloc(EVENTS_MAX, sizeof(*received->topics));
 	received->data = calloc(EVENTS_MAX, sizeof(*received->data));
 	received->attempts = calloc(EVENTS_MAX, sizeof(*received->attempts));
+	received->redelivered = calloc(EVENTS_MAX, sizeof(*received->redelivered));
 	received->stream = rpc_stream_open(testing.channel, &es__event_store__descriptor, method,
 	                                   events, received);
 	return received;
@@ -285,5 +287,6 @@ void testing_end(struct received *received)
 	free(received->topics);
 	free(received->data);
 	free(received->attempts);
+	free(received->redelivered);
 	free(received);
 }

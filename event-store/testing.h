@@ -45,6 +45,7 @@ struct received {
 	char (*topics)[32];
 	char (*data)[64];
 	unsigned *attempts;
+	bool *redelivered;
 };
 struct received *testing_subscribe(const char *topic, Es__Start start, const char *after,
                                    const char *after_topic);

@@ -96,6 +96,7 @@ static bool read_body(struct exchange *exchange, struct error *err)
 bool command_prepare(struct exchange *exchange, struct error *err)
 {
 	const char *key = http_header(exchange->request, "Idempotency-Key");
+	exchange->given_id = key != NULL;
 	if (key == NULL)
 		uuid_v4(exchange->message_id);
 	else if (uuid_valid(key))
@@ -185,6 +186,7 @@ void command_run(struct exchange *exchange)
 	item.message = &message;
 	item.send_only = exchange->route->action == ROUTE_SEND;
 	item.timeout_ms = CALL_TIMEOUT_MS;
+	item.sending = exchange->given_id ? MQ__SENDING__ANY : MQ__SENDING__FIRST;
 	rpc_mux_request(queue->mux, &item.base, MUX_TIMEOUT_MS, on_result, exchange);
 	buffer_free(&exchange->text);
 }

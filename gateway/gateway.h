@@ -37,6 +37,7 @@ struct exchange {
 	const struct route_entity *entity;
 	char id[UUID_SIZE];         /* of the entity; "" if none */
 	char message_id[UUID_SIZE]; /* of the command */
+	bool given_id;              /* it is the client's */
 	char last_event[ENTRY_ID_SIZE + 64];
 	uint64_t started_us;
 	struct exchange *next;

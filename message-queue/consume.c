@@ -64,6 +64,7 @@ static bool on_delivery(void *ctx, const char *id, const char *record, size_t le
 	*delivery = (Mq__Delivery)MQ__DELIVERY__INIT;
 	delivery->message = record_message(record, len, stream->arena);
 	delivery->attempt = attempt;
+	delivery->redelivered = attempt > 1 || record_again(record, len);
 	if (delivery->message == NULL) {
 		log_error("record_unreadable", "message_id=%s bytes=%zu", id, len);
 		return true; /* its lease ends, and it is parked in the end */

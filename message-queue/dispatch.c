@@ -75,10 +75,31 @@ void held_end(struct held *held)
 	struct consumer *consumer = held->consumer;
 	HASH_DEL(held->queue->held, held);
 	DL_DELETE(consumer->held, held);
+	unstored_end(held);
 	free(held);
 	consumer->free_credits++;
 	if (!consumer->ended)
 		wake_queues(consumer);
+}
+
+static struct held *hold(struct consumer *consumer, struct queue *queue, const char *id,
+                         uint32_t attempt)
+{
+	struct held *held = NULL;
+	HASH_FIND_STR(queue->held, id, held);
+	if (held != NULL)
+		held_end(held); /* its lease ended unseen, and the message came again */
+	held = calloc(1, sizeof(*held));
+	ASSERT(held != NULL);
+	strcpy(held->id, id);
+	held->state = DELIVERY_IN_FLIGHT;
+	held->attempt = attempt;
+	held->queue = queue;
+	held->consumer = consumer;
+	HASH_ADD_STR(queue->held, id, held);
+	DL_APPEND(consumer->held, held);
+	consumer->free_credits--;
+	return held;
 }
 
 static void deliver(struct consumer *consumer, struct queue *queue, const char *id,
@@ -96,24 +117,37 @@ static void deliver(struct consumer *consumer, struct queue *queue, const char *
 			queue_release(queue, id);
 		return;
 	}
-	struct held *held = NULL;
-	HASH_FIND_STR(queue->held, id, held);
-	if (held != NULL)
-		held_end(held); /* its lease ended unseen, and the message came again */
-	held = calloc(1, sizeof(*held));
-	ASSERT(held != NULL);
-	strcpy(held->id, id);
-	held->state = DELIVERY_IN_FLIGHT;
-	held->attempt = attempt;
-	held->queue = queue;
-	held->consumer = consumer;
-	HASH_ADD_STR(queue->held, id, held);
-	DL_APPEND(consumer->held, held);
-	consumer->free_credits--;
+	struct held *held = hold(consumer, queue, id, attempt);
 	if (!consumer->options.deliver(consumer->options.ctx, id, record, len, attempt)) {
 		queue_release(queue, id);
 		held_end(held);
 	}
+}
+
+/* Round robin: who gets a place goes to the end of the line. NULL: nobody has credits. */
+static struct consumer *next_free(struct queue *queue)
+{
+	for (size_t i = 0; i < queue->subscription_count; i++) {
+		struct subscription *first = queue->subscriptions;
+		DL_DELETE(queue->subscriptions, first);
+		DL_APPEND(queue->subscriptions, first);
+		if (first->consumer->free_credits > 0)
+			return first->consumer;
+	}
+	return NULL;
+}
+
+struct held *deliver_now(struct queue *queue, const char *id, const char *record, size_t len)
+{
+	struct queues *queues = queue->queues;
+	struct consumer *consumer = queues->started && !queues->stopped ? next_free(queue) : NULL;
+	if (consumer == NULL || consumer->options.once)
+		return NULL; /* what takes one only acknowledges in Redis */
+	struct held *held = hold(consumer, queue, id, 1);
+	if (consumer->options.deliver(consumer->options.ctx, id, record, len, 1))
+		return held;
+	held_end(held);
+	return NULL;
 }
 
 /* ---- places ---- */
@@ -128,7 +162,6 @@ static void add_run(struct places *places, uint32_t lease_ms)
 		places->runs[places->run_count++] = (struct store_run){ 1, lease_ms };
 }
 
-/* Round robin: who gets a place goes to the end of the line. */
 void places_take(struct queue *queue, size_t max, struct places *places)
 {
 	*places = (struct places){ 0 };
@@ -140,17 +173,10 @@ void places_take(struct queue *queue, size_t max, struct places *places)
 	places->consumers = calloc(max, sizeof(struct consumer *));
 	places->runs = calloc(max, sizeof(*places->runs));
 	ASSERT(places->consumers != NULL && places->runs != NULL);
-	size_t without = 0; /* looked at in a row */
-	while (places->count < max && without < queue->subscription_count) {
-		struct subscription *first = queue->subscriptions;
-		struct consumer *consumer = first->consumer;
-		DL_DELETE(queue->subscriptions, first);
-		DL_APPEND(queue->subscriptions, first);
-		if (consumer->free_credits == 0) {
-			without++;
-			continue;
-		}
-		without = 0;
+	while (places->count < max) {
+		struct consumer *consumer = next_free(queue);
+		if (consumer == NULL)
+			break;
 		consumer->free_credits--;
 		consumer->references++;
 		places->consumers[places->count++] = consumer;

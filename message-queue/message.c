@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RECORD_AGAIN = 0x80 }; /* of the first byte */
+
 static bool json_check(const char *what, const char *text, size_t max, bool object,
                        struct error *err)
 {
@@ -43,13 +45,15 @@ bool message_check(Mq__Message *message, char new_id[UUID_SIZE], struct error *e
 	       json_check("metadata", message->metadata, MESSAGE_METADATA_MAX, true, err);
 }
 
-char *record_create(const Mq__Message *message, uint64_t now_ms, size_t *len)
+char *record_create(const Mq__Message *message, uint64_t now_ms, bool again, size_t *len)
 {
 	size_t packed = protobuf_c_message_get_packed_size(&message->base);
 	uint8_t *record = malloc(RECORD_TIME_SIZE + packed);
 	ASSERT(record != NULL);
 	for (size_t i = 0; i < RECORD_TIME_SIZE; i++)
 		record[i] = (uint8_t)(now_ms >> (8 * (RECORD_TIME_SIZE - 1 - i)));
+	if (again)
+		record[0] |= RECORD_AGAIN;
 	protobuf_c_message_pack(&message->base, record + RECORD_TIME_SIZE);
 	*len = RECORD_TIME_SIZE + packed;
 	return (char *)record;
@@ -68,6 +72,11 @@ uint64_t record_time_ms(const char *record, size_t len)
 {
 	uint64_t time_ms = 0;
 	for (size_t i = 0; len >= RECORD_TIME_SIZE && i < RECORD_TIME_SIZE; i++)
-		time_ms = time_ms << 8 | (uint8_t)record[i];
+		time_ms = time_ms << 8 | (uint8_t)(i == 0 ? record[i] & ~RECORD_AGAIN : record[i]);
 	return time_ms;
+}
+
+bool record_again(const char *record, size_t len)
+{
+	return len >= RECORD_TIME_SIZE && (record[0] & RECORD_AGAIN) != 0;
 }

@@ -1,7 +1,7 @@
 /* message.h - what may be sent, and how it lies in Redis.
  *
- * A record is the time at which the message was queued (8 bytes, big-endian milliseconds) and the
- * packed Message. */
+ * A record is the time at which the message was queued (8 bytes, big-endian milliseconds; the highest
+ * bit: it may have been delivered before) and the packed Message. */
 #ifndef MESSAGE_QUEUE_MESSAGE_H
 #define MESSAGE_QUEUE_MESSAGE_H
 
@@ -14,9 +14,11 @@ enum { MESSAGE_PAYLOAD_MAX = 1024 * 1024, MESSAGE_METADATA_MAX = 16 * 1024, RECO
 /* Names, id, payload and metadata. An empty id becomes a new UUID, written to `new_id`. */
 MUST_USE bool message_check(Mq__Message *message, char new_id[UUID_SIZE], struct error *err);
 
-char *record_create(const Mq__Message *message, uint64_t now_ms, size_t *len); /* malloc'ed */
+/* malloc'ed. `again`: it may have been delivered before, though Redis knows of no attempt. */
+char *record_create(const Mq__Message *message, uint64_t now_ms, bool again, size_t *len);
 /* The message lives in `arena`; NULL for what is no record. */
 Mq__Message *record_message(const char *record, size_t len, struct arena *arena);
 uint64_t record_time_ms(const char *record, size_t len); /* 0 for what is no record */
+bool record_again(const char *record, size_t len);
 
 #endif

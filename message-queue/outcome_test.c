@@ -99,8 +99,9 @@ START_TEST(records_survive)
 	message.message_id = "11111111-2222-4333-8444-000000000001";
 	message.payload = "{}";
 	size_t len;
-	char *record = record_create(&message, 1234567890123, &len);
+	char *record = record_create(&message, 1234567890123, true, &len);
 	ck_assert_uint_eq(record_time_ms(record, len), 1234567890123);
+	ck_assert(record_again(record, len));
 	ck_assert_str_eq(record_message(record, len, arena)->payload, "{}");
 	free(record);
 }

@@ -17,6 +17,7 @@ static bool flush(void *arg)
 		DL_DELETE2(queues->dirty, queue, dirty_prev, dirty_next);
 		queue->dirty = false;
 		queue_flush_settlements(queue);
+		queue_deliver_at_once(queue);
 		queue_flush_pushes(queue);
 		queue_flush_reserve(queue);
 	}
@@ -65,6 +66,7 @@ void queues_destroy(struct queues *queues)
 	loop_remove_hook(queues->loop, flush, queues);
 	loop_timer_stop(queues->loop, &queues->sweep);
 	loop_timer_stop(queues->loop, &queues->peer);
+	loop_timer_stop(queues->loop, &queues->look);
 	struct queue *queue, *next;
 	HASH_ITER(hh, queues->by_name, queue, next)
 	{
@@ -208,7 +210,7 @@ static void detach(struct submission *submission)
 		submission_free(submission);
 }
 
-static void answer(struct submission *submission, struct answer *what)
+static void answer(struct submission *submission, const struct answer *what)
 {
 	struct submitter *submitter = submission->submitter;
 	if (submitter == NULL)
@@ -216,12 +218,17 @@ static void answer(struct submission *submission, struct answer *what)
 	uint64_t tag = submission->tag;
 	char id[MESSAGE_ID_SIZE];
 	memcpy(id, submission->id, sizeof(id));
-	what->message_id = id;
+	struct answer mine = *what;
+	mine.message_id = id;
+	if (submission->send_only && what->kind != ANSWER_FAILED) {
+		mine.kind = ANSWER_STORED;
+		mine.duplicate = submission->duplicate;
+	}
 	detach(submission);
-	submitter->answer(submitter->ctx, tag, what);
+	submitter->answer(submitter->ctx, tag, &mine);
 }
 
-static void answer_all(struct queue *queue, const char *id, struct answer *what)
+void queue_answer(struct queue *queue, const char *id, struct answer *what)
 {
 	struct waiting *waiting = NULL;
 	struct submission *one;
@@ -238,7 +245,7 @@ static void answer_all(struct queue *queue, const char *id, struct answer *what)
 
 void queue_answer_outcome(struct queue *queue, const char *id, const char *outcome, size_t len)
 {
-	answer_all(
+	queue_answer(
 	    queue, id,
 	    &(struct answer){ .kind = ANSWER_OUTCOME, .outcome = outcome, .outcome_len = len });
 }
@@ -253,7 +260,24 @@ void queue_answer_dead(struct queue *queue, const char *id, const char *reason)
 {
 	struct answer what = { 0 };
 	set_dead(&what, reason);
-	answer_all(queue, id, &what);
+	queue_answer(queue, id, &what);
+}
+
+void queue_answer_stored(struct queue *queue, const char *id)
+{
+	struct answer what = { .kind = ANSWER_STORED };
+	for (;;) {
+		struct waiting *waiting = NULL;
+		struct submission *one = NULL;
+		HASH_FIND_STR(queue->waiting, id, waiting);
+		if (waiting != NULL)
+			one = waiting->list;
+		while (one != NULL && !one->send_only)
+			one = one->wait_next;
+		if (one == NULL)
+			return;
+		answer(one, &what);
+	}
 }
 
 static void on_deadline(void *arg)
@@ -281,6 +305,7 @@ static struct submission *submission_create(struct queue *queue, const char *id,
 	ASSERT(strlen(id) < sizeof(submission->id));
 	strcpy(submission->id, id);
 	submission->wait = wait;
+	submission->send_only = !wait;
 	submission->tag = tag;
 	submission->submitter = submitter;
 	DL_APPEND2(submitter->unanswered, submission, owner_prev, owner_next);
@@ -294,6 +319,14 @@ static struct submission *submission_create(struct queue *queue, const char *id,
 	return submission;
 }
 
+void submission_delivered(struct submission *submission)
+{
+	submission->pushing = false;
+	if (!submission->wait)
+		wait_begin(submission);
+	submission->wait = true;
+}
+
 /* Refusals come by the loop too, so that no answer comes before the call returns. */
 static void refuse_callers(void *arg)
 {
@@ -304,8 +337,8 @@ static void refuse_callers(void *arg)
 	answer(submission, &what);
 }
 
-void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool wait,
-                  uint64_t timeout_ms, struct submitter *submitter, uint64_t tag)
+void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool at_once,
+                  bool wait, uint64_t timeout_ms, struct submitter *submitter, uint64_t tag)
 {
 	struct queues *queues = queue->queues;
 	bool refused = queues->callers >= queues->options.max_callers;
@@ -318,6 +351,12 @@ void queue_submit(struct queue *queue, const char *id, char *record, size_t len,
 		                 submission);
 		return;
 	}
+	if (queue_in_flight_here(queue, id)) {
+		submission->duplicate = true;
+		submission_delivered(submission);
+		return;
+	}
+	submission->at_once = at_once;
 	submission->pushing = true;
 	DL_APPEND(queue->pushes, submission);
 	queue->push_count++;
@@ -351,7 +390,8 @@ static void pushed_one(struct push *push, struct submission *item, char state,
 {
 	struct queue *queue = push->queue;
 	struct answer what = { .kind = ANSWER_STORED, .duplicate = state != 'R' && state != 'Q' };
-	bool ended = !item->wait;
+	bool ended = item->send_only;
+	item->duplicate = what.duplicate;
 	if (state == 'R')
 		places_deliver(&push->places, queue, item->id, item->record, item->record_len, 1);
 	if (state == 'Q')
@@ -381,6 +421,7 @@ static void pushed_one(struct push *push, struct submission *item, char state,
 /* After it, the submission lives only as long as it is unanswered. */
 static void push_ended(struct submission *item)
 {
+	item->queue->pushing--;
 	item->pushing = false;
 	free(item->record);
 	item->record = NULL;
@@ -443,6 +484,7 @@ void queue_flush_pushes(struct queue *queue)
 			items[push->count] =
 			    (struct store_item){ item->id, item->record, item->record_len };
 			push->items[push->count++] = item;
+			queue->pushing++;
 			bytes += item->record_len;
 		}
 		places_take(queue, push->count, &push->places);

@@ -7,7 +7,8 @@
  * Redis holds every message and its state; this process holds the callers that wait for an outcome
  * and the consumers that wait for work, both only as long as they are connected. What happens in
  * one turn of the loop for one queue leaves as one call per kind of move; a push carries the places
- * of waiting consumers, so that an idle queue delivers with one round trip.
+ * of waiting consumers, so that an idle queue delivers with one round trip. A message that its sender
+ * still has, and sends again if it must, is delivered with none (unstored.c).
  *
  * Everything is called on the loop's thread. Callbacks never come before the call that leads to
  * them has returned. */
@@ -53,7 +54,7 @@ size_t queue_consumers(const struct queue *queue);
 /* ---- Sending ---- */
 
 enum answer_kind {
-	ANSWER_STORED,  /* on disk; not for those who wait for the outcome */
+	ANSWER_STORED,  /* it or its outcome is on disk; not for those who wait for the outcome */
 	ANSWER_OUTCOME, /* done, see outcome.h */
 	ANSWER_DEAD,    /* parked; `err` tells why */
 	ANSWER_FAILED
@@ -76,10 +77,14 @@ struct submitter {
 };
 
 /* Sends a message whose record is `record` (malloc'ed, taken over). With `wait`, the answer is its
- * outcome within timeout_ms, or ERR_DEADLINE; else the answer comes when it is on disk.
- * A known id attaches to the message that has it. */
-void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool wait,
-                  uint64_t timeout_ms, struct submitter *submitter, uint64_t tag);
+ * outcome within timeout_ms, or ERR_DEADLINE; else the answer comes when it, or its outcome, is on disk.
+ * A known id attaches to the message that has it. `at_once`: nobody has sent the id before, and it may
+ * be delivered before it is on disk. */
+void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool at_once,
+                  bool wait, uint64_t timeout_ms, struct submitter *submitter, uint64_t tag);
+/* It is with a consumer of this process, and Redis does not know of it. */
+bool queue_in_flight_here(const struct queue *queue, const char *id);
+size_t queue_unstored(const struct queue *queue); /* how many such there are */
 /* Waits for the outcome of a message that was, or will be, sent by somebody. timeout_ms 0: for ever. */
 void queue_await(struct queue *queue, const char *id, uint64_t timeout_ms,
                  struct submitter *submitter, uint64_t tag);

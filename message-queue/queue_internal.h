@@ -1,5 +1,5 @@
-/* queue_internal.h - what queue.c (sending), dispatch.c (working), settle.c (ends) and sweep.c (time)
- * share. */
+/* queue_internal.h - what queue.c (sending), dispatch.c (working), settle.c (ends), unstored.c (before the
+ * disk) and sweep.c (time) share. */
 #ifndef MESSAGE_QUEUE_QUEUE_INTERNAL_H
 #define MESSAGE_QUEUE_QUEUE_INTERNAL_H
 
@@ -22,8 +22,11 @@ struct submission {
 	char id[MESSAGE_ID_SIZE];
 	char *record; /* NULL after the push */
 	size_t record_len;
-	bool pushing; /* the answer of Redis is outstanding */
-	bool wait;
+	bool pushing;   /* the answer of Redis is outstanding */
+	bool at_once;   /* may be delivered before it is on disk */
+	bool wait;      /* for the outcome; it is among those that wait for it */
+	bool send_only; /* it need not be the outcome: on disk is enough */
+	bool duplicate;
 	uint64_t tag;
 	struct submitter *submitter; /* NULL: answered or abandoned */
 	struct loop_timer deadline;
@@ -46,8 +49,12 @@ struct held {
 	uint32_t attempt;
 	struct queue *queue;
 	struct consumer *consumer;
-	struct held *prev, *next; /* of the consumer, oldest first */
-	UT_hash_handle hh;        /* in the queue */
+	char *record; /* not NULL: the message is not in Redis; see unstored.c */
+	size_t record_len;
+	uint64_t since_ms;
+	struct held *prev, *next;                   /* of the consumer, oldest first */
+	struct held *unstored_prev, *unstored_next; /* of all, oldest first */
+	UT_hash_handle hh;                          /* in the queue */
 };
 
 /* The end of one delivery on its way to Redis. */
@@ -93,7 +100,10 @@ struct queue {
 
 	struct submission *pushes;
 	size_t push_count;
-	struct settlement *done, *failed, *released;
+	size_t pushing; /* messages on their way to Redis */
+	size_t unstored_count;
+	/* `recorded`: done before they were in Redis. */
+	struct settlement *done, *recorded, *failed, *released;
 	struct waiting *waiting;
 	struct held *held;
 	struct subscription *subscriptions;
@@ -120,6 +130,8 @@ struct queues {
 	bool peers; /* other instances live */
 	size_t sweep_from;
 	struct loop_timer sweep, peer;
+	struct held *unstored; /* deliveries whose message is not in Redis, oldest first */
+	struct loop_timer look;
 	void (*healthy)(void *arg, bool healthy);
 	void *healthy_arg;
 };
@@ -129,7 +141,12 @@ struct queue *queues_get_named(struct queues *queues, const char *name); /* vali
 
 /* queue.c */
 void queue_flush_pushes(struct queue *queue);
+void queue_answer(struct queue *queue, const char *id, struct answer *what); /* all who wait */
 void queue_answer_dead(struct queue *queue, const char *id, const char *reason);
+/* The message is on disk: answers those who wait for no more. */
+void queue_answer_stored(struct queue *queue, const char *id);
+/* From now on it waits for the outcome, or for queue_answer_stored. */
+void submission_delivered(struct submission *submission);
 /* Asks Redis what became of messages whose settling was not seen, and answers who waits. */
 void queue_check(struct queue *queue, const char *const *ids, size_t count);
 
@@ -150,6 +167,8 @@ void places_deliver_all(struct places *places, struct queue *queue,
 /* Returns the credits of places that were not used. `again`: the queue may use them at once. */
 void places_end(struct places *places, bool again);
 void queue_flush_reserve(struct queue *queue);
+/* Delivers a message that is not in Redis; NULL: nobody takes it now. */
+struct held *deliver_now(struct queue *queue, const char *id, const char *record, size_t len);
 /* The delivery is over: gives the credit back. */
 void held_end(struct held *held);
 
@@ -159,6 +178,12 @@ void queue_drop_settlements(struct queue *queue);
 void queue_release(struct queue *queue, const char *id);
 /* A delivery of a consumer that has gone. */
 void held_return(struct held *held, const char *reason);
+
+/* unstored.c */
+void queue_deliver_at_once(struct queue *queue); /* from the head of the pushes, what may */
+void unstored_begin(struct held *held, char *record, size_t len); /* takes the record */
+void unstored_end(struct held *held);                             /* nothing if it is stored */
+void unstored_adopt(struct held *held);                           /* puts it on disk now */
 
 /* sweep.c */
 void queue_expire_after(struct queue *queue, uint64_t delay_ms);

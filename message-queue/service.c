@@ -21,8 +21,8 @@ enum {
 
 /* ---- sending ---- */
 
-bool service_submit(struct message_queue *service, Mq__Message *message, bool wait,
-                    uint64_t timeout_ms, struct submitter *submitter, uint64_t tag,
+bool service_submit(struct message_queue *service, Mq__Message *message, Mq__Sending sending,
+                    bool wait, uint64_t timeout_ms, struct submitter *submitter, uint64_t tag,
                     char id[UUID_SIZE], struct error *err)
 {
 	struct queue *queue = NULL;
@@ -36,8 +36,10 @@ bool service_submit(struct message_queue *service, Mq__Message *message, bool wa
 	if (message->message_id != id)
 		memcpy(id, message->message_id, UUID_SIZE);
 	size_t len = 0;
-	char *record = record_create(message, clock_wall_us() / 1000, &len);
-	queue_submit(queue, message->message_id, record, len, wait, timeout_ms, submitter, tag);
+	char *record =
+	    record_create(message, clock_wall_us() / 1000, sending == MQ__SENDING__AGAIN, &len);
+	queue_submit(queue, message->message_id, record, len, sending == MQ__SENDING__FIRST, wait,
+	             timeout_ms, submitter, tag);
 	return true;
 }
 
@@ -89,7 +91,8 @@ static void unary_submit(struct message_queue *service, struct rpc_call *call, M
 	uint64_t timeout_ms = rpc_time_left_ms(call);
 	if (timeout_ms > CALL_TIMEOUT_MAX_MS)
 		timeout_ms = CALL_TIMEOUT_MAX_MS;
-	if (!service_submit(service, message, wait, timeout_ms, submitter, 0, id, &err))
+	if (!service_submit(service, message, MQ__SENDING__ANY, wait, timeout_ms, submitter, 0, id,
+	                    &err))
 		rpc_finish(call, &err);
 }
 
@@ -201,6 +204,12 @@ static void outcome_message(void *ctx, struct rpc_call *call, const ProtobufCMes
 		rpc_finish(call, &err);
 		return;
 	}
+	if (queue_in_flight_here(queue, asked->message_id)) {
+		Mq__OutcomeResponse response = MQ__OUTCOME_RESPONSE__INIT;
+		response.state = MQ__OUTCOME_RESPONSE__STATE__IN_FLIGHT;
+		rpc_reply(call, &response.base);
+		return;
+	}
 	struct question *question = question_create(call, 0);
 	question->unanswered = 1;
 	store_outcome(service->store, queue_keys(queue), &asked->message_id, 1, on_outcome,
@@ -239,7 +248,8 @@ static void on_info(void *arg, const struct redis_value *value, const struct err
 		uint64_t now_ms = clock_wall_us() / 1000;
 		view->info.depth = (uint64_t)redis_value_integer(redis_value_at(value, 0)) +
 		                   (uint64_t)redis_value_integer(redis_value_at(value, 1));
-		view->info.in_flight = (uint64_t)redis_value_integer(redis_value_at(value, 2));
+		view->info.in_flight = (uint64_t)redis_value_integer(redis_value_at(value, 2)) +
+		                       queue_unstored(view->queue);
 		view->info.dead = (uint64_t)redis_value_integer(redis_value_at(value, 3));
 		if (since_ms > 0 && since_ms < now_ms)
 			view->info.oldest_age_ms = now_ms - since_ms;

@@ -39,9 +39,10 @@ struct message_queue {
 };
 
 /* Checks the message, finds its queue and sends it; false: refused, with the reason. */
-MUST_USE bool service_submit(struct message_queue *service, Mq__Message *message, bool wait,
-                             uint64_t timeout_ms, struct submitter *submitter, uint64_t tag,
-                             char id[UUID_SIZE], struct error *err);
+MUST_USE bool service_submit(struct message_queue *service, Mq__Message *message,
+                             Mq__Sending sending, bool wait, uint64_t timeout_ms,
+                             struct submitter *submitter, uint64_t tag, char id[UUID_SIZE],
+                             struct error *err);
 /* What a caller gets for an answer that is not ANSWER_STORED; in `arena`. */
 Mq__Result *service_result(const struct answer *answer, struct arena *arena);
 

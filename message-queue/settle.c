@@ -46,6 +46,7 @@ static void drop(struct settlement **list)
 void queue_drop_settlements(struct queue *queue)
 {
 	drop(&queue->done);
+	drop(&queue->recorded);
 	drop(&queue->failed);
 	drop(&queue->released);
 }
@@ -125,8 +126,9 @@ void consumer_done(struct consumer *consumer, struct queue *queue, const char *i
 	settlement->outcome_len = len;
 	struct held *held = find_held(consumer, queue, id);
 	if (held != NULL) {
+		struct settlement **list = held->record != NULL ? &queue->recorded : &queue->done;
 		leave(held, DELIVERY_SETTLE);
-		DL_APPEND(queue->done, settlement);
+		DL_APPEND(*list, settlement);
 		queue_mark(queue);
 		return;
 	}
@@ -176,6 +178,7 @@ static void add_failure(struct held *held, const char *reason, uint32_t delay_ms
 {
 	struct queue *queue = held->queue;
 	struct settlement *settlement = settlement_create(held->id);
+	unstored_adopt(held); /* what follows finds it in Redis */
 	settlement->reason = strdup(reason);
 	ASSERT(settlement->reason != NULL);
 	settlement->delay_ms = delay_ms;
@@ -247,14 +250,19 @@ static struct settlement_batch *take_batch(struct queue *queue, struct settlemen
 	return batch;
 }
 
-static void flush_done(struct queue *queue)
+static void flush_done(struct queue *queue, struct settlement **list)
 {
-	struct settlement_batch *batch = take_batch(queue, &queue->done);
+	struct settlement_batch *batch = take_batch(queue, list);
 	struct store_item items[STORE_BATCH_MAX];
 	for (size_t i = 0; i < batch->count; i++)
 		items[i] = (struct store_item){ batch->items[i]->id, batch->items[i]->outcome,
 			                        batch->items[i]->outcome_len };
-	store_settle(queue->queues->store, queue->keys, items, batch->count, on_settled, batch);
+	if (list == &queue->recorded)
+		store_record(queue->queues->store, queue->keys, items, batch->count, on_settled,
+		             batch);
+	else
+		store_settle(queue->queues->store, queue->keys, items, batch->count, on_settled,
+		             batch);
 }
 
 static void flush_failed(struct queue *queue)
@@ -281,7 +289,9 @@ static void flush_released(struct queue *queue)
 void queue_flush_settlements(struct queue *queue)
 {
 	while (queue->done != NULL)
-		flush_done(queue);
+		flush_done(queue, &queue->done);
+	while (queue->recorded != NULL)
+		flush_done(queue, &queue->recorded);
 	while (queue->failed != NULL)
 		flush_failed(queue);
 	while (queue->released != NULL)

@@ -160,6 +160,26 @@ void store_settle(struct store *store, const struct store_queue *queue,
 	redis_queue(store->redis, command, done, arg);
 }
 
+void store_record(struct store *store, const struct store_queue *queue,
+                  const struct store_item *items, size_t count, redis_done *done, void *arg)
+{
+	ASSERT(count > 0 && count <= STORE_BATCH_MAX);
+	struct redis_command *command = begin(store, queue, "queue_record");
+	add_keep(command);
+	add_items(command, items, count);
+	redis_queue(store->redis, command, done, arg);
+}
+
+void store_adopt(struct store *store, const struct store_queue *queue, uint32_t lease_ms,
+                 const struct store_item *items, size_t count, redis_done *done, void *arg)
+{
+	ASSERT(count > 0 && count <= STORE_BATCH_MAX);
+	struct redis_command *command = begin(store, queue, "queue_adopt");
+	redis_arg_integer(command, lease_ms);
+	add_items(command, items, count);
+	redis_queue(store->redis, command, done, arg);
+}
+
 void store_retry(struct store *store, const struct store_queue *queue,
                  const struct store_failure *failures, size_t count, redis_done *done, void *arg)
 {

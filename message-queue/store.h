@@ -52,6 +52,11 @@ void store_reserve(struct store *store, const struct store_queue *queue,
                    const struct store_run *runs, size_t run_count, redis_done *done, void *arg);
 void store_settle(struct store *store, const struct store_queue *queue,
                   const struct store_item *items, size_t count, redis_done *done, void *arg);
+void store_record(struct store *store, const struct store_queue *queue,
+                  const struct store_item *items, size_t count, redis_done *done, void *arg);
+/* `lease_ms` from now. */
+void store_adopt(struct store *store, const struct store_queue *queue, uint32_t lease_ms,
+                 const struct store_item *items, size_t count, redis_done *done, void *arg);
 void store_retry(struct store *store, const struct store_queue *queue,
                  const struct store_failure *failures, size_t count, redis_done *done, void *arg);
 void store_release(struct store *store, const struct store_queue *queue, const char *const *ids,

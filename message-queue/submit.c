@@ -114,8 +114,11 @@ static void submit(struct submit_stream *stream, Mq__SubmitItem *item)
 	bool ok = timeout_ms <= CALL_TIMEOUT_MAX_MS ||
 	          error_set(&err, ERR_INVALID, "timeout_ms: %u, at most %d is allowed",
 	                    item->timeout_ms, CALL_TIMEOUT_MAX_MS);
-	if (ok && service_submit(stream->service, item->message, !item->send_only, timeout_ms,
-	                         &stream->submitter, item->tag, id, &err))
+	if (ok && item->sending > MQ__SENDING__AGAIN)
+		ok = error_set(&err, ERR_INVALID, "sending: %d, must be ANY, FIRST or AGAIN",
+		               (int)item->sending);
+	if (ok && service_submit(stream->service, item->message, item->sending, !item->send_only,
+	                         timeout_ms, &stream->submitter, item->tag, id, &err))
 		return;
 	add_item(stream, item->tag, id, outcome_error(&err, stream->arena));
 }

@@ -182,8 +182,8 @@ static void sweep_queues(struct queues *queues)
 	HASH_ITER(hh, queues->by_name, queue, next)
 	{
 		/* What Redis could not take before. */
-		if (queue->done != NULL || queue->failed != NULL || queue->released != NULL ||
-		    (queue->backlog && queue->subscriptions != NULL))
+		if (queue->done != NULL || queue->recorded != NULL || queue->failed != NULL ||
+		    queue->released != NULL || (queue->backlog && queue->subscriptions != NULL))
 			queue_mark(queue);
 		if (queue->recheck) {
 			queue->recheck = false;

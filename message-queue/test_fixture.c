@@ -187,6 +187,7 @@ static void on_deliveries(void *arg, const ProtobufCMessage *response)
 		snprintf(got->function, sizeof(got->function), "%s", delivery->message->function);
 		snprintf(got->payload, sizeof(got->payload), "%s", delivery->message->payload);
 		got->attempt = delivery->attempt;
+		got->redelivered = delivery->redelivered;
 		if (worker->echo)
 			worker_settle(worker, delivery->message->function,
 			              delivery->message->message_id, delivery->message->payload);

@@ -67,6 +67,7 @@ struct worker {
 		char function[65];
 		char payload[256];
 		uint32_t attempt;
+		bool redelivered;
 	} got[GOT_MAX];
 	size_t wanted;
 	bool closed;

@@ -7,39 +7,58 @@
 --       + exists, or the number), event_id, event_action, event_data, event_type, entity_id, metadata
 --
 -- Returns one text, lines in the order of the requests. A request that was appended or had been:
--- a line "<entry id> <version>" for each event, with "=" before it if it had been. One that was
+-- a line "<version> <entry id>" for each event, with "=" before it if it had been. One that was
 -- refused: a single line "!<why> <index of the event> <current version of its entity>", why being
 -- V (version), M (some event ids are known and some are not), D (one event id twice).
 --
--- A head is "<version> <entry id>", with " d" after it if the last event deleted the entity.
--- Nothing is written before everything that could raise an error has been read.
+-- A head is "<version> <entry id>", with " d" after it if the last event deleted the entity; the head of
+-- the entity "" is the last entry id of the topic. Nothing is written before everything that could raise
+-- an error has been read.
+--
+-- Lists by the number of the event or of the entity instead of tables by their names, and digits made
+-- once: what Lua does costs more than what Redis does here.
 local PER_EVENT = 7
+local LAST = ''
+
+local digits = {}
+for i = 0, 999 do
+	digits[i] = i .. ''
+end
+
+local function decimal(number)
+	return digits[number] or string.format('%d', number)
+end
+
+-- The last id that the stream has given, as the stream itself knows it; nil: there is no stream.
+-- Costs more than the rest of a small append, so the heads keep it too.
+local function last_given(stream)
+	local info = redis.pcall('XINFO', 'STREAM', stream)
+	if info.err then
+		if string.find(info.err, 'no such key', 1, true) then
+			return nil
+		end
+		error(info)
+	end
+	for i = 1, #info, 2 do
+		if info[i] == 'last-generated-id' then
+			return info[i + 1]
+		end
+	end
+end
 
 -- The first id to give: now, or just past the last one.
-local function first_id(stream, floor_ms, floor_us)
-	local find, sub = string.find, string.sub
+local function first_id(last, floor_ms, floor_us)
 	local now = redis.call('TIME')
 	local micros = tonumber(now[2])
 	local ms, us = now[1] * 1000 + math.floor(micros / 1000), micros % 1000
 	if floor_ms > ms or (floor_ms == ms and floor_us > us) then
 		ms, us = floor_ms, floor_us
 	end
-	local info = redis.pcall('XINFO', 'STREAM', stream)
-	if info.err then
-		if find(info.err, 'no such key', 1, true) then
-			return ms, us
-		end
-		error(info)
-	end
-	for i = 1, #info, 2 do
-		if info[i] == 'last-generated-id' then
-			local last = info[i + 1]
-			local dash = find(last, '-', 1, true)
-			local last_ms, last_us = tonumber(sub(last, 1, dash - 1)), tonumber(sub(last, dash + 1))
-			if last_ms > ms or (last_ms == ms and last_us >= us) then
-				ms, us = last_ms, last_us + 1
-			end
-			break
+	if last then
+		local dash = string.find(last, '-', 1, true)
+		local last_ms, last_us = tonumber(string.sub(last, 1, dash - 1)), tonumber(string.sub(last, dash + 1))
+		if last_ms > ms or (last_ms == ms and last_us >= us) then
+			ms, us = last_ms, last_us + 1
 		end
 	end
 	return ms, us
@@ -56,136 +75,163 @@ local function refused(expect, version, deleted)
 	return version ~= tonumber(expect)
 end
 
+-- The event ids; the entities, LAST first; by event, the place of its entity among them (1: of none).
 local function collect(args)
-	local events, entities, seen = {}, {}, {}
+	local events, entities, entity_of, place_of, count = {}, { LAST }, {}, { [LAST] = 1 }, 0
 	local i, total = 4, #args
 	while i < total do
-		local count = tonumber(args[i])
-		i = i + 1
-		for _ = 1, count do
-			events[#events + 1] = args[i + 1]
-			local entity = args[i + 5]
-			if entity ~= '' and not seen[entity] then
-				seen[entity] = true
-				entities[#entities + 1] = entity
+		local last = i + args[i] * PER_EVENT
+		for e = i + 1, last, PER_EVENT do
+			local entity = args[e + 5]
+			local place = place_of[entity]
+			if not place then
+				place = #entities + 1
+				entities[place] = entity
+				place_of[entity] = place
 			end
-			i = i + PER_EVENT
+			count = count + 1
+			events[count] = args[e + 1]
+			entity_of[count] = place
+		end
+		i = last + 1
+	end
+	return events, entities, entity_of
+end
+
+-- The version of each entity by its place, and whether it is deleted.
+local function read_heads(found, count)
+	local versions, deleted = { 0 }, {}
+	for i = 2, count do
+		local head = found[i]
+		if head then
+			versions[i] = tonumber(string.sub(head, 1, string.find(head, ' ', 1, true) - 1))
+			deleted[i] = string.sub(head, -1) == 'd'
+		else
+			versions[i] = 0
 		end
 	end
-	return events, entities
+	return versions, deleted
+end
+
+-- What is known of event ids: event id -> line.
+local function look_up(keys, events, new_bucket)
+	local known = {}
+	local others = redis.call('EXISTS', unpack(keys, 4)) > 0
+	for k = new_bucket and 4 or 3, others and #keys or 3 do
+		local found = redis.call('HMGET', keys[k], unpack(events))
+		for i = 1, #events do
+			if found[i] then
+				known[events[i]] = found[i]
+			end
+		end
+	end
+	return known
+end
+
+-- Looks at a request of several events, at args[first], args[first + PER_EVENT], ...; the first of them
+-- is event number `n`. Returns why it is refused and where; else how many of its events are known.
+-- Moves `versions` and `deleted` on as if it were appended, unless it is refused.
+local function check(args, first, last, n, entity_of, versions, deleted, known)
+	local repeats, mine = 0, {}
+	for e = first, last, PER_EVENT do
+		local event_id = args[e + 1]
+		if known[event_id] then
+			repeats = repeats + 1
+		elseif mine[event_id] then
+			return 'D', e
+		end
+		mine[event_id] = true
+	end
+	local count = (last - first) / PER_EVENT + 1
+	if repeats > 0 then
+		return repeats < count and 'M' or nil, repeats < count and first or repeats
+	end
+	local old = {}
+	for e = first, last, PER_EVENT do
+		local place = entity_of[n]
+		n = n + 1
+		if place > 1 then
+			if refused(args[e], versions[place], deleted[place]) then
+				for k = #old, 1, -1 do
+					versions[old[k][1]], deleted[old[k][1]] = old[k][2], old[k][3]
+				end
+				return 'V', e
+			end
+			old[#old + 1] = { place, versions[place], deleted[place] }
+			versions[place] = versions[place] + 1
+			deleted[place] = args[e + 2] == 'entity_deleted'
+		end
+	end
+	-- The events take their versions one by one again.
+	for k = #old, 1, -1 do
+		versions[old[k][1]] = old[k][2]
+	end
+	return nil, 0
 end
 
 local function append(keys, args)
-	local call, find, sub, format = redis.call, string.find, string.sub, string.format
+	local call = redis.call
 	local stream, heads, bucket = keys[1], keys[2], keys[3]
-	local events, entities = collect(args)
-	local versions, deleted, known = {}, {}, {}
-	if #entities > 0 then
-		local found = call('HMGET', heads, unpack(entities))
-		for i = 1, #entities do
-			local entity, head = entities[i], found[i]
-			if head then
-				versions[entity] = tonumber(sub(head, 1, find(head, ' ', 1, true) - 1))
-				deleted[entity] = sub(head, -1) == 'd'
-			else
-				versions[entity], deleted[entity] = 0, false
-			end
-		end
-	end
-	local new_bucket = true
-	for k = 3, #keys do
-		if call('EXISTS', keys[k]) == 1 then
-			new_bucket = new_bucket and k ~= 3
-			local found = call('HMGET', keys[k], unpack(events))
-			for i = 1, #events do
-				if found[i] then
-					known[events[i]] = found[i]
-				end
-			end
-		end
-	end
-
-	local ms, us = first_id(stream, tonumber(args[2]), tonumber(args[3]))
-	local lines, recent, places = {}, {}, {}
-	local i, total = 4, #args
+	local events, entities, entity_of = collect(args)
+	local found = call('HMGET', heads, unpack(entities))
+	local versions, deleted = read_heads(found, #entities)
+	local new_bucket = call('EXISTS', bucket) == 0
+	local known = look_up(keys, events, new_bucket)
+	local ms, us = first_id(found[1] or last_given(stream), tonumber(args[2]), tonumber(args[3]))
+	local millis = string.format('%d-', ms)
+	local lines, recent, moved = {}, {}, {}
+	local i, total, n = 4, #args, 1
 	while i < total do
 		local count = tonumber(args[i])
 		local first = i + 1
 		local last = first + (count - 1) * PER_EVENT
-		i = last + PER_EVENT
-		-- Check all, keeping what a refusal has to put back.
-		local old, why, at, repeats = {}, nil, 0, 0
-		for e = first, last, PER_EVENT do
-			if known[args[e + 1]] then
-				repeats = repeats + 1
-			end
-		end
-		if repeats > 0 and repeats < count then
-			why, at = 'M', first
-		elseif repeats == 0 then
-			local mine = {}
-			for e = first, last, PER_EVENT do
-				local entity = args[e + 5]
-				if mine[args[e + 1]] then
-					why, at = 'D', e
-					break
-				end
-				mine[args[e + 1]] = true
-				if entity ~= '' then
-					local version = versions[entity]
-					if refused(args[e], version, deleted[entity]) then
-						why, at = 'V', e
-						break
-					end
-					if count > 1 then
-						old[#old + 1] = { entity, version, deleted[entity] }
-					end
-					versions[entity] = version + 1
-					deleted[entity] = args[e + 2] == 'entity_deleted'
-				end
+		local why, at, repeats
+		if count > 1 then
+			why, at = check(args, first, last, n, entity_of, versions, deleted, known)
+			repeats = not why and at > 0
+		elseif known[args[first + 1]] then
+			repeats = true
+		elseif entity_of[n] > 1 then
+			local place = entity_of[n]
+			if refused(args[first], versions[place], deleted[place]) then
+				why, at = 'V', first
+			else
+				deleted[place] = args[first + 2] == 'entity_deleted'
 			end
 		end
 		if why then
-			lines[#lines + 1] = '!' .. why .. ' ' .. (at - first) / PER_EVENT .. ' ' ..
-			                    (versions[args[at + 5]] or 0)
-			for k = #old, 1, -1 do
-				versions[old[k][1]], deleted[old[k][1]] = old[k][2], old[k][3]
-			end
-		elseif repeats > 0 then
+			local place = entity_of[n + (at - first) / PER_EVENT]
+			lines[#lines + 1] = '!' .. why .. ' ' .. (at - first) / PER_EVENT .. ' ' .. versions[place]
+		elseif repeats then
 			for e = first, last, PER_EVENT do
 				lines[#lines + 1] = '=' .. known[args[e + 1]]
 			end
 		else
-			-- Several events of one entity: count its versions again from the first.
-			for k = #old, 1, -1 do
-				versions[old[k][1]] = old[k][2]
-			end
 			for e = first, last, PER_EVENT do
-				local event_id, entity, version = args[e + 1], args[e + 5], 0
+				local event_id, place, version = args[e + 1], entity_of[n + (e - first) / PER_EVENT], '0'
 				if us > 999 then
 					ms, us = ms + 1, 0
+					millis = string.format('%d-', ms)
 				end
-				local id = format('%d-%d', ms, us)
+				local id = millis .. digits[us]
 				us = us + 1
-				if entity ~= '' then
-					version = versions[entity]
-					if count > 1 then
-						version = version + 1
-						versions[entity] = version
-					end
-					places[entity] = id
+				if place > 1 then
+					local number = versions[place] + 1
+					versions[place] = number
+					version = decimal(number)
 				end
-				version = format('%d', version)
 				call('XADD', stream, id, 'event_id', event_id, 'event_action', args[e + 2],
-				     'event_data', args[e + 3], 'event_type', args[e + 4], 'entity_id', entity,
+				     'event_data', args[e + 3], 'event_type', args[e + 4], 'entity_id', args[e + 5],
 				     'entity_version', version, 'metadata', args[e + 6])
-				local line = id .. ' ' .. version
+				local line = version .. ' ' .. id
+				moved[place] = line
 				lines[#lines + 1] = line
 				known[event_id] = line
 				recent[#recent + 1] = event_id
 				recent[#recent + 1] = line
 			end
 		end
+		i, n = last + PER_EVENT, n + count
 	end
 
 	if #recent > 0 then
@@ -193,15 +239,15 @@ local function append(keys, args)
 		if new_bucket then
 			call('EXPIRE', bucket, args[1])
 		end
-		local moved = {}
-		for entity, id in pairs(places) do
-			moved[#moved + 1] = entity
-			moved[#moved + 1] = format('%d ', versions[entity]) .. id ..
-			                    (deleted[entity] and ' d' or '')
+		local fields = { LAST, millis .. digits[us - 1] }
+		for place = 2, #entities do
+			local head = moved[place]
+			if head then
+				fields[#fields + 1] = entities[place]
+				fields[#fields + 1] = deleted[place] and head .. ' d' or head
+			end
 		end
-		if #moved > 0 then
-			call('HSET', heads, unpack(moved))
-		end
+		call('HSET', heads, unpack(fields))
 	end
 	return table.concat(lines, '\n')
 end

@@ -1,0 +1,49 @@
+-- Moves of messages that were delivered before they were put on disk: their sender still has them.
+
+-- queue_record: such messages are done; their outcomes are kept.
+-- ARGV    keep_s, then (id, outcome) per message
+-- returns one letter per message: S kept, U there is another outcome, which counts
+redis.register_function('queue_record', function(keys, args)
+	local ids, fields, states, seen = {}, {}, {}, {}
+	for i = 2, #args, 2 do
+		ids[#ids + 1] = args[i]
+	end
+	local done = redis.call('HMGET', keys[DONE], unpack(ids))
+	local done_before = redis.call('EXISTS', keys[DONE_BEFORE]) == 1
+		and redis.call('HMGET', keys[DONE_BEFORE], unpack(ids)) or {}
+	-- Sent again to another instance, while it was in the hands of a consumer of this one.
+	local queued = redis.call('EXISTS', keys[MESSAGES]) == 1
+	for i, id in ipairs(ids) do
+		if done[i] or done_before[i] or seen[id] then
+			states[i] = 'U'
+		else
+			seen[id] = true
+			states[i] = 'S'
+			fields[#fields + 1] = id
+			fields[#fields + 1] = args[2 * i + 1]
+			if queued then
+				remove(keys, id)
+			end
+		end
+	end
+	if #fields > 0 then
+		redis.call('HSET', keys[DONE], unpack(fields))
+		redis.call('EXPIRE', keys[DONE], args[1], 'NX')
+	end
+	return table.concat(states)
+end)
+
+-- queue_adopt: such messages take longer, or their delivery has failed: they are put on disk, as in
+-- flight.
+-- ARGV    lease_ms, then (id, record) per message
+-- returns how many; not those that are on the queue already
+redis.register_function('queue_adopt', function(keys, args)
+	local ends, adopted = now_ms() + args[1], 0
+	for i = 2, #args, 2 do
+		if redis.call('HSETNX', keys[MESSAGES], args[i], args[i + 1]) == 1 then
+			redis.call('HSET', keys[LEASES], args[i], ends)
+			adopted = adopted + 1
+		end
+	end
+	return adopted
+end)
