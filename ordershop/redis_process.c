@@ -6,41 +6,55 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char *const settings[] = {
+static const char *const common[] = {
 	"--port",
 	"0", /* nobody but the owner of the folder reaches it */
 	"--unixsocketperm",
 	"700",
-	"--appendonly",
-	"yes",
 	"--maxmemory-policy",
 	"noeviction",
-	"--save",
-	"", /* the append-only file is the one copy */
-	"--auto-aof-rewrite-min-size",
-	"512mb", /* rewriting competes with the shop for processor and disk */
+	"--latency-tracking",
+	"no", /* a histogram of each command, also of those in functions: 2 % */
 	"--daemonize",
 	"no",
 	"--loglevel",
 	"notice",
+	NULL,
+};
+static const char *const log_settings[] = {
+	"--appendonly",
+	"yes",
+	"--appendfsync",
+	"always",
+	"--save",
+	"", /* the append-only file is the one copy */
+	"--auto-aof-rewrite-min-size",
+	"512mb", /* rewriting competes with the shop for processor and disk */
+	NULL,
+};
+static const char *const snapshot_settings[] = {
+	"--appendonly", "no", "--save", "300 1", NULL,
 };
 
-void redis_process_arguments(const char *folder, const char *socket_path, const char *fsync,
+static const char **put(const char **argv, const char *const *words)
+{
+	while (*words != NULL)
+		*argv++ = *words++;
+	return argv;
+}
+
+void redis_process_arguments(const char *folder, const char *socket_path, enum redis_keeps keeps,
                              const char **argv)
 {
-	size_t count = 0;
+	const char *const place[] = { "--unixsocket", socket_path, "--dir", folder, NULL };
+	const char **end = argv;
 
-	argv[count++] = "redis-server";
-	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-		argv[count++] = settings[i];
-	argv[count++] = "--appendfsync";
-	argv[count++] = fsync;
-	argv[count++] = "--unixsocket";
-	argv[count++] = socket_path;
-	argv[count++] = "--dir";
-	argv[count++] = folder;
-	argv[count] = NULL;
-	ASSERT(count < REDIS_ARGUMENTS);
+	*end++ = "redis-server";
+	end = put(end, common);
+	end = put(end, keeps == REDIS_KEEPS_ALL ? log_settings : snapshot_settings);
+	end = put(end, place);
+	*end = NULL;
+	ASSERT(end - argv < REDIS_ARGUMENTS);
 }
 
 bool redis_process_ready(void *socket_path)

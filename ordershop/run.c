@@ -202,7 +202,7 @@ static void plan_service(struct plan *plan, size_t index)
 }
 
 static void plan_redis(struct plan *plan, struct redis_plan *redis, const char *name,
-                       const char *fsync)
+                       enum redis_keeps keeps)
 {
 	const char *url = text_option("redis");
 
@@ -213,7 +213,7 @@ static void plan_redis(struct plan *plan, struct redis_plan *redis, const char *
 	data_folder_file(&plan->folder, name, redis->folder);
 	data_folder_socket(&plan->folder, name, redis->socket);
 	snprintf(redis->url, sizeof(redis->url), "unix://%s", redis->socket);
-	redis_process_arguments(redis->folder, redis->socket, fsync, redis->argv);
+	redis_process_arguments(redis->folder, redis->socket, keeps, redis->argv);
 	plan->specs[plan->spec_count++] = (struct process_spec){
 		.name = name,
 		.path = "redis-server",
@@ -282,8 +282,8 @@ static bool run_plan(struct plan *plan, struct error *err)
 	data_folder_socket(&plan->folder, "control", control);
 	/* The read model is a cache with its checkpoint in it: it needs no disk write before it
 	 * answers, and must not share the one of the log. */
-	plan_redis(plan, &plan->log, "redis", "always");
-	plan_redis(plan, &plan->model, "redis-model", "everysec");
+	plan_redis(plan, &plan->log, "redis", REDIS_KEEPS_ALL);
+	plan_redis(plan, &plan->model, "redis-model", REDIS_KEEPS_SNAPSHOTS);
 	for (size_t i = 0; i < SERVICE_COUNT; i++)
 		plan_service(plan, i);
 	if (!write_addresses(plan, err) ||
