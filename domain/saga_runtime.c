@@ -3,7 +3,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "domain/asks.h"
-#include "domain/link.h"
+#include "base/rpc_link.h"
 #include "domain/metadata.h"
 #include "domain/pool.h"
 
@@ -38,7 +38,7 @@ struct source {
 	const char *topic;
 	const char *types[TYPES_MAX];
 	size_t type_count;
-	struct link *link;
+	struct rpc_link *link;
 	struct reaction *running;
 	struct reaction *done; /* to be acknowledged in this turn */
 	size_t done_count;
@@ -249,7 +249,7 @@ static void acknowledge(struct source *source)
 		nack->park = true;
 		request.nacks[request.n_nacks++] = nack;
 	}
-	link_send(source->link, &request.base);
+	rpc_link_send(source->link, &request.base);
 	pool_give(&source->sagas->pool, arena);
 	while (source->done != NULL) {
 		struct reaction *reaction = source->done;
@@ -266,7 +266,7 @@ static bool acknowledge_all(void *arg)
 	for (struct source *source = sagas->sources; source != NULL; source = source->next) {
 		acknowledge(source);
 		if (sagas->draining && source->running == NULL)
-			link_close(source->link);
+			rpc_link_close(source->link);
 	}
 	return false;
 }
@@ -299,15 +299,15 @@ static void source_open(struct source *source)
 	consume.n_event_types = source->type_count;
 	Es__ConsumeRequest request = ES__CONSUME_REQUEST__INIT;
 	request.start = &consume;
-	source->link = link_create(sagas->loop, &(struct link_options){
-	                                            .name = source->topic,
-	                                            .channel = sagas->options.event_store,
-	                                            .service = &es__event_store__descriptor,
-	                                            .method = "Consume",
-	                                            .start = &request.base,
-	                                            .message = on_deliveries,
-	                                            .arg = source,
-	                                        });
+	source->link = rpc_link_create(sagas->loop, &(struct rpc_link_options){
+	                                                .name = source->topic,
+	                                                .channel = sagas->options.event_store,
+	                                                .service = &es__event_store__descriptor,
+	                                                .method = "Consume",
+	                                                .start = &request.base,
+	                                                .message = on_deliveries,
+	                                                .arg = source,
+	                                            });
 }
 
 struct saga_runtime *saga_runtime_create(struct loop *loop, const struct saga_options *options)
@@ -342,7 +342,7 @@ void saga_runtime_destroy(struct saga_runtime *sagas)
 	while (sagas->sources != NULL) {
 		struct source *source = sagas->sources;
 		sagas->sources = source->next;
-		link_destroy(source->link);
+		rpc_link_destroy(source->link);
 		while (source->running != NULL)
 			acknowledge_later(source->running);
 		while (source->done != NULL) {
@@ -359,7 +359,7 @@ void saga_runtime_destroy(struct saga_runtime *sagas)
 bool saga_runtime_up(const struct saga_runtime *sagas)
 {
 	const struct source *source = sagas->sources;
-	while (source != NULL && link_up(source->link))
+	while (source != NULL && rpc_link_up(source->link))
 		source = source->next;
 	return source == NULL;
 }
@@ -380,7 +380,7 @@ bool saga_runtime_idle(const struct saga_runtime *sagas)
 bool saga_runtime_drained(const struct saga_runtime *sagas)
 {
 	const struct source *source = sagas->sources;
-	while (source != NULL && source->running == NULL && link_closed(source->link))
+	while (source != NULL && source->running == NULL && rpc_link_closed(source->link))
 		source = source->next;
 	return source == NULL;
 }

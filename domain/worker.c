@@ -1,7 +1,7 @@
 #include "domain/worker.h"
 
 #include "base/log.h"
-#include "domain/link.h"
+#include "base/rpc_link.h"
 #include "domain/metadata.h"
 #include "domain/pool.h"
 
@@ -36,7 +36,7 @@ struct worker {
 	struct loop *loop;
 	const struct service *service;
 	struct runtime *runtime;
-	struct link *link; /* NULL: the service has no functions */
+	struct rpc_link *link; /* NULL: the service has no functions */
 	struct pool pool;
 	struct delivery *running;
 	struct delivery *done; /* to be settled in this turn, newest first */
@@ -157,7 +157,7 @@ static bool settle_all(void *arg)
 		for (struct delivery *delivery = worker->done; delivery != NULL;
 		     delivery = delivery->next)
 			request.settles[--place] = settle_of(delivery, arena);
-		link_send(worker->link, &request.base);
+		rpc_link_send(worker->link, &request.base);
 		pool_give(&worker->pool, arena);
 		while (worker->done != NULL) {
 			struct delivery *delivery = worker->done;
@@ -167,7 +167,7 @@ static bool settle_all(void *arg)
 		worker->done_count = 0;
 	}
 	if (worker->link != NULL && worker->draining && worker->running == NULL)
-		link_close(worker->link);
+		rpc_link_close(worker->link);
 	return false;
 }
 
@@ -196,15 +196,15 @@ struct worker *worker_create(struct loop *loop, const struct service *service,
 	consume.max_attempts = ATTEMPTS_MAX;
 	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
 	request.start = &consume;
-	worker->link = link_create(loop, &(struct link_options){
-	                                     .name = "queue",
-	                                     .channel = queue,
-	                                     .service = &mq__message_queue__descriptor,
-	                                     .method = "Consume",
-	                                     .start = &request.base,
-	                                     .message = on_deliveries,
-	                                     .arg = worker,
-	                                 });
+	worker->link = rpc_link_create(loop, &(struct rpc_link_options){
+	                                         .name = "queue",
+	                                         .channel = queue,
+	                                         .service = &mq__message_queue__descriptor,
+	                                         .method = "Consume",
+	                                         .start = &request.base,
+	                                         .message = on_deliveries,
+	                                         .arg = worker,
+	                                     });
 	pool_give(&worker->pool, arena);
 	return worker;
 }
@@ -214,7 +214,7 @@ void worker_destroy(struct worker *worker)
 	if (worker == NULL)
 		return;
 	loop_remove_hook(worker->loop, settle_all, worker);
-	link_destroy(worker->link);
+	rpc_link_destroy(worker->link);
 	while (worker->running != NULL) {
 		struct delivery *delivery = worker->running;
 		HASH_DEL(worker->running, delivery);
@@ -231,7 +231,7 @@ void worker_destroy(struct worker *worker)
 
 bool worker_up(const struct worker *worker)
 {
-	return worker->link == NULL || link_up(worker->link);
+	return worker->link == NULL || rpc_link_up(worker->link);
 }
 
 void worker_drain(struct worker *worker)
@@ -246,5 +246,5 @@ bool worker_idle(const struct worker *worker)
 
 bool worker_drained(const struct worker *worker)
 {
-	return worker->running == NULL && (worker->link == NULL || link_closed(worker->link));
+	return worker->running == NULL && (worker->link == NULL || rpc_link_closed(worker->link));
 }

@@ -2,7 +2,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
-#include "base/log.h"
+#include "base/rpc_link.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
 
@@ -15,8 +15,6 @@ enum {
 	CREDITS = 256,
 	LEASE_MS = 30000,
 	ATTEMPTS_MAX = 20,
-	BACKOFF_MIN_MS = 50,
-	BACKOFF_MAX_MS = 1000,
 	RESULT_MAX = 3 * 1024 * 1024 /* what the queue takes as one result */
 };
 
@@ -38,14 +36,11 @@ struct job {
  *   delivered -> [waiting] -> ends of topics known [asked] -> model is there -> run -> [done] -> settled */
 struct functions {
 	struct read_model *model;
-	struct rpc_stream *stream; /* NULL: between two */
-	bool stopping;
+	struct rpc_link *link;
 	bool asking;         /* a Topics call is under way for `asked` */
 	struct job *waiting; /* came after it was made */
 	struct job *asked;
 	struct job *done;
-	unsigned backoff_ms;
-	struct loop_timer timer;
 	struct loop_task task;
 };
 
@@ -318,7 +313,6 @@ static void on_deliveries(void *arg, const ProtobufCMessage *message)
 {
 	struct functions *functions = arg;
 	const Mq__ConsumeResponse *response = (const Mq__ConsumeResponse *)message;
-	functions->backoff_ms = BACKOFF_MIN_MS;
 	for (size_t i = 0; i < response->n_deliveries; i++) {
 		const Mq__Message *given = response->deliveries[i]->message;
 		const struct function *function = NULL;
@@ -361,7 +355,7 @@ static void send_settle(struct functions *functions, const struct job *job)
 	}
 	request.settles = settles;
 	request.n_settles = 1;
-	rpc_stream_send(functions->stream, &request.base);
+	rpc_link_send(functions->link, &request.base);
 }
 
 static void settle_done(struct loop_task *task)
@@ -371,35 +365,19 @@ static void settle_done(struct loop_task *task)
 	DL_FOREACH_SAFE(functions->done, job, next)
 	{
 		DL_DELETE(functions->done, job);
-		if (functions->stream != NULL) /* else it is delivered again */
-			send_settle(functions, job);
+		send_settle(functions, job);
 		arena_destroy(job->arena);
 	}
 }
 
-/* ---- the stream ---- */
+/* ---- life ---- */
 
-static void start(void *arg);
-
-static void on_closed(void *arg, const struct error *err)
+struct functions *functions_create(struct read_model *model)
 {
-	struct functions *functions = arg;
-	functions->stream = NULL;
-	if (functions->stopping)
-		return;
-	if (functions->backoff_ms >= BACKOFF_MAX_MS)
-		log_debug("queue_lost", "reason=\"%s\"", err == NULL ? "end" : err->message);
-	loop_timer_start(functions->model->loop, &functions->timer, functions->backoff_ms, start,
-	                 functions);
-	functions->backoff_ms *= 2;
-	if (functions->backoff_ms > BACKOFF_MAX_MS)
-		functions->backoff_ms = BACKOFF_MAX_MS;
-}
-
-static void start(void *arg)
-{
-	static const struct rpc_stream_events events = { on_deliveries, on_closed };
-	struct functions *functions = arg;
+	struct functions *functions = calloc(1, sizeof(*functions));
+	ASSERT(functions != NULL);
+	functions->model = model;
+	functions->task.fn = settle_done;
 	const char *names[ARRAY_LEN(table)];
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		names[i] = table[i].name;
@@ -412,29 +390,22 @@ static void start(void *arg)
 	consume.max_attempts = ATTEMPTS_MAX;
 	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
 	request.start = &consume;
-	functions->stream =
-	    rpc_stream_open(functions->model->message_queue, &mq__message_queue__descriptor,
-	                    "Consume", &events, functions);
-	rpc_stream_send(functions->stream, &request.base);
-}
-
-struct functions *functions_create(struct read_model *model)
-{
-	struct functions *functions = calloc(1, sizeof(*functions));
-	ASSERT(functions != NULL);
-	functions->model = model;
-	functions->backoff_ms = BACKOFF_MIN_MS;
-	functions->task.fn = settle_done;
-	start(functions);
+	functions->link =
+	    rpc_link_create(model->loop, &(struct rpc_link_options){
+	                                     .name = "queue",
+	                                     .channel = model->message_queue,
+	                                     .service = &mq__message_queue__descriptor,
+	                                     .method = "Consume",
+	                                     .start = &request.base,
+	                                     .message = on_deliveries,
+	                                     .arg = functions,
+	                                 });
 	return functions;
 }
 
 void functions_stop(struct functions *functions)
 {
-	functions->stopping = true;
-	loop_timer_stop(functions->model->loop, &functions->timer);
-	if (functions->stream != NULL)
-		rpc_stream_end_sends(functions->stream);
+	rpc_link_close(functions->link);
 }
 
 static void free_jobs(struct job *jobs)
@@ -450,8 +421,7 @@ void functions_destroy(struct functions *functions)
 {
 	if (functions == NULL)
 		return;
-	functions->stopping = true;
-	loop_timer_stop(functions->model->loop, &functions->timer);
+	rpc_link_destroy(functions->link);
 	loop_task_stop(functions->model->loop, &functions->task);
 	free_jobs(functions->waiting);
 	free_jobs(functions->asked);

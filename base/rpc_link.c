@@ -1,4 +1,4 @@
-#include "domain/link.h"
+#include "base/rpc_link.h"
 
 #include "base/log.h"
 
@@ -7,9 +7,9 @@
 
 enum { STEADY_MS = 200, BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 1000 };
 
-struct link {
+struct rpc_link {
 	struct loop *loop;
-	struct link_options options;
+	struct rpc_link_options options;
 	uint8_t *start;
 	size_t start_len;
 	struct rpc_stream *stream; /* NULL: closed */
@@ -22,7 +22,7 @@ static void open_stream(void *arg);
 
 static void come_up(void *arg)
 {
-	struct link *link = arg;
+	struct rpc_link *link = arg;
 	loop_timer_stop(link->loop, &link->timer);
 	link->up = true;
 	link->backoff_ms = BACKOFF_MIN_MS;
@@ -31,13 +31,13 @@ static void come_up(void *arg)
 
 static void on_message(void *arg, const ProtobufCMessage *message)
 {
-	struct link *link = arg;
+	struct rpc_link *link = arg;
 	if (!link->up)
 		come_up(link);
 	link->options.message(link->options.arg, message);
 }
 
-static void link_free(struct link *link)
+static void link_free(struct rpc_link *link)
 {
 	loop_timer_stop(link->loop, &link->timer);
 	free(link->start);
@@ -46,7 +46,7 @@ static void link_free(struct link *link)
 
 static void on_closed(void *arg, const struct error *err)
 {
-	struct link *link = arg;
+	struct rpc_link *link = arg;
 	link->stream = NULL;
 	if (link->destroyed) {
 		link_free(link);
@@ -68,16 +68,16 @@ static void on_closed(void *arg, const struct error *err)
 static void open_stream(void *arg)
 {
 	static const struct rpc_stream_events events = { on_message, on_closed };
-	struct link *link = arg;
+	struct rpc_link *link = arg;
 	link->stream = rpc_stream_open(link->options.channel, link->options.service,
 	                               link->options.method, &events, link);
 	rpc_stream_send_bytes(link->stream, link->start, link->start_len);
 	loop_timer_start(link->loop, &link->timer, STEADY_MS, come_up, link);
 }
 
-struct link *link_create(struct loop *loop, const struct link_options *options)
+struct rpc_link *rpc_link_create(struct loop *loop, const struct rpc_link_options *options)
 {
-	struct link *link = calloc(1, sizeof(*link));
+	struct rpc_link *link = calloc(1, sizeof(*link));
 	ASSERT(link != NULL);
 	link->loop = loop;
 	link->options = *options;
@@ -91,18 +91,18 @@ struct link *link_create(struct loop *loop, const struct link_options *options)
 	return link;
 }
 
-bool link_up(const struct link *link)
+bool rpc_link_up(const struct rpc_link *link)
 {
 	return link->up;
 }
 
-void link_send(struct link *link, const ProtobufCMessage *message)
+void rpc_link_send(struct rpc_link *link, const ProtobufCMessage *message)
 {
 	if (link->stream != NULL)
 		rpc_stream_send(link->stream, message);
 }
 
-void link_close(struct link *link)
+void rpc_link_close(struct rpc_link *link)
 {
 	if (link->closing)
 		return;
@@ -112,12 +112,12 @@ void link_close(struct link *link)
 		rpc_stream_end_sends(link->stream);
 }
 
-bool link_closed(const struct link *link)
+bool rpc_link_closed(const struct rpc_link *link)
 {
 	return link->closing && link->stream == NULL;
 }
 
-void link_destroy(struct link *link)
+void rpc_link_destroy(struct rpc_link *link)
 {
 	if (link == NULL)
 		return;
