@@ -10,11 +10,11 @@ function(check_test name)
 	set_tests_properties(${name} PROPERTIES TIMEOUT 300)
 endfunction()
 
-# shop_test(name script.py [folder...]): a test from outside, of a whole shop. Debian's Python, because
-# python3-grpcio is Debian's.
+# shop_test(name script.py): a test from outside, of a whole shop. Debian's Python, because
+# python3-grpcio is Debian's. It finds tests/support and the stubs of all contracts.
+set(TEST_STUBS ${CMAKE_BINARY_DIR}/stubs)
 function(shop_test name script)
-	list(JOIN ARGN ":" more)
 	add_test(NAME ${name} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${script})
 	set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT
-		"ORDERSHOP=$<TARGET_FILE:ordershop>;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support:${more}")
+		"ORDERSHOP=$<TARGET_FILE:ordershop>;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support:${TEST_STUBS}")
 endfunction()
