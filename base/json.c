@@ -160,6 +160,36 @@ end:
 	return ok;
 }
 
+bool json_valid(const char *text, size_t len, enum json_kind *kind, struct error *err)
+{
+	struct json_numbers numbers = { 0 };
+	bool ok = json_scan(text, len, &numbers, err);
+	free(numbers.kept);
+	if (!ok)
+		return false;
+	switch (text[strspn(text, " \t\r\n")]) {
+	case '{':
+		*kind = JSON_OBJECT;
+		break;
+	case '[':
+		*kind = JSON_LIST;
+		break;
+	case '"':
+		*kind = JSON_STRING;
+		break;
+	case 't':
+	case 'f':
+		*kind = JSON_BOOL;
+		break;
+	case 'n':
+		*kind = JSON_NULL;
+		break;
+	default:
+		*kind = JSON_NUMBER;
+	}
+	return true;
+}
+
 void json_free(struct json *json)
 {
 	cJSON_Delete((cJSON *)(void *)json);

@@ -33,8 +33,16 @@ static bool parse(const char *text)
 	size_t len = strlen(text);
 	char *copy = malloc(len);
 	memcpy(copy, text, len);
+	enum json_kind kind;
+	bool valid = json_valid(copy, len, &kind, &err);
 	bool ok = json_parse(copy, len, &json, &err);
 	free(copy);
+	if (ok)
+		ck_assert_int_eq(kind, json_kind(json));
+	if (valid != ok) /* see json_valid: what it does not find */
+		ck_assert_msg(
+		    valid && (strstr(err.message, "twice") || strstr(err.message, "too large")),
+		    "%s", text);
 	return ok;
 }
 

@@ -14,11 +14,9 @@ static bool json_check(const char *what, const char *text, size_t max, bool obje
 	if (len > max)
 		return error_set(err, ERR_INVALID, "%s: %zu bytes, at most %zu are allowed", what,
 		                 len, max);
-	struct json *json = NULL;
-	if (!json_parse(text, len, &json, err))
+	enum json_kind kind;
+	if (!json_valid(text, len, &kind, err))
 		return error_wrap(err, "%s", what);
-	enum json_kind kind = json_kind(json);
-	json_free(json);
 	if (object && kind != JSON_OBJECT)
 		return error_set(err, ERR_INVALID, "%s: must be a JSON object, is %s", what,
 		                 json_kind_name(kind));
