@@ -322,6 +322,10 @@ static struct submission *submission_create(struct queue *queue, const char *id,
 void submission_delivered(struct submission *submission)
 {
 	submission->pushing = false;
+	if (submission->submitter == NULL) { /* gone since it sent */
+		submission_free(submission);
+		return;
+	}
 	if (!submission->wait)
 		wait_begin(submission);
 	submission->wait = true;

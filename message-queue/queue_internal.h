@@ -145,7 +145,7 @@ void queue_answer(struct queue *queue, const char *id, struct answer *what); /* 
 void queue_answer_dead(struct queue *queue, const char *id, const char *reason);
 /* The message is on disk: answers those who wait for no more. */
 void queue_answer_stored(struct queue *queue, const char *id);
-/* From now on it waits for the outcome, or for queue_answer_stored. */
+/* From now on it waits for the outcome, or for queue_answer_stored; it goes if nobody waits. */
 void submission_delivered(struct submission *submission);
 /* Asks Redis what became of messages whose settling was not seen, and answers who waits. */
 void queue_check(struct queue *queue, const char *const *ids, size_t count);
