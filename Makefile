@@ -6,7 +6,7 @@ BINARY    := $(RELEASE)/ordershop
 # Options for what `make run` and `make bench` start, such as ARGS="--data /srv/shop --port 8080".
 ARGS      ?=
 
-.PHONY: run test build bench check torture clean help packages-run packages-test packages-check
+.PHONY: run test build bench check torture fuzz tsan clean help packages-run packages-test packages-check packages-fuzz
 
 help:
 	@echo 'make run      install what is missing, build, start the whole shop (ARGS="--port 8080")'
@@ -15,6 +15,8 @@ help:
 	@echo 'make bench    measure, and print a table'
 	@echo 'make check    format, warnings, shellcheck, clang-tidy and the tests'
 	@echo 'make torture  the tests again and again, in changing order (ROUNDS=10)'
+	@echo 'make fuzz     look for inputs that break the parsers and services (SECONDS=60, each)'
+	@echo 'make tsan     build with ThreadSanitizer and run the tests'
 	@echo 'make clean    remove the build folder; data/ stays'
 
 run: packages-run
@@ -43,6 +45,25 @@ torture: packages-run packages-test
 	@ctest --test-dir $(SANITIZE) -j2 --output-on-failure --schedule-random \
 	       --repeat until-fail:$(ROUNDS)
 
+# What is found lies in build/fuzz as crash-*; mended, it becomes a file of tests/fuzz/corpus.
+SECONDS ?= 60
+fuzz: packages-run packages-test packages-fuzz
+	@{ test -f build/fuzz/build.ninja || cmake --preset fuzz; } && \
+	 cmake --build build/fuzz --target fuzzers
+	@cd build/fuzz && for fuzzer in tests/fuzz/fuzz_*; do \
+		test -x $$fuzzer -a -f $$fuzzer || continue; \
+		name=$${fuzzer##*/fuzz_}; \
+		mkdir -p found/$$name tests/fuzz/seeds/$$name; \
+		echo "$$name"; \
+		./$$fuzzer -max_total_time=$(SECONDS) -timeout=10 -max_len=4096 \
+			-verbosity=0 -print_final_stats=1 found/$$name tests/fuzz/seeds/$$name \
+			../../tests/fuzz/corpus/$$name || exit 1; \
+	 done
+
+tsan: packages-run packages-test
+	@{ test -f build/tsan/build.ninja || cmake --preset tsan; } && cmake --build build/tsan
+	@ctest --test-dir build/tsan -j2 --output-on-failure
+
 clean:
 	rm -rf build
 
@@ -56,6 +77,7 @@ build = { test -f build/$(1)/build.ninja || cmake --preset $(1); } && cmake --bu
 packages-run:   ; @$(call install,run)
 packages-test:  ; @$(call install,test)
 packages-check: ; @$(call install,check)
+packages-fuzz:  ; @$(call install,fuzz)
 define install
 wanted=$$(sed -n 's/^$(1) //p' packages.txt); missing=; \
 for package in $$wanted; do \

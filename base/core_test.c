@@ -39,6 +39,8 @@ START_TEST(error_message_is_cut_between_characters)
 	ck_assert_uint_eq(strlen(err.message), 255);
 	error_wrap(&err, "%s", text);
 	ck_assert_uint_eq(strlen(err.message), 254);
+	error_set(&err, ERR_INVALID, "\"%.3s\" of \xff", text);
+	ck_assert_str_eq(err.message, "\"\xc3\xa9\" of ");
 }
 END_TEST
 

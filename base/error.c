@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/json.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,22 +27,30 @@ static const struct {
 	[ERR_INTERNAL] = { "INTERNAL", 13, 500 },
 };
 
-/* The message goes to clients as UTF-8: when it was cut, no half character may stay at its end. */
-static void finish_cut(struct error *err, bool cut)
+/* Bytes of the character at `text`; 0: none begins there. */
+static size_t character_size(const char *text, size_t left)
 {
-	size_t len = strlen(err->message);
-	size_t from = len;
-	while (cut && from > 0 && len - from < 4) {
-		unsigned char c = (unsigned char)err->message[--from];
-		if (c < 0x80)
-			return;
-		if (c >= 0xC0) {
-			size_t needed = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-			if (from + needed > len)
-				err->message[from] = '\0';
-			return;
-		}
+	for (size_t size = 1; size <= 4 && size <= left; size++) {
+		if (utf8_valid(text, size))
+			return size;
 	}
+	return 0;
+}
+
+/* What was cut, here or by a "%.40s" of the caller, or came in another encoding, may hold parts of
+ * characters, which gRPC clients cannot read. */
+static void drop_broken_characters(char *text)
+{
+	size_t len = strlen(text), kept = 0;
+	if (utf8_valid(text, len))
+		return;
+	for (size_t at = 0; at < len;) {
+		size_t size = character_size(text + at, len - at);
+		memmove(text + kept, text + at, size);
+		kept += size;
+		at += size > 0 ? size : 1;
+	}
+	text[kept] = '\0';
 }
 
 bool error_set(struct error *err, enum error_code code, const char *format, ...)
@@ -49,25 +58,21 @@ bool error_set(struct error *err, enum error_code code, const char *format, ...)
 	va_list args;
 	va_start(args, format);
 	err->code = code;
-	int len = vsnprintf(err->message, sizeof(err->message), format, args);
+	vsnprintf(err->message, sizeof(err->message), format, args);
 	va_end(args);
-	finish_cut(err, len >= (int)sizeof(err->message));
+	drop_broken_characters(err->message);
 	return false;
 }
 
 bool error_wrap(struct error *err, const char *format, ...)
 {
-	char cause[sizeof(err->message)];
+	char context[sizeof(err->message)], cause[sizeof(err->message)];
 	memcpy(cause, err->message, sizeof(cause));
 	va_list args;
 	va_start(args, format);
-	int used = vsnprintf(err->message, sizeof(err->message), format, args);
+	vsnprintf(context, sizeof(context), format, args);
 	va_end(args);
-	if (used >= 0 && (size_t)used < sizeof(err->message))
-		used += snprintf(err->message + used, sizeof(err->message) - (size_t)used, ": %s",
-		                 cause);
-	finish_cut(err, used >= (int)sizeof(err->message));
-	return false;
+	return error_set(err, err->code, "%s: %s", context, cause);
 }
 
 const char *error_name(enum error_code code)

@@ -35,7 +35,8 @@ struct error {
 	char message[256];
 };
 
-/* Always returns false, so that `return error_set(...)` reads well. Long messages are cut. */
+/* Always returns false, so that `return error_set(...)` reads well. Long messages are cut, and what is
+ * not UTF-8 is left out. */
 bool error_set(struct error *err, enum error_code code, const char *format, ...) PRINTF(3, 4);
 /* Puts "context: " before the message. Always returns false. */
 bool error_wrap(struct error *err, const char *format, ...) PRINTF(2, 3);

@@ -110,10 +110,10 @@ static bool finish_tree(struct finish *finish, cJSON *node, const struct json_pa
 {
 	if (cJSON_IsNumber(node)) {
 		size_t ordinal = finish->ordinal++;
-		const struct json_kept *kept = finish->numbers->kept + finish->next;
-		if (finish->next == finish->numbers->count || kept->ordinal != ordinal)
+		if (finish->next == finish->numbers->count ||
+		    finish->numbers->kept[finish->next].ordinal != ordinal)
 			return true;
-		finish->next++;
+		const struct json_kept *kept = &finish->numbers->kept[finish->next++];
 		if (!isfinite(node->valuedouble)) {
 			char where[JSON_PATH_SIZE];
 			json_path_format(path, where);
