@@ -145,7 +145,8 @@ static void send_msg(void *ctx, struct rpc_call *call, const ProtobufCMessage *r
 	size_t len = 0;
 	char *record = record_create(&message, clock_wall_us() / 1000, false, &len);
 	compat->submitter = (struct submitter){ .answer = on_sent, .ctx = compat };
-	queue_submit(compat->queue, id, record, len, false, false, 0, &compat->submitter, 0);
+	queue_submit(compat->queue, &(struct sending){ .id = id, .record = record, .len = len },
+	             &compat->submitter, 0);
 }
 
 static void reply_received(struct rpc_call *call, const char *payload, const char *id)

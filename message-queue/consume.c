@@ -28,6 +28,8 @@ struct consume_stream {
 	struct arena *arena; /* of the response being collected */
 	Mq__Delivery **deliveries;
 	size_t count, capacity;
+	Mq__LeaseEnd **ended; /* in the arena, but the list */
+	size_t ended_count, ended_capacity;
 	size_t bytes;
 	struct loop_task flush;
 };
@@ -37,9 +39,12 @@ static void send_deliveries(struct consume_stream *stream)
 	Mq__ConsumeResponse response = MQ__CONSUME_RESPONSE__INIT;
 	response.deliveries = stream->deliveries;
 	response.n_deliveries = stream->count;
-	if (stream->count > 0)
+	response.ended = stream->ended;
+	response.n_ended = stream->ended_count;
+	if (stream->count > 0 || stream->ended_count > 0)
 		rpc_send(stream->open.call, &response.base);
 	stream->count = 0;
+	stream->ended_count = 0;
 	stream->bytes = 0;
 	arena_reset(stream->arena);
 }
@@ -75,6 +80,23 @@ static bool on_delivery(void *ctx, const char *id, const char *record, size_t le
 	return true;
 }
 
+static void on_lease_ended(void *ctx, const struct queue *queue, const char *id)
+{
+	struct consume_stream *stream = ctx;
+	if (stream->ended_count == stream->ended_capacity) {
+		stream->ended_capacity = stream->ended_capacity * 2 + 16;
+		stream->ended =
+		    realloc(stream->ended, stream->ended_capacity * sizeof(*stream->ended));
+		ASSERT(stream->ended != NULL);
+	}
+	Mq__LeaseEnd *end = arena_alloc(stream->arena, sizeof(*end));
+	*end = (Mq__LeaseEnd)MQ__LEASE_END__INIT;
+	end->message_id = arena_strdup(stream->arena, id);
+	end->function = queue_function(queue);
+	stream->ended[stream->ended_count++] = end;
+	loop_task_start(stream->service->loop, &stream->flush);
+}
+
 void consume_open(void *ctx, struct rpc_call *call)
 {
 	struct message_queue *service = ctx;
@@ -93,7 +115,7 @@ static bool check_range(const char *what, uint32_t value, uint32_t min, uint32_t
 {
 	if (value >= min && value <= max)
 		return true;
-	return error_set(err, ERR_INVALID, "start.%s: %u, must be %u to %u", what, value, min, max);
+	return error_set(err, ERR_INVALID, "%s: %u, must be %u to %u", what, value, min, max);
 }
 
 static bool start(struct consume_stream *stream, const Mq__ConsumeStart *asked, struct error *err)
@@ -108,11 +130,12 @@ static bool start(struct consume_stream *stream, const Mq__ConsumeStart *asked, 
 		.lease_ms = asked->lease_ms > 0 ? asked->lease_ms : LEASE_MS,
 		.max_attempts = asked->max_attempts > 0 ? asked->max_attempts : ATTEMPTS,
 		.deliver = on_delivery,
+		.lease_ended = on_lease_ended,
 		.ctx = stream,
 	};
-	if (!check_range("credits", options.credits, 1, CREDITS_MAX, err) ||
-	    !check_range("lease_ms", options.lease_ms, LEASE_MIN_MS, LEASE_MAX_MS, err) ||
-	    !check_range("max_attempts", options.max_attempts, 1, ATTEMPTS_MAX, err))
+	if (!check_range("start.credits", options.credits, 1, CREDITS_MAX, err) ||
+	    !check_range("start.lease_ms", options.lease_ms, LEASE_MIN_MS, LEASE_MAX_MS, err) ||
+	    !check_range("start.max_attempts", options.max_attempts, 1, ATTEMPTS_MAX, err))
 		return false;
 	stream->queues = calloc(asked->n_functions, sizeof(struct queue *));
 	ASSERT(stream->queues != NULL);
@@ -134,26 +157,48 @@ static bool start(struct consume_stream *stream, const Mq__ConsumeStart *asked, 
 	return true;
 }
 
+/* The queue of a delivery that the client names. */
+static bool find_queue(struct consume_stream *stream, const char *what, const char *function,
+                       const char *message_id, struct queue **out, struct error *err)
+{
+	if (strlen(message_id) >= MESSAGE_ID_SIZE)
+		return error_set(err, ERR_INVALID, "%s.message_id: is no message id", what);
+	for (size_t i = 0; i < stream->queue_count; i++) {
+		if (strcmp(queue_function(stream->queues[i]), function) == 0) {
+			*out = stream->queues[i];
+			return true;
+		}
+	}
+	return error_set(err, ERR_INVALID, "%s.function: \"%.64s\" is none of those of the start",
+	                 what, function);
+}
+
+static bool extend(struct consume_stream *stream, const Mq__Extension *asked, struct error *err)
+{
+	struct queue *queue = NULL;
+	if (!find_queue(stream, "extensions", asked->function, asked->message_id, &queue, err))
+		return false;
+	if (asked->lease_ms > 0 &&
+	    !check_range("extensions.lease_ms", asked->lease_ms, LEASE_MIN_MS, LEASE_MAX_MS, err))
+		return false;
+	consumer_extend(stream->consumer, queue, asked->message_id, asked->lease_ms);
+	return true;
+}
+
 static bool settle(struct consume_stream *stream, const Mq__Settle *asked, struct error *err)
 {
 	struct queue *queue = NULL;
-	for (size_t i = 0; i < stream->queue_count && queue == NULL; i++) {
-		if (strcmp(queue_function(stream->queues[i]), asked->function) == 0)
-			queue = stream->queues[i];
-	}
-	if (queue == NULL)
-		return error_set(err, ERR_INVALID,
-		                 "settles.function: \"%.64s\" is none of those of the start",
-		                 asked->function);
-	if (strlen(asked->message_id) >= MESSAGE_ID_SIZE)
-		return error_set(err, ERR_INVALID, "settles.message_id: is no message id");
+	if (!find_queue(stream, "settles", asked->function, asked->message_id, &queue, err) ||
+	    !delay_check("settles.retry_delay_ms", asked->retry_delay_ms, err))
+		return false;
 	size_t reason_len = strlen(asked->retry_reason);
 	if (reason_len > REASON_MAX)
 		return error_set(err, ERR_INVALID,
 		                 "settles.retry_reason: %zu bytes, at most %d are allowed",
 		                 reason_len, REASON_MAX);
 	if (reason_len > 0) {
-		consumer_failed(stream->consumer, queue, asked->message_id, asked->retry_reason);
+		consumer_failed(stream->consumer, queue, asked->message_id, asked->retry_reason,
+		                asked->retry_delay_ms);
 		return true;
 	}
 	if (asked->result == NULL)
@@ -186,6 +231,8 @@ void consume_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *r
 		ok = error_set(&err, ERR_INVALID, "start: comes in the first message only");
 	for (size_t i = 0; ok && i < asked->n_settles; i++)
 		ok = settle(stream, asked->settles[i], &err);
+	for (size_t i = 0; ok && i < asked->n_extensions; i++)
+		ok = extend(stream, asked->extensions[i], &err);
 	if (!ok) {
 		end(stream);
 		rpc_finish(call, &err);
@@ -208,6 +255,7 @@ void consume_ended(void *ctx, struct rpc_call *call)
 	DL_DELETE(service->streams, &stream->open);
 	arena_destroy(stream->arena);
 	free(stream->deliveries);
+	free(stream->ended);
 	free(stream->queues);
 	free(stream);
 }

@@ -1,13 +1,13 @@
 #include "message-queue/queue_internal.h"
 
-#include "base/log.h"
+#include "base/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- consumers ---- */
 
-static void unref(struct consumer *consumer)
+void consumer_unref(struct consumer *consumer)
 {
 	if (--consumer->references > 0)
 		return;
@@ -67,7 +67,7 @@ void consumer_end(struct consumer *consumer)
 	unsubscribe(consumer);
 	while (consumer->held != NULL)
 		held_return(consumer->held, "its consumer has gone");
-	unref(consumer);
+	consumer_unref(consumer);
 }
 
 void held_end(struct held *held)
@@ -80,6 +80,13 @@ void held_end(struct held *held)
 	consumer->free_credits++;
 	if (!consumer->ended)
 		wake_queues(consumer);
+}
+
+struct held *held_by(struct consumer *consumer, struct queue *queue, const char *id)
+{
+	struct held *held = NULL;
+	HASH_FIND_STR(queue->held, id, held);
+	return held != NULL && held->consumer == consumer ? held : NULL;
 }
 
 static struct held *hold(struct consumer *consumer, struct queue *queue, const char *id,
@@ -96,6 +103,7 @@ static struct held *hold(struct consumer *consumer, struct queue *queue, const c
 	held->attempt = attempt;
 	held->queue = queue;
 	held->consumer = consumer;
+	held->until_ms = clock_monotonic_ms() + consumer->options.lease_ms;
 	HASH_ADD_STR(queue->held, id, held);
 	DL_APPEND(consumer->held, held);
 	consumer->free_credits--;
@@ -191,7 +199,7 @@ void places_deliver(struct places *places, struct queue *queue, const char *id, 
 	struct consumer *consumer = places->consumers[places->used++];
 	consumer->free_credits++; /* the delivery takes it again */
 	deliver(consumer, queue, id, record, len, attempt);
-	unref(consumer);
+	consumer_unref(consumer);
 }
 
 void places_deliver_all(struct places *places, struct queue *queue, const struct redis_value *given)
@@ -213,7 +221,7 @@ void places_end(struct places *places, bool again)
 		consumer->free_credits++;
 		if (again && !consumer->ended)
 			wake_queues(consumer);
-		unref(consumer);
+		consumer_unref(consumer);
 	}
 	free(places->consumers);
 	free(places->runs);

@@ -114,10 +114,11 @@ END_TEST
 START_TEST(an_id_twice_in_one_batch_settles_once)
 {
 	static struct worker worker;
-	static const char keys[][40] = { "pending",  "messages", "leases",    "delayed",
-		                         "attempts", "dead",     "done:test", "done:before" };
+	static const char keys[][40] = { "pending", "high",      "low",        "messages",
+		                         "leases",  "delayed",   "attempts",   "dead",
+		                         "parked",  "done:test", "done:before" };
 	char names[ARRAY_LEN(keys)][80];
-	const char *argv[3 + ARRAY_LEN(keys) + 7] = { "FCALL", "queue_settle", "8" };
+	const char *argv[3 + ARRAY_LEN(keys) + 7] = { "FCALL", "queue_settle", "11" };
 	fixture_send(&fixture, fixture_id(1), "1");
 	fixture_send(&fixture, fixture_id(2), "2");
 	worker_start(&worker, &fixture, "work", "do", 1, 60000, 0);
@@ -136,7 +137,7 @@ START_TEST(an_id_twice_in_one_batch_settles_once)
 	char *states = redis_fixture_command(&fixture.redis, argv, argc);
 	ck_assert_str_eq(states, "SU");
 	free(states);
-	const char *kept[] = { "HGET", names[6], leased };
+	const char *kept[] = { "HGET", names[9], leased };
 	char *outcome = redis_fixture_command(&fixture.redis, kept, 3);
 	ck_assert_str_eq(outcome, "first");
 	free(outcome);

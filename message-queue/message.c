@@ -23,6 +23,14 @@ static bool json_check(const char *what, const char *text, size_t max, bool obje
 	return true;
 }
 
+bool delay_check(const char *what, uint32_t delay_ms, struct error *err)
+{
+	if (delay_ms <= DELAY_MAX_MS)
+		return true;
+	return error_set(err, ERR_INVALID, "%s: %u, at most %u (30 days) is allowed", what,
+	                 delay_ms, DELAY_MAX_MS);
+}
+
 bool message_check(Mq__Message *message, char new_id[UUID_SIZE], struct error *err)
 {
 	if (!name_check("service", message->service, err) ||
@@ -38,6 +46,11 @@ bool message_check(Mq__Message *message, char new_id[UUID_SIZE], struct error *e
 	if (message->payload[0] == '\0')
 		return error_set(err, ERR_INVALID, "payload: must be JSON, is empty");
 	if (!json_check("payload", message->payload, MESSAGE_PAYLOAD_MAX, false, err))
+		return false;
+	if (message->priority > MQ__PRIORITY__LOW)
+		return error_set(err, ERR_INVALID, "priority: %d, must be NORMAL, HIGH or LOW",
+		                 (int)message->priority);
+	if (!delay_check("delay_ms", message->delay_ms, err))
 		return false;
 	return message->metadata[0] == '\0' ||
 	       json_check("metadata", message->metadata, MESSAGE_METADATA_MAX, true, err);

@@ -341,26 +341,28 @@ static void refuse_callers(void *arg)
 	answer(submission, &what);
 }
 
-void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool at_once,
-                  bool wait, uint64_t timeout_ms, struct submitter *submitter, uint64_t tag)
+void queue_submit(struct queue *queue, const struct sending *sending, struct submitter *submitter,
+                  uint64_t tag)
 {
 	struct queues *queues = queue->queues;
 	bool refused = queues->callers >= queues->options.max_callers;
-	struct submission *submission =
-	    submission_create(queue, id, wait, timeout_ms, submitter, tag);
-	submission->record = record;
-	submission->record_len = len;
+	struct submission *submission = submission_create(queue, sending->id, sending->wait,
+	                                                  sending->timeout_ms, submitter, tag);
+	submission->record = sending->record;
+	submission->record_len = sending->len;
+	submission->priority = sending->priority;
+	submission->delay_ms = sending->delay_ms;
 	if (refused) {
 		loop_timer_start(queues->loop, &submission->deadline, 0, refuse_callers,
 		                 submission);
 		return;
 	}
-	if (queue_in_flight_here(queue, id)) {
+	if (queue_in_flight_here(queue, sending->id)) {
 		submission->duplicate = true;
 		submission_delivered(submission);
 		return;
 	}
-	submission->at_once = at_once;
+	submission->at_once = sending->at_once && sending->priority == 0 && sending->delay_ms == 0;
 	submission->pushing = true;
 	DL_APPEND(queue->pushes, submission);
 	queue->push_count++;
@@ -393,13 +395,16 @@ static void pushed_one(struct push *push, struct submission *item, char state,
                        const struct redis_value *outcomes, size_t *next_outcome)
 {
 	struct queue *queue = push->queue;
-	struct answer what = { .kind = ANSWER_STORED, .duplicate = state != 'R' && state != 'Q' };
+	bool fresh = state == 'R' || state == 'Q' || state == 'W';
+	struct answer what = { .kind = ANSWER_STORED, .duplicate = !fresh };
 	bool ended = item->send_only;
 	item->duplicate = what.duplicate;
 	if (state == 'R')
 		places_deliver(&push->places, queue, item->id, item->record, item->record_len, 1);
 	if (state == 'Q')
 		queue->backlog = true;
+	if (state == 'W')
+		queue_expire_after(queue, item->delay_ms);
 	if (state == 'O' || state == 'X') {
 		size_t len = 0;
 		const char *text =
@@ -478,23 +483,29 @@ void queue_flush_pushes(struct queue *queue)
 		    queue->push_count < STORE_BATCH_MAX ? queue->push_count : STORE_BATCH_MAX;
 		struct push *push = calloc(1, sizeof(*push) + max * sizeof(push->items[0]));
 		struct store_item *items = calloc(max, sizeof(*items));
-		ASSERT(push != NULL && items != NULL);
+		struct store_special *specials = calloc(max, sizeof(*specials));
+		ASSERT(push != NULL && items != NULL && specials != NULL);
 		push->queue = queue;
-		size_t bytes = 0;
+		size_t bytes = 0, special_count = 0;
 		while (push->count < max && bytes < BATCH_BYTES_MAX) {
 			struct submission *item = queue->pushes;
 			DL_DELETE(queue->pushes, item);
 			queue->push_count--;
 			items[push->count] =
 			    (struct store_item){ item->id, item->record, item->record_len };
+			if (item->priority > 0 || item->delay_ms > 0)
+				specials[special_count++] =
+				    (struct store_special){ push->count, item->priority,
+					                    item->delay_ms };
 			push->items[push->count++] = item;
 			queue->pushing++;
 			bytes += item->record_len;
 		}
 		places_take(queue, push->count, &push->places);
 		store_push(queues->store, queue->keys, queues->options.max_pending,
-		           push->places.runs, push->places.run_count, items, push->count, on_pushed,
-		           push);
+		           push->places.runs, push->places.run_count, specials, special_count,
+		           items, push->count, on_pushed, push);
+		free(specials);
 		free(items);
 	}
 }

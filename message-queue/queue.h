@@ -76,12 +76,19 @@ struct submitter {
 	size_t unanswered_count;
 };
 
-/* Sends a message whose record is `record` (malloc'ed, taken over). With `wait`, the answer is its
- * outcome within timeout_ms, or ERR_DEADLINE; else the answer comes when it, or its outcome, is on disk.
- * A known id attaches to the message that has it. `at_once`: nobody has sent the id before, and it may
- * be delivered before it is on disk. */
-void queue_submit(struct queue *queue, const char *id, char *record, size_t len, bool at_once,
-                  bool wait, uint64_t timeout_ms, struct submitter *submitter, uint64_t tag);
+struct sending {
+	const char *id;
+	char *record; /* malloc'ed, taken over */
+	size_t len;
+	uint32_t priority, delay_ms; /* as in the proto */
+	bool at_once; /* nobody has sent the id before: it may be delivered before it is on disk */
+	bool wait;    /* for the outcome, within timeout_ms, else ERR_DEADLINE */
+	uint64_t timeout_ms;
+};
+/* Without `wait` the answer comes when the message, or its outcome, is on disk. A known id attaches to
+ * the message that has it. */
+void queue_submit(struct queue *queue, const struct sending *sending, struct submitter *submitter,
+                  uint64_t tag);
 /* It is with a consumer of this process, and Redis does not know of it. */
 bool queue_in_flight_here(const struct queue *queue, const char *id);
 size_t queue_unstored(const struct queue *queue); /* how many such there are */
@@ -106,6 +113,8 @@ struct consumer_options {
 	 * the callback. */
 	bool (*deliver)(void *ctx, const char *id, const char *record, size_t len,
 	                uint32_t attempt);
+	/* An extension came too late; may come within it. NULL for who extends nothing. */
+	void (*lease_ended)(void *ctx, const struct queue *queue, const char *id);
 	void *ctx;
 };
 struct consumer *consumer_create(struct queues *queues, const struct consumer_options *options,
@@ -115,8 +124,12 @@ void consumer_end(struct consumer *consumer);
 /* Ends of deliveries. Of one whose lease has ended, `done` still counts, `failed` does not. */
 void consumer_done(struct consumer *consumer, struct queue *queue, const char *id, char *outcome,
                    size_t len); /* outcome: malloc'ed, taken over */
+/* delay_ms 0: as delivery_backoff_ms says. */
 void consumer_failed(struct consumer *consumer, struct queue *queue, const char *id,
-                     const char *reason);
+                     const char *reason, uint32_t delay_ms);
+/* The lease ends lease_ms from now (0: as in the options), if it has not ended. */
+void consumer_extend(struct consumer *consumer, struct queue *queue, const char *id,
+                     uint32_t lease_ms);
 
 /* For moves outside of these: the store, and the key names of a queue. */
 struct store *queues_store(struct queues *queues);

@@ -1,5 +1,5 @@
-/* queue_internal.h - what queue.c (sending), dispatch.c (working), settle.c (ends), unstored.c (before the
- * disk) and sweep.c (time) share. */
+/* queue_internal.h - what queue.c (sending), dispatch.c (working), settle.c (ends), extend.c (leases),
+ * unstored.c (before the disk) and sweep.c (time) share. */
 #ifndef MESSAGE_QUEUE_QUEUE_INTERNAL_H
 #define MESSAGE_QUEUE_QUEUE_INTERNAL_H
 
@@ -22,6 +22,7 @@ struct submission {
 	char id[MESSAGE_ID_SIZE];
 	char *record; /* NULL after the push */
 	size_t record_len;
+	uint32_t priority, delay_ms;
 	bool pushing;   /* the answer of Redis is outstanding */
 	bool at_once;   /* may be delivered before it is on disk */
 	bool wait;      /* for the outcome; it is among those that wait for it */
@@ -52,6 +53,7 @@ struct held {
 	char *record; /* not NULL: the message is not in Redis; see unstored.c */
 	size_t record_len;
 	uint64_t since_ms;
+	uint64_t until_ms;                          /* its lease ends, by this clock */
 	struct held *prev, *next;                   /* of the consumer, oldest first */
 	struct held *unstored_prev, *unstored_next; /* of all, oldest first */
 	UT_hash_handle hh;                          /* in the queue */
@@ -171,6 +173,9 @@ void queue_flush_reserve(struct queue *queue);
 struct held *deliver_now(struct queue *queue, const char *id, const char *record, size_t len);
 /* The delivery is over: gives the credit back. */
 void held_end(struct held *held);
+void consumer_unref(struct consumer *consumer);
+/* The delivery of the message that this consumer has; NULL: none. */
+struct held *held_by(struct consumer *consumer, struct queue *queue, const char *id);
 
 /* settle.c */
 void queue_flush_settlements(struct queue *queue);

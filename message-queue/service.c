@@ -38,8 +38,17 @@ bool service_submit(struct message_queue *service, Mq__Message *message, Mq__Sen
 	size_t len = 0;
 	char *record =
 	    record_create(message, clock_wall_us() / 1000, sending == MQ__SENDING__AGAIN, &len);
-	queue_submit(queue, message->message_id, record, len, sending == MQ__SENDING__FIRST, wait,
-	             timeout_ms, submitter, tag);
+	struct sending sent = {
+		.id = message->message_id,
+		.record = record,
+		.len = len,
+		.priority = (uint32_t)message->priority,
+		.delay_ms = message->delay_ms,
+		.at_once = sending == MQ__SENDING__FIRST,
+		.wait = wait,
+		.timeout_ms = timeout_ms,
+	};
+	queue_submit(queue, &sent, submitter, tag);
 	return true;
 }
 
@@ -242,9 +251,7 @@ static void on_info(void *arg, const struct redis_value *value, const struct err
 	if (!store_check(value, failed, &err)) {
 		question->err = err;
 	} else {
-		size_t len = 0;
-		const char *record = redis_value_string(redis_value_at(value, 5), &len);
-		uint64_t since_ms = record_time_ms(record, len);
+		uint64_t since_ms = (uint64_t)redis_value_integer(redis_value_at(value, 5));
 		uint64_t now_ms = clock_wall_us() / 1000;
 		view->info.depth = (uint64_t)redis_value_integer(redis_value_at(value, 0)) +
 		                   (uint64_t)redis_value_integer(redis_value_at(value, 1));

@@ -59,13 +59,6 @@ static void leave(struct held *held, enum delivery_event event)
 	held_end(held);
 }
 
-static struct held *find_held(struct consumer *consumer, struct queue *queue, const char *id)
-{
-	struct held *held = NULL;
-	HASH_FIND_STR(queue->held, id, held);
-	return held != NULL && held->consumer == consumer ? held : NULL;
-}
-
 /* ---- done ---- */
 
 static void settled_one(struct queue *queue, const struct settlement *settlement, char state)
@@ -124,7 +117,7 @@ void consumer_done(struct consumer *consumer, struct queue *queue, const char *i
 	struct settlement *settlement = settlement_create(id);
 	settlement->outcome = outcome;
 	settlement->outcome_len = len;
-	struct held *held = find_held(consumer, queue, id);
+	struct held *held = held_by(consumer, queue, id);
 	if (held != NULL) {
 		struct settlement **list = held->record != NULL ? &queue->recorded : &queue->done;
 		leave(held, DELIVERY_SETTLE);
@@ -189,13 +182,14 @@ static void add_failure(struct held *held, const char *reason, uint32_t delay_ms
 }
 
 void consumer_failed(struct consumer *consumer, struct queue *queue, const char *id,
-                     const char *reason)
+                     const char *reason, uint32_t delay_ms)
 {
-	struct held *held = find_held(consumer, queue, id);
+	struct held *held = held_by(consumer, queue, id);
 	if (held == NULL)
 		return; /* its lease has ended: it waits again already */
-	add_failure(held, reason,
-	            delivery_backoff_ms(held->attempt, (uint32_t)clock_monotonic_us()));
+	if (delay_ms == 0)
+		delay_ms = delivery_backoff_ms(held->attempt, (uint32_t)clock_monotonic_us());
+	add_failure(held, reason, delay_ms);
 }
 
 void held_return(struct held *held, const char *reason)

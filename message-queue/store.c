@@ -14,8 +14,8 @@ static const char registry_key[] = "queues";
 static const char instances_key[] = "queue_instances";
 
 /* In the order that functions/common.lua expects; the done buckets follow. */
-static const char *const key_names[] = { "pending", "messages", "leases",
-	                                 "delayed", "attempts", "dead" };
+static const char *const key_names[] = { "pending", "high",     "low",  "messages", "leases",
+	                                 "delayed", "attempts", "dead", "parked" };
 
 struct store_queue {
 	char *keys[ARRAY_LEN(key_names)];
@@ -130,14 +130,21 @@ static void add_ids(struct redis_command *command, const char *const *ids, size_
 }
 
 void store_push(struct store *store, const struct store_queue *queue, uint64_t max_pending,
-                const struct store_run *runs, size_t run_count, const struct store_item *items,
-                size_t count, redis_done *done, void *arg)
+                const struct store_run *runs, size_t run_count,
+                const struct store_special *specials, size_t special_count,
+                const struct store_item *items, size_t count, redis_done *done, void *arg)
 {
 	ASSERT(count > 0 && count <= STORE_BATCH_MAX);
 	struct redis_command *command = begin(store, queue, "queue_push");
 	redis_arg_integer(command, (int64_t)max_pending);
 	redis_arg_integer(command, (int64_t)run_count);
+	redis_arg_integer(command, (int64_t)special_count);
 	add_runs(command, runs, run_count);
+	for (size_t i = 0; i < special_count; i++) {
+		redis_arg_integer(command, (int64_t)specials[i].index + 1);
+		redis_arg_integer(command, specials[i].priority);
+		redis_arg_integer(command, specials[i].delay_ms);
+	}
 	add_items(command, items, count);
 	redis_queue(store->redis, command, done, arg);
 }
@@ -199,6 +206,15 @@ void store_release(struct store *store, const struct store_queue *queue, const c
 {
 	struct redis_command *command = begin(store, queue, "queue_release");
 	add_ids(command, ids, count);
+	redis_queue(store->redis, command, done, arg);
+}
+
+void store_extend(struct store *store, const struct store_queue *queue, const char *id,
+                  uint32_t lease_ms, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, queue, "queue_extend");
+	redis_arg(command, id);
+	redis_arg_integer(command, lease_ms);
 	redis_queue(store->redis, command, done, arg);
 }
 

@@ -32,6 +32,11 @@ struct store_run { /* `count` places for deliveries with this lease */
 	uint32_t count;
 	uint32_t lease_ms;
 };
+struct store_special { /* the item of this index has a priority or a delay of its own */
+	size_t index;
+	uint32_t priority; /* as in the proto */
+	uint32_t delay_ms;
+};
 struct store_item { /* a message id and its record or outcome */
 	const char *id;
 	const void *bytes;
@@ -46,8 +51,9 @@ struct store_failure {
 
 /* 1 to STORE_BATCH_MAX items; at most STORE_BATCH_MAX places. */
 void store_push(struct store *store, const struct store_queue *queue, uint64_t max_pending,
-                const struct store_run *runs, size_t run_count, const struct store_item *items,
-                size_t count, redis_done *done, void *arg);
+                const struct store_run *runs, size_t run_count,
+                const struct store_special *specials, size_t special_count,
+                const struct store_item *items, size_t count, redis_done *done, void *arg);
 void store_reserve(struct store *store, const struct store_queue *queue,
                    const struct store_run *runs, size_t run_count, redis_done *done, void *arg);
 void store_settle(struct store *store, const struct store_queue *queue,
@@ -61,6 +67,9 @@ void store_retry(struct store *store, const struct store_queue *queue,
                  const struct store_failure *failures, size_t count, redis_done *done, void *arg);
 void store_release(struct store *store, const struct store_queue *queue, const char *const *ids,
                    size_t count, redis_done *done, void *arg);
+/* `lease_ms` from now. */
+void store_extend(struct store *store, const struct store_queue *queue, const char *id,
+                  uint32_t lease_ms, redis_done *done, void *arg);
 /* `cursor`: where to look on, as the last answer said; "0" at first. "all": every lease returns,
  * ended or not. */
 void store_expire(struct store *store, const struct store_queue *queue, size_t limit,

@@ -179,6 +179,9 @@ static void on_deliveries(void *arg, const ProtobufCMessage *response)
 {
 	struct worker *worker = arg;
 	const Mq__ConsumeResponse *deliveries = (const Mq__ConsumeResponse *)response;
+	for (size_t i = 0; i < deliveries->n_ended; i++, worker->ended++)
+		snprintf(worker->last_ended, sizeof(worker->last_ended), "%s",
+		         deliveries->ended[i]->message_id);
 	for (size_t i = 0; i < deliveries->n_deliveries; i++) {
 		const Mq__Delivery *delivery = deliveries->deliveries[i];
 		ck_assert_uint_lt(worker->count, GOT_MAX);
@@ -257,11 +260,30 @@ void worker_settle(struct worker *worker, const char *function, const char *id, 
 
 void worker_fail(struct worker *worker, const char *function, const char *id, const char *reason)
 {
+	worker_fail_for(worker, function, id, reason, 0);
+}
+
+void worker_fail_for(struct worker *worker, const char *function, const char *id,
+                     const char *reason, uint32_t delay_ms)
+{
 	Mq__Settle settle = MQ__SETTLE__INIT;
 	settle.message_id = id;
 	settle.function = function;
 	settle.retry_reason = reason;
+	settle.retry_delay_ms = delay_ms;
 	send_settle(worker, &settle);
+}
+
+void worker_extend(struct worker *worker, const char *function, const char *id, uint32_t lease_ms)
+{
+	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
+	Mq__Extension extension = MQ__EXTENSION__INIT, *extensions = &extension;
+	extension.message_id = id;
+	extension.function = function;
+	extension.lease_ms = lease_ms;
+	request.extensions = &extensions;
+	request.n_extensions = 1;
+	rpc_stream_send(worker->stream, &request.base);
 }
 
 static bool is_closed(void *arg)
@@ -287,16 +309,30 @@ static Mq__Message message_of(const char *id, const char *payload)
 	return message;
 }
 
-void fixture_send(struct fixture *fixture, const char *id, const char *payload)
+static void send_message(struct fixture *fixture, Mq__Message *message)
 {
 	Mq__SendRequest request = MQ__SEND_REQUEST__INIT;
-	Mq__Message message = message_of(id, payload);
 	struct error err;
-	request.message = &message;
+	request.message = message;
 	const Mq__SendResponse *sent = (const Mq__SendResponse *)fixture_call(
 	    fixture, NATIVE, "Send", &request.base, 5000, &err);
 	ck_assert_msg(sent != NULL, "%s", err.message);
-	ck_assert_str_eq(sent->message_id, id);
+	ck_assert_str_eq(sent->message_id, message->message_id);
+}
+
+void fixture_send(struct fixture *fixture, const char *id, const char *payload)
+{
+	Mq__Message message = message_of(id, payload);
+	send_message(fixture, &message);
+}
+
+void fixture_send_special(struct fixture *fixture, const char *id, Mq__Priority priority,
+                          uint32_t delay_ms)
+{
+	Mq__Message message = message_of(id, "1");
+	message.priority = priority;
+	message.delay_ms = delay_ms;
+	send_message(fixture, &message);
 }
 
 void fixture_begin_call(struct fixture *fixture, const char *id, const char *payload,

@@ -69,6 +69,8 @@ struct worker {
 		uint32_t attempt;
 		bool redelivered;
 	} got[GOT_MAX];
+	size_t ended; /* leases, of which it was told */
+	char last_ended[80];
 	size_t wanted;
 	bool closed;
 	struct error err;
@@ -78,10 +80,15 @@ void worker_start(struct worker *worker, struct fixture *fixture, const char *se
 void worker_wait(struct worker *worker, size_t count); /* until it got so many in all */
 void worker_settle(struct worker *worker, const char *function, const char *id, const char *result);
 void worker_fail(struct worker *worker, const char *function, const char *id, const char *reason);
+void worker_fail_for(struct worker *worker, const char *function, const char *id,
+                     const char *reason, uint32_t delay_ms);
+void worker_extend(struct worker *worker, const char *function, const char *id, uint32_t lease_ms);
 void worker_vanish(struct worker *worker);
 
 /* Sends to work/do. */
 void fixture_send(struct fixture *fixture, const char *id, const char *payload);
+void fixture_send_special(struct fixture *fixture, const char *id, Mq__Priority priority,
+                          uint32_t delay_ms);
 void fixture_begin_call(struct fixture *fixture, const char *id, const char *payload,
                         unsigned timeout_ms, struct pending *pending);
 const Mq__OutcomeResponse *fixture_outcome(struct fixture *fixture, const char *id);

@@ -1,4 +1,5 @@
--- queue_expire: what is due returns: deliveries whose lease has ended, failed ones after their delay.
+-- queue_expire: what is due returns: deliveries whose lease has ended, failed ones after their delay;
+-- and messages that were sent with a delay join the queue.
 -- ARGV    limit, max_attempts, cursor: where to look on among the leases ('0': from the start), or
 --         'all': end every lease now (their consumers are known to be gone)
 -- returns {pending, next, returned, parked, cursor}
@@ -27,15 +28,33 @@ local function ended_leases(keys, now, cursor, limit)
 	return ids, page[1]
 end
 
+-- Failed ones go to the head of their list, the others to its end: in both cases the older first.
+local function add_due(keys, now, limit)
+	local due = redis.call('ZRANGEBYSCORE', keys[DELAYED], '-inf', now, 'LIMIT', 0, limit)
+	if #due == 0 then
+		return
+	end
+	redis.call('ZREM', keys[DELAYED], unpack(due))
+	local noted = redis.call('HMGET', keys[ATTEMPTS], unpack(due))
+	for i, id in ipairs(due) do
+		local failed, lane = failed_and_lane(noted[i])
+		if failed == 0 then
+			redis.call('RPUSH', keys[lane], id)
+		end
+	end
+	for i = #due, 1, -1 do
+		local failed, lane = failed_and_lane(noted[i])
+		if failed > 0 then
+			redis.call('LPUSH', keys[lane], due[i])
+		end
+	end
+end
+
 redis.register_function('queue_expire', function(keys, args)
 	local now = now_ms()
 	local limit, max_attempts = args[1], tonumber(args[2])
 	local returned, parked = {}, {}
-	local due = redis.call('ZRANGEBYSCORE', keys[DELAYED], '-inf', now, 'LIMIT', 0, limit)
-	for i = #due, 1, -1 do
-		redis.call('ZREM', keys[DELAYED], due[i])
-		redis.call('LPUSH', keys[PENDING], due[i])
-	end
+	add_due(keys, now, limit)
 	local ended, cursor = ended_leases(keys, now, args[3], limit)
 	for i = #ended, 1, -1 do
 		local id = ended[i]
@@ -50,5 +69,5 @@ redis.register_function('queue_expire', function(keys, args)
 	end
 	local first = redis.call('ZRANGE', keys[DELAYED], 0, 0, 'WITHSCORES')
 	local wait = first[2] and math.max(0, first[2] - now) or -1
-	return { redis.call('LLEN', keys[PENDING]), wait, returned, parked, cursor }
+	return { waiting(keys), wait, returned, parked, cursor }
 end)

@@ -25,14 +25,27 @@ redis.register_function('queue_outcome', function(keys, args)
 	return states
 end)
 
+-- The time in a record, without the bit that says that it may have been delivered before.
+local function queued_ms(record)
+	local first, rest = string.byte(record, 1) % 128, string.sub(record, 2, 8)
+	return (struct.unpack('>I8', string.char(first) .. rest))
+end
+
 -- queue_info: how the queue stands.
--- returns {pending, delayed, in flight, dead, id of the oldest that waits, first 8 bytes of its record}
+-- returns {waiting, delayed, in flight, dead, id of the one that is served next, when the oldest that waits
+-- was queued (ms; 0: none waits)}
 redis.register_function('queue_info', function(keys, args)
-	local id = redis.call('LINDEX', keys[PENDING], 0)
-	local record = id and redis.call('HGET', keys[MESSAGES], id)
+	local next_id, oldest
+	for _, lane in ipairs(LANES) do
+		local id = redis.call('LINDEX', keys[lane], 0)
+		local record = id and redis.call('HGET', keys[MESSAGES], id)
+		local queued = record and queued_ms(record)
+		next_id = next_id or id
+		oldest = oldest and queued and math.min(oldest, queued) or oldest or queued
+	end
 	return {
-		redis.call('LLEN', keys[PENDING]), redis.call('ZCARD', keys[DELAYED]),
+		waiting(keys), redis.call('ZCARD', keys[DELAYED]),
 		redis.call('HLEN', keys[LEASES]), redis.call('HLEN', keys[DEAD]),
-		id or '', record and string.sub(record, 1, 8) or '',
+		next_id or '', oldest or 0,
 	}
 end)

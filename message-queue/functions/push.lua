@@ -1,17 +1,36 @@
 -- queue_push: puts messages on the queue, and gives the oldest ones to those who wait for work.
--- ARGV    max_pending, number of runs, (count, lease_ms) per run, then (id, record) per message
+-- ARGV    max_pending, number of runs, number of special messages, (count, lease_ms) per run, (index from
+--         1, priority, delay_ms) per special message, then (id, record) per message
 -- returns {states, outcomes, given}
 --   states    one letter per message: R reserved for the next free place of the runs, Q queued,
---             D on the queue already, O done before, X parked as dead, F refused: the queue is full
+--             W waits for its time, D on the queue already, O done before, X parked as dead, F refused: the queue is full
 --   outcomes  of the O and X, in order: the outcome, the reason
 --   given     as reserve returns; when the queue was not empty, older ones go first
 -- Refuses single messages only; a repeated call changes nothing.
+
+-- A message with a priority or a delay of its own: notes the priority, and puts it where it waits.
+local function add_special(keys, now, id, special)
+	if special.priority > 0 then
+		redis.call('HSET', keys[ATTEMPTS], id, special.priority * PRIORITY_STEP)
+	end
+	if special.delay_ms > 0 then
+		redis.call('ZADD', keys[DELAYED], now + special.delay_ms, id)
+		return 'W'
+	end
+	redis.call('RPUSH', keys[LANE_OF[special.priority]], id)
+	return 'Q'
+end
+
 local function push(keys, args)
 	local now = now_ms()
 	local runs, ids, records = {}, {}, {}
-	local first = 3 + 2 * args[2]
-	for i = 3, first - 1 do
+	local specials, first = {}, 4 + 2 * args[2]
+	for i = 4, first - 1 do
 		runs[#runs + 1] = tonumber(args[i])
+	end
+	for _ = 1, args[3] do
+		specials[tonumber(args[first])] = { priority = tonumber(args[first + 1]), delay_ms = tonumber(args[first + 2]) }
+		first = first + 3
 	end
 	for i = first, #args, 2 do
 		ids[#ids + 1] = args[i]
@@ -25,7 +44,7 @@ local function push(keys, args)
 	local dead = parked > 0 and redis.call('HMGET', keys[DEAD], unpack(ids))
 	local room = args[1] - redis.call('HLEN', keys[MESSAGES]) - parked
 
-	local states, outcomes, seen, fields, fresh, places = {}, {}, {}, {}, {}, {}
+	local states, outcomes, seen, fields, fresh, places, added = {}, {}, {}, {}, {}, {}, 0
 	for i, id in ipairs(ids) do
 		local outcome = done[i] or done_before[i]
 		if on_queue[i] or seen[id] or outcome == ACKED then
@@ -36,21 +55,24 @@ local function push(keys, args)
 		elseif dead and dead[i] then
 			states[i] = 'X'
 			outcomes[#outcomes + 1] = reason_of(dead[i])
-		elseif #fresh >= room then
+		elseif added >= room then
 			states[i] = 'F'
 		else
 			seen[id] = true
-			states[i] = 'Q'
-			fresh[#fresh + 1] = id
-			places[#places + 1] = i
+			added = added + 1
+			states[i] = specials[i] and add_special(keys, now, id, specials[i]) or 'Q'
+			if not specials[i] then
+				fresh[#fresh + 1] = id
+				places[#places + 1] = i
+			end
 			fields[#fields + 1] = id
 			fields[#fields + 1] = records[i]
 		end
 	end
-	if #fresh > 0 then
+	if added > 0 then
 		redis.call('HSET', keys[MESSAGES], unpack(fields))
 	end
-	if redis.call('EXISTS', keys[PENDING]) == 1 then
+	if redis.call('EXISTS', keys[PENDING], keys[HIGH], keys[LOW]) > 0 then
 		if #fresh > 0 then
 			redis.call('RPUSH', keys[PENDING], unpack(fresh))
 		end

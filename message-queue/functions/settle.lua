@@ -55,6 +55,19 @@ redis.register_function('queue_retry', function(keys, args)
 	return table.concat(states)
 end)
 
+-- queue_extend: a consumer needs more time for a delivery.
+-- ARGV    id, lease_ms from now
+-- returns 1, or 0 when the lease has ended
+redis.register_function('queue_extend', function(keys, args)
+	local now = now_ms()
+	local returns = tonumber(redis.call('HGET', keys[LEASES], args[1]) or 0)
+	if returns <= now then
+		return 0
+	end
+	redis.call('HSET', keys[LEASES], args[1], now + args[2])
+	return 1
+end)
+
 -- queue_release: messages were reserved, but never delivered. They return as if untouched.
 -- ARGV    id per message, oldest first
 -- returns how many
@@ -62,7 +75,7 @@ redis.register_function('queue_release', function(keys, args)
 	local released = 0
 	for i = #args, 1, -1 do
 		if redis.call('HDEL', keys[LEASES], args[i]) == 1 then
-			redis.call('LPUSH', keys[PENDING], args[i])
+			redis.call('LPUSH', lane_of(keys, args[i]), args[i])
 			released = released + 1
 		end
 	end
