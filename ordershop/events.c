@@ -39,26 +39,37 @@ struct listing {
 	char topic[80], entry_id[ENTRY_ID_SIZE];
 };
 
+enum { NAMES_MAX = 256, TIME_SIZE = sizeof("2024-05-01T12:30:00.123456Z") + 8 };
+
 static bool flag(const char *name)
 {
 	return config_flag(options, ARRAY_LEN(options), name);
 }
 
-static void print_text(const Es__Event *event)
+/* An entry id is the event's time. */
+static const char *time_of(const Es__Event *event, char text[TIME_SIZE])
 {
 	struct entry_id id = { 0 };
 	struct error err;
 	struct tm parts;
-	char when[32] = "";
 	time_t seconds;
+	size_t len;
 
-	if (entry_id_parse(event->entry_id, &id, &err)) {
-		seconds = (time_t)(id.ms / 1000);
-		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
-	}
-	printf("%s.%03u%03uZ %s %s %s %s v%" PRIu64 " %s\n", when, (unsigned)(id.ms % 1000),
-	       (unsigned)(id.us % 1000), event->topic, event->entry_id,
-	       *event->event_type ? event->event_type : event->event_action,
+	if (!entry_id_parse(event->entry_id, &id, &err))
+		return "";
+	seconds = (time_t)(id.ms / 1000);
+	len = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
+	snprintf(text + len, TIME_SIZE - len, ".%03u%03uZ", (unsigned)(id.ms % 1000),
+	         (unsigned)(id.us % 1000));
+	return text;
+}
+
+static void print_text(const Es__Event *event)
+{
+	char when[TIME_SIZE];
+
+	printf("%s %s %s %s %s v%" PRIu64 " %s\n", time_of(event, when), event->topic,
+	       event->entry_id, *event->event_type ? event->event_type : event->event_action,
 	       *event->entity_id ? event->entity_id : "-", event->entity_version,
 	       event->event_data);
 }
@@ -88,10 +99,12 @@ static void put_json(struct buffer *line, const char *name, const char *text, ch
 
 static void print_json(const Es__Event *event)
 {
+	char when[TIME_SIZE];
 	struct buffer line;
 
 	buffer_init(&line, 16 * 1024 * 1024);
 	buffer_putc(&line, '{');
+	put_member(&line, "time", time_of(event, when));
 	put_member(&line, "topic", event->topic);
 	put_member(&line, "entry_id", event->entry_id);
 	put_member(&line, "event_id", event->event_id);
@@ -205,6 +218,53 @@ static void follow_log(struct listing *listing, const char *topic, struct when f
 	run_stream(listing, "Subscribe", &events, &request.base);
 }
 
+/* Nothing was printed: because nothing happened, or because the name is wrong? */
+static bool topic_known(struct listing *listing, const char *topic, struct error *err)
+{
+	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	const ProtobufCMessage *response;
+	const Es__TopicsResponse *topics;
+	const char *names[NAMES_MAX];
+	const char *near;
+	size_t count = 0;
+
+	if (!client_call(&listing->client, TARGET_EVENT_STORE, "Topics", &request.base, &response,
+	                 err))
+		return false;
+	topics = (const void *)response;
+	for (size_t i = 0; i < topics->n_topics && count < NAMES_MAX; i++) {
+		names[count] = topics->topics[i]->topic;
+		if (strcmp(names[count++], topic) == 0)
+			return true;
+	}
+	near = closest_name(topic, names, count);
+	if (near)
+		return error_set(err, ERR_NOT_FOUND, "there is no topic '%s'; did you mean '%s'?",
+		                 topic, near);
+	return error_set(err, ERR_NOT_FOUND,
+	                 "there is no topic '%s' (yet); ordershop status lists those there are",
+	                 topic);
+}
+
+/* Reads, then follows when asked to. */
+static bool list_events(struct listing *listing, const char *topic, struct when from,
+                        const struct command *self, struct error *err)
+{
+	read_log(listing, topic, from);
+	if (!listing->failed && topic && listing->printed == 0 &&
+	    !topic_known(listing, topic, err)) {
+		if (!flag("follow"))
+			return false;
+		(void)command_fail(self, "%s", err->message); /* it may come */
+	}
+	if (!listing->failed && !listing->full && flag("follow"))
+		follow_log(listing, topic, from);
+	if (!listing->failed || listing->full)
+		return true;
+	*err = listing->error;
+	return client_wrap(&listing->client, TARGET_EVENT_STORE, err);
+}
+
 int events_command(const struct command *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
@@ -212,6 +272,7 @@ int events_command(const struct command *self, int argc, char **argv)
 	const char *topic, *text;
 	struct when from;
 	struct error err;
+	bool done;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
@@ -226,12 +287,7 @@ int events_command(const struct command *self, int argc, char **argv)
 	listing.limit = (uint64_t)config_integer(options, ARRAY_LEN(options), "limit");
 	listing.json = flag("json");
 	client_open(&listing.client, options, ARRAY_LEN(options));
-	read_log(&listing, topic, from);
-	if (!listing.failed && !listing.full && flag("follow"))
-		follow_log(&listing, topic, from);
-	if (listing.failed)
-		(void)client_wrap(&listing.client, TARGET_EVENT_STORE, &listing.error);
+	done = list_events(&listing, topic, from, self, &err);
 	client_close(&listing.client);
-	return listing.failed && !listing.full ? command_fail(self, "%s", listing.error.message)
-	                                       : EXIT_OK;
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
 }

@@ -27,10 +27,9 @@ static const struct command commands[] = {
 	{ "start", "SERVICE", "Starts a service that was stopped.", start_command, NULL },
 	{ "events", "TOPIC|--all", "Prints the events of a topic, or of all in one order.",
 	  events_command,
-	  "One line per event: time, topic, entry id, type, entity, version, data. --from takes "
-	  "an\n"
-	  "entry id (exclusive) or a time: 2024-05-01, 2024-05-01T12:30:00, or `10m`, `2h`, `3d` "
-	  "ago." },
+	  "One line per event: time (UTC), topic, entry id, type, entity, version, data. --from\n"
+	  "takes an entry id (exclusive) or a time: 2024-05-01, 2024-05-01T12:30:00, or `10m`,\n"
+	  "`2h`, `3d` ago." },
 	{ "import", "olist DIR", "Plays real orders through the running shop, and verifies.",
 	  import_command,
 	  "DIR holds the CSV files of the public Brazilian E-Commerce data set of Olist: orders, "

@@ -1,5 +1,6 @@
 /* run.c - `ordershop run`: the whole shop in one data folder. */
 #include "base/log.h"
+#include "base/redis.h"
 #include "ordershop/command.h"
 #include "ordershop/data_folder.h"
 #include "ordershop/redis_process.h"
@@ -132,6 +133,19 @@ static bool check_port(const char *option, struct error *err)
 	return error_set(err, ERR_EXISTS, "port %d of %s %s; choose another with %s N", port, host,
 	                 problem == EADDRINUSE ? "is in use" : strerror(problem),
 	                 flag_of(option, flag));
+}
+
+/* A URL that no service could use is the caller's to mend, before anything is started. */
+static bool check_redis(struct error *err)
+{
+	struct redis *redis;
+
+	if (!text_option("redis"))
+		return true;
+	if (!redis_create(NULL, text_option("redis"), NULL, 0, 0, &redis, err))
+		return false;
+	redis_destroy(redis);
+	return true;
 }
 
 static char *made(const char *format, ...) PRINTF(1, 2);
@@ -305,6 +319,8 @@ int run_command(const struct command *self, int argc, char **argv)
 		return outcome;
 	if (argc > 1)
 		return command_misuse(self, "'%s' is not an option", argv[1]);
+	if (!check_redis(&err))
+		return command_misuse(self, "--%s", err.message);
 	log_init("supervisor", LOG_INFO);
 	plan = calloc(1, sizeof(*plan));
 	ASSERT(plan);

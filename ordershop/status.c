@@ -53,21 +53,26 @@ static void print_process(const char *line)
 	if (sscanf(line, "%63s %31s %d %llu %u", name, state, &pid, &seconds, &restarts) != 5)
 		return;
 	print_duration(seconds, since);
-	printf("%-16s %-10s %8s %8d %10u %9.1f MiB\n", name, state, since, pid, restarts,
-	       pid > 0 ? resident_mib(pid) : 0);
+	if (pid > 0)
+		printf("%-16s %-10s %8s %8d %10u %9.1f MiB\n", name, state, since, pid, restarts,
+		       resident_mib(pid));
+	else
+		printf("%-16s %-10s %8s %8s %10u %13s\n", name, state, since, "-", restarts, "-");
 }
 
-/* Only where a supervisor runs; elsewhere the services are somebody else's processes. */
-static void print_processes(const char *data)
+/* Only where a supervisor runs (else false); elsewhere the services are somebody else's. */
+static bool print_processes(const char *data)
 {
 	char path[PATH_MAX];
 	struct buffer answer;
 	struct error err;
+	bool runs;
 
 	if (!data_folder_address(data, "control", path, sizeof(path)))
-		return;
+		return false;
 	buffer_init(&answer, 65536);
-	if (control_ask(path, "status", &answer, &err)) {
+	runs = control_ask(path, "status", &answer, &err);
+	if (runs) {
 		char *rest = answer.bytes;
 		char *line;
 
@@ -78,6 +83,7 @@ static void print_processes(const char *data)
 		printf("\n");
 	}
 	buffer_free(&answer);
+	return runs;
 }
 
 static void print_groups(const Es__TopicsResponse *topics)
@@ -174,21 +180,32 @@ int status_command(const struct command *self, int argc, char **argv)
 	static bool (*const parts[])(struct client *,
 	                             struct error *) = { print_topics, print_queues, print_model };
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	const char *data = config_string(options, ARRAY_LEN(options), "data");
 	struct client client;
 	struct error err;
+	bool supervised;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc > 1)
 		return command_misuse(self, "'%s' is not an option", argv[1]);
-	print_processes(config_string(options, ARRAY_LEN(options), "data"));
+	supervised = print_processes(data);
 	client_open(&client, options, ARRAY_LEN(options));
 	/* One that is down does not hide the others. */
 	outcome = EXIT_OK;
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		fflush(stdout);
-		if (!parts[i](&client, &err))
-			outcome = command_fail(self, "%s", err.message);
+		if (parts[i](&client, &err))
+			continue;
+		if (i == 0 && !supervised && err.code == ERR_UNAVAILABLE) {
+			outcome = command_fail(self,
+			                       "no shop runs in the folder '%s', and nothing "
+			                       "answers at %s; start one with ordershop run, or "
+			                       "name its folder with --data",
+			                       data, client.targets[TARGET_EVENT_STORE]);
+			break;
+		}
+		outcome = command_fail(self, "%s", err.message);
 	}
 	client_close(&client);
 	return outcome;

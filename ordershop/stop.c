@@ -2,6 +2,7 @@
 #include "ordershop/command.h"
 #include "ordershop/control.h"
 #include "ordershop/data_folder.h"
+#include "ordershop/services.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,24 @@ static struct config_option options[] = {
 	  .help = "data folder of the running shop",
 	  .fallback = "data" },
 };
+
+static const char *const without[] = {
+	[STAGE_REDIS] = "what needs it answers UNAVAILABLE",
+	[STAGE_STORE] = "nothing can be written",
+	[STAGE_QUEUE] = "no command runs",
+	[STAGE_MODEL] = "no query is answered",
+	[STAGE_DOMAIN] = "what is sent to it waits in its queues",
+	[STAGE_GATEWAY] = "no pages and no REST",
+};
+
+/* The supervisor took the name: what is no service is one of its redis-servers. */
+static void print_stopped(const char *name)
+{
+	const struct service_info *service = service_find(name);
+
+	printf("%s is stopped: %s until `ordershop start %s`\n", name,
+	       without[service ? service->stage : STAGE_REDIS], name);
+}
 
 static int change_service(const struct command *self, int argc, char **argv)
 {
@@ -33,8 +52,13 @@ static int change_service(const struct command *self, int argc, char **argv)
 	buffer_init(&answer, 65536);
 	done = control_ask(path, request, &answer, &err);
 	buffer_free(&answer);
-	err.message[done ? 0 : strcspn(err.message, "\n")] = '\0';
-	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+	if (!done) {
+		err.message[strcspn(err.message, "\n")] = '\0';
+		return command_fail(self, "%s", err.message);
+	}
+	if (strcmp(self->name, "stop") == 0)
+		print_stopped(argv[1]);
+	return EXIT_OK;
 }
 
 int stop_command(const struct command *self, int argc, char **argv)

@@ -49,6 +49,7 @@ class Words(unittest.TestCase):
                             (["serve", "ordre"], "did you mean 'order'"),
                             (["run", "--prot", "1"], "--prot"),
                             (["run", "--port", "70000"], "1 to 65535"),
+                            (["run", "--redis", "localhost:6379"], "redis://"),
                             (["events"], "--all"),
                             (["events", "order", "--from", "someday"], "--from"),
                             (["import", "csv", "."], "olist"),
@@ -63,9 +64,11 @@ class Words(unittest.TestCase):
                 done = ordershop(*words, "--data", data)
                 self.assertEqual(done.returncode, 1)
                 self.assertIn("--data", done.stderr)
-            done = ordershop("status", "--event-store", f"unix:{data}/none",
-                             "--message-queue", f"unix:{data}/none",
-                             "--read-model", f"unix:{data}/none")
+            nowhere = ["--event-store", f"unix:{data}/none", "--data", data]
+            done = ordershop("status", *nowhere)
+            self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1))
+            self.assertIn("ordershop run", done.stderr)
+            done = ordershop("events", "order", *nowhere)
             self.assertEqual(done.returncode, 1)
             self.assertIn("is the shop running?", done.stderr)
 
@@ -117,15 +120,17 @@ class Run(unittest.TestCase):
     def test_stop_and_start_one_service(self):
         with Shop() as shop:
             pids = shop.pids()
-            shop.command("stop", "mail")
+            self.assertIn("until `ordershop start mail`", shop.command("stop", "mail"))
             self.assertNotIn("mail", shop.pids())
-            self.assertEqual(rows(shop.command("status"))["mail"][0], "stopped")
+            mail = rows(shop.command("status"))["mail"]
+            self.assertEqual((mail[0], mail[3]), ("stopped", "-"))
             shop.command("start", "mail")
             self.assertEqual(rows(shop.command("status"))["mail"][0], "ready")
             self.assertNotEqual(shop.pids()["mail"], pids["mail"])
             self.assertEqual(shop.pids()["order"], pids["order"])
             with self.assertRaisesRegex(AssertionError, "did you mean 'mail'"):
                 shop.command("stop", "mial")
+            self.assertIn("UNAVAILABLE", shop.command("stop", "redis-model"))
 
 
 class Olist(unittest.TestCase):
@@ -156,6 +161,7 @@ class Olist(unittest.TestCase):
         first = json.loads(lines[0])
         self.assertEqual(first["event_type"], "OrderPlaced")
         self.assertEqual(first["event_data"]["status"], "CREATED")
+        self.assertRegex(first["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
         ids = [json.loads(line)["entry_id"] for line in lines]
         after = shop.command("events", "order", "--json", "--from", ids[4]).splitlines()
         self.assertEqual(after, lines[5:])
@@ -164,10 +170,13 @@ class Olist(unittest.TestCase):
         self.assertEqual(len(shop.command("events", "--all", "--from", "1h").splitlines()),
                          sum(counts.values()))
         self.assertEqual(shop.command("events", "order", "--from", "2999-01-01"), "")
-        follower = subprocess.Popen([EXECUTABLE, "events", "product", "--follow", "--from", "0s",
-                                     "--data", shop.data], stdout=subprocess.PIPE, text=True)
+        with self.assertRaisesRegex(AssertionError, "did you mean 'order'"):
+            shop.command("events", "ordr")
+        last = json.loads(shop.command("events", "product", "--json").splitlines()[-1])
+        follower = subprocess.Popen([EXECUTABLE, "events", "product", "--follow", "--from",
+                                     last["entry_id"], "--data", shop.data],
+                                    stdout=subprocess.PIPE, text=True)
         try:
-            time.sleep(1)
             shop.result("POST", "/product", {"name": "seen live", "price": 1})
             self.assertIn("seen live", follower.stdout.readline())
         finally:
