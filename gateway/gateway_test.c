@@ -189,7 +189,10 @@ START_TEST(what_is_wrong_is_said)
 	refused(400, "POST /customer\nIdempotency-Key: x\r\n", "{}", "Idempotency-Key");
 	refused(400, "GET /customer/abc", "", "\\\"abc\\\"");
 	refused(404, "GET /nothing", "", "path");
+	refused(404, "GET /customr/" FAKE_ID, "", "billing, cart, customer");
 	refused(405, "PATCH /customers", "", "Allow: GET, HEAD, POST\r\n");
+	refused(405, "DELETE /customer", "", "takes only POST; one customer is at /customer/ID");
+	refused(405, "POST /health", "", "takes only GET, HEAD\"");
 	refused(409, "POST /customer", "{\"refuse\": 1}", "the customer is not like that");
 	refused(415, "POST /customer\nContent-Type: text/plain\r\n", "{}", "application/json");
 	ask("POST /customer\nContent-Type: application/json; charset=utf-8\r\n", "{}", "result");

@@ -88,12 +88,15 @@ enum route_found route_find(const char *method, const char *path, struct route_m
 	match->allow[0] = '\0';
 	if (path[0] != '/')
 		return ROUTE_UNKNOWN_PATH;
+	const struct route_entity *entity = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		if (!matches(&routes[i], path, match))
 			continue;
 		if (strcmp(routes[i].method, method) == 0)
 			return ROUTE_FOUND;
 		allow(match, routes[i].method);
+		entity = match->entity;
 	}
+	match->entity = entity;
 	return match->allow[0] != '\0' ? ROUTE_WRONG_METHOD : ROUTE_UNKNOWN_PATH;
 }

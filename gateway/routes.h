@@ -49,7 +49,7 @@ extern const size_t route_entities_count;
 enum { ROUTE_ALLOW_SIZE = 64 };
 struct route_match {
 	const struct route *route;
-	const struct route_entity *entity; /* NULL: none */
+	const struct route_entity *entity; /* of the path; NULL: none */
 	const char *id;                    /* the rest of `path` after {X}/; NULL: none */
 	char allow[ROUTE_ALLOW_SIZE];      /* "GET, HEAD, POST", when the method is wrong */
 };

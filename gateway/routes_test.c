@@ -76,6 +76,8 @@ START_TEST(wrong_methods_say_what_is_allowed)
 	                 "GET, HEAD, PUT, DELETE");
 	ck_assert_str_eq(find("GET", "/order", ROUTE_WRONG_METHOD).allow, "POST");
 	ck_assert_str_eq(find("DELETE", "/health", ROUTE_WRONG_METHOD).allow, "GET, HEAD");
+	ck_assert_str_eq(find("DELETE", "/order", ROUTE_WRONG_METHOD).entity->plural, "orders");
+	ck_assert_ptr_null(find("DELETE", "/health", ROUTE_WRONG_METHOD).entity);
 }
 END_TEST
 

@@ -123,13 +123,30 @@ static void refuse(struct gateway *gateway, struct http_request *request, const 
 	http_answer_error(request, status, message);
 }
 
-static void refuse_method(struct gateway *gateway, struct http_request *request, const char *allow)
+static void refuse_path(struct gateway *gateway, struct http_request *request)
+{
+	char message[256] =
+	    "there is nothing at this path; one entity is at /X/ID, all are at /Xs; X: ";
+	for (size_t i = 0; i < route_entities_count; i++) {
+		size_t used = strlen(message);
+		snprintf(message + used, sizeof(message) - used, "%s%s", i > 0 ? ", " : "",
+		         route_entities[i].name);
+	}
+	refuse(gateway, request, NULL, 404, message);
+}
+
+static void refuse_method(struct gateway *gateway, struct http_request *request,
+                          const struct route_match *match)
 {
 	struct buffer body;
 	char header[ROUTE_ALLOW_SIZE + 16];
 	buffer_init(&body, BODY_MAX);
-	buffer_printf(&body, "{\"error\": \"the method must be one of %s\"}", allow);
-	snprintf(header, sizeof(header), "Allow: %s\r\n", allow);
+	buffer_printf(&body, "{\"error\": \"this path takes only %s", match->allow);
+	if (match->entity != NULL)
+		buffer_printf(&body, "; one %s is at /%s/ID, all are at /%s", match->entity->name,
+		              match->entity->name, match->entity->plural);
+	buffer_puts(&body, "\"}");
+	snprintf(header, sizeof(header), "Allow: %s\r\n", match->allow);
 	metrics_count(gateway->metrics, NULL, 405, 0);
 	http_answer(request, 405, "application/json", &body, header);
 }
@@ -182,10 +199,10 @@ static void handle(void *ctx, struct http_request *request)
 	struct route_match match;
 	switch (route_find(http_method(request), http_path(request), &match)) {
 	case ROUTE_UNKNOWN_PATH:
-		refuse(gateway, request, NULL, 404, "there is nothing at this path");
+		refuse_path(gateway, request);
 		return;
 	case ROUTE_WRONG_METHOD:
-		refuse_method(gateway, request, match.allow);
+		refuse_method(gateway, request, &match);
 		return;
 	case ROUTE_FOUND:
 		break;
