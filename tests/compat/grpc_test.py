@@ -1,7 +1,6 @@
 """Clients of the original shop's two gRPC services, with stubs generated from proto/."""
 import json
 import threading
-import time
 import unittest
 import uuid
 
@@ -63,8 +62,8 @@ class Compat(unittest.TestCase):
         info = event()
         self.assertEqual(self.publish(info), self.publish(info))
 
-    def collect(self, count, group=""):
-        """Starts a subscription in a thread; the list fills up to `count`."""
+    def collect(self, group=""):
+        """Starts a subscription in a thread that fills the list; None is its end."""
         got, call = [], self.store.subscribe(
             es.SubscribeRequest(event_topic=self.topic, group_name=group), timeout=30)
 
@@ -78,35 +77,54 @@ class Compat(unittest.TestCase):
         threading.Thread(target=run, daemon=True).start()
         return got, call
 
+    def publish_all(self, infos):
+        """At the same time: one after the other, each would go to the group's first member."""
+        calls = [self.store.publish.future(es.PublishRequest(event_topic=self.topic,
+                                                             event_info=info), timeout=10)
+                 for info in infos]
+        return [call.result().entry_id for call in calls]
+
+    def publish_until(self, live):
+        """A subscriber cannot see that it is subscribed: publishes until live()."""
+        def try_some():
+            self.publish_all(event("are you there?") for _ in range(10))
+            return live()
+        wait_until(try_some, what="every subscription is live")
+
     def test_subscribe_and_unsubscribe(self):
-        self.publish(event("before"))
-        got, _ = self.collect(2)
-        time.sleep(0.5)
+        before = self.publish(event("before"))
+        got, _ = self.collect()
+        self.publish_until(lambda: got)
         first, second = event("one"), event("two")
         entry_id = self.publish(first)
         self.publish(second)
-        wait_until(lambda: len(got) >= 2)
-        self.assertEqual([g.event_id for g in got],
-                         [json.loads(e)["event_id"] for e in (first, second)])
-        ms, us = entry_id.split("-")
-        self.assertAlmostEqual(got[0].event_ts, int(ms) / 1000 + int(us) / 1e6, places=5)
-        self.assertEqual(got[0].event_action, "entity_created")
+        ids = [json.loads(e)["event_id"] for e in (first, second)]
+        wait_until(lambda: ids[1] in [g.event_id for g in got])
+        self.assertEqual([g.event_id for g in got[-2:]], ids)
+
+        def seconds(entry_id):
+            ms, us = entry_id.split("-")
+            return int(ms) / 1000 + int(us) / 1e6
+        self.assertAlmostEqual(got[-2].event_ts, seconds(entry_id), places=5)
+        self.assertGreater(got[0].event_ts, seconds(before), "nothing from before")
+        self.assertEqual(got[-2].event_action, "entity_created")
         self.assertTrue(self.store.unsubscribe(
             es.UnsubscribeRequest(event_topic=self.topic), timeout=10).success)
         wait_until(lambda: got[-1] is None, what="clean end of the stream")
 
     def test_group_shares_events(self):
-        one, _ = self.collect(100, "g")
-        two, _ = self.collect(100, "g")
-        time.sleep(0.5)
+        one, _ = self.collect("g")
+        two, _ = self.collect("g")
+        self.publish_until(lambda: one and two)
         sent = [event(str(i)) for i in range(100)]
-        for info in sent:
-            self.publish(info)
-        wait_until(lambda: len(one) + len(two) >= 100)
-        time.sleep(0.2)
-        ids = sorted(n.event_id for n in one + two)
-        self.assertEqual(ids, sorted(json.loads(e)["event_id"] for e in sent))
-        self.assertTrue(one and two, "both members get a share")
+        self.publish_all(sent)
+        ids = {json.loads(info)["event_id"] for info in sent}
+
+        def shares():
+            return [[n.event_id for n in got if n.event_id in ids] for got in (one, two)]
+        wait_until(lambda: sum(map(len, shares())) >= 100)
+        self.assertEqual(sorted(sum(shares(), [])), sorted(ids))
+        self.assertTrue(all(shares()), "both members get a share")
 
     def send(self, payload='{"params": 1}'):
         return self.queue.send_msg(mq.SendRequest(service_name=self.topic, func_name="f",
@@ -146,11 +164,17 @@ class Compat(unittest.TestCase):
         self.assertEqual((got.payload, got.msg_id), ("", "m"))
 
     def test_vanished_consumer_swallows_nothing(self):
+        # `status` tells only of queues that have something, or nobody who waits.
+        def alone():
+            return f"{self.topic}.f" in self.shop.command("status")
+        self.send()
+        self.queue.ack_msg(self.key(mq.AckRequest, self.recv().msg_id))
+        wait_until(alone)
         call = self.queue.recv_msg.future(mq.ReceiveRequest(service_name=self.topic, func_name="f",
                                                             timeout=0))
-        time.sleep(0.5)
+        wait_until(lambda: not alone(), what="the consumer waits")
         call.cancel()
-        time.sleep(0.2)
+        wait_until(alone, what="the consumer is gone")
         msg_id = self.send()
         self.assertEqual(self.recv().msg_id, msg_id)
 
@@ -163,11 +187,14 @@ class Compat(unittest.TestCase):
             timeout=10))
         customer, = json.loads(answer.payload)["result"]
         payload = json.dumps({"params": {"name": "customer", "id": customer}})
-        msg_id = self.queue.send_msg(mq.SendRequest(
-            service_name="read-model", func_name="get_entity", payload=payload)).msg_id
-        answer = self.queue.recv_rsp(mq.ReceiveRequest(
-            service_name="read-model", func_name="get_entity", msg_id=msg_id, timeout=10))
-        self.assertEqual(json.loads(answer.payload)["result"],
+
+        def projected():  # these clients know no consistency tokens
+            msg_id = self.queue.send_msg(mq.SendRequest(
+                service_name="read-model", func_name="get_entity", payload=payload)).msg_id
+            answer = self.queue.recv_rsp(mq.ReceiveRequest(
+                service_name="read-model", func_name="get_entity", msg_id=msg_id, timeout=10))
+            return json.loads(answer.payload)["result"]
+        self.assertEqual(wait_until(projected),
                          {"entity_id": customer, "name": "Ann", "email": "ann@example.com"})
 
     def test_error_of_a_domain_service(self):
