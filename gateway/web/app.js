@@ -148,15 +148,18 @@ function drawOrders() {
   }
 }
 
+// Without a summary the shape of one, so that nothing jumps when it comes.
 function drawCounts(summary) {
+  const text = (count) => (summary ? number.format(count) : "–");
+  const { counts, orders } = summary || { counts: {}, orders: {} };
   $("counts").replaceChildren(...ENTITIES.map((name) => {
     const box = element("div");
-    box.append(element("dt", name), element("dd", number.format(summary.counts[name] || 0)));
+    box.append(element("dt", name), element("dd", text(counts[name] || 0)));
     return box;
   }));
-  const most = Math.max(1, ...Object.values(summary.orders));
+  const most = Math.max(1, ...Object.values(orders));
   $("orders").replaceChildren(...STATUSES.map((status) => {
-    const count = summary.orders[status] || 0;
+    const count = orders[status] || 0;
     const row = element("tr"), head = element("th"), middle = element("td");
     const bar = element("div", undefined, "bar"), fill = element("i");
     head.scope = "row";
@@ -165,7 +168,7 @@ function drawCounts(summary) {
     fill.style.width = `${(100 * count) / most}%`;
     bar.append(fill);
     middle.append(bar);
-    row.append(head, middle, element("td", number.format(count)));
+    row.append(head, middle, element("td", text(count)));
     return row;
   }));
 }
@@ -188,7 +191,8 @@ function drawPulse() {
   canvas.height = height * scale;
   pen.scale(scale, scale);
   const style = getComputedStyle(document.documentElement);
-  const most = Math.max(1, ...state.perSecond);
+  const most = Math.max(...state.perSecond);
+  if (most === 0) return; // an axis without bars looks like a mistake
   const step = width / SECONDS;
   pen.fillStyle = style.getPropertyValue("--line");
   pen.fillRect(0, height - 1, width, 1);
@@ -233,14 +237,11 @@ async function refreshSummary() {
 }
 
 async function refresh(first) {
-  try {
-    if (first || state.changed) await refreshSummary();
-    drawServices(await fetchJson("/health"));
-    trouble("");
-  } catch (error) {
-    state.changed = true;
-    trouble(`The shop does not answer as it should: ${error.message}`);
-  }
+  const asked = [fetchJson("/health").then(drawServices)];
+  if (first || state.changed) asked.push(refreshSummary());
+  const failed = (await Promise.allSettled(asked)).find((one) => one.status === "rejected");
+  if (failed) state.changed = true;
+  trouble(failed ? `The shop does not answer as it should: ${failed.reason.message}` : "");
   setTimeout(refresh, document.hidden ? 10000 : 2000);
 }
 
@@ -282,5 +283,6 @@ $("pause").addEventListener("click", () => {
   draw();
 });
 $("topic").addEventListener("change", draw);
+drawCounts(null);
 connect();
 refresh(true);
