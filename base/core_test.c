@@ -1,5 +1,6 @@
-/* error, arena, buffer: small enough for one program. */
+/* error, arena, buffer, backoff: small enough for one program. */
 #include "base/arena.h"
+#include "base/backoff.h"
 #include "base/buffer.h"
 
 #include <check.h>
@@ -87,6 +88,20 @@ START_TEST(buffer_grows_up_to_its_maximum)
 }
 END_TEST
 
+START_TEST(backoff_doubles_up_to_a_second)
+{
+	const unsigned expected[] = { 50, 100, 200, 400, 800, 1000, 1000 };
+	struct backoff backoff = { 0 };
+	ck_assert(backoff_fresh(&backoff));
+	for (size_t i = 0; i < ARRAY_LEN(expected); i++)
+		ck_assert_uint_eq(backoff_ms(&backoff), expected[i]);
+	ck_assert(!backoff_fresh(&backoff));
+	backoff_reset(&backoff);
+	ck_assert(backoff_fresh(&backoff));
+	ck_assert_uint_eq(backoff_ms(&backoff), BACKOFF_MIN_MS);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core");
@@ -96,6 +111,7 @@ int main(void)
 	tcase_add_test(all, error_message_is_cut_between_characters);
 	tcase_add_test(all, arena_gives_aligned_memory_of_any_size);
 	tcase_add_test(all, buffer_grows_up_to_its_maximum);
+	tcase_add_test(all, backoff_doubles_up_to_a_second);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -1,11 +1,12 @@
 #include "base/rpc_link.h"
 
+#include "base/backoff.h"
 #include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEADY_MS = 200, BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 1000 };
+enum { STEADY_MS = 200 };
 
 struct rpc_link {
 	struct loop *loop;
@@ -14,7 +15,7 @@ struct rpc_link {
 	size_t start_len;
 	struct rpc_stream *stream; /* NULL: closed */
 	bool up, closing, destroyed;
-	unsigned backoff_ms;
+	struct backoff backoff;
 	struct loop_timer timer; /* until it is up, or is opened again */
 };
 
@@ -25,7 +26,7 @@ static void come_up(void *arg)
 	struct rpc_link *link = arg;
 	loop_timer_stop(link->loop, &link->timer);
 	link->up = true;
-	link->backoff_ms = BACKOFF_MIN_MS;
+	backoff_reset(&link->backoff);
 	log_info("link_up", "link=%s", link->options.name);
 }
 
@@ -59,10 +60,7 @@ static void on_closed(void *arg, const struct error *err)
 	loop_timer_stop(link->loop, &link->timer);
 	if (link->closing)
 		return;
-	loop_timer_start(link->loop, &link->timer, link->backoff_ms, open_stream, link);
-	link->backoff_ms *= 2;
-	if (link->backoff_ms > BACKOFF_MAX_MS)
-		link->backoff_ms = BACKOFF_MAX_MS;
+	loop_timer_start(link->loop, &link->timer, backoff_ms(&link->backoff), open_stream, link);
 }
 
 static void open_stream(void *arg)
@@ -86,7 +84,6 @@ struct rpc_link *rpc_link_create(struct loop *loop, const struct rpc_link_option
 	link->start = malloc(link->start_len + 1);
 	ASSERT(link->start != NULL);
 	protobuf_c_message_pack(options->start, link->start);
-	link->backoff_ms = BACKOFF_MIN_MS;
 	open_stream(link);
 	return link;
 }

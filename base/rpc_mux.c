@@ -1,4 +1,5 @@
 #include "base/rpc_client_internal.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/rpc_mux.h"
 #include "base/rpc_server.h"
@@ -10,7 +11,6 @@
 /* One message carries at most so much, unless one item alone is larger. */
 enum { MESSAGE_BYTES = 256 * 1024 };
 enum { ITEM_BYTES_MAX = RPC_MESSAGE_MAX - 16 };
-enum { BACKOFF_FIRST_MS = 50, BACKOFF_LAST_MS = 1000 };
 /* An ended request gives its memory back when it has more than this. */
 enum { KEPT_BYTES = 1024 };
 enum { SENDING_FIELD = 15, SENT_FIRST = 1, SENT_AGAIN = 2 };
@@ -52,8 +52,8 @@ struct rpc_mux {
 	bool connected;
 	bool writing; /* a message is on its way: what comes meanwhile collects */
 	struct loop_task flush;
-	struct loop_timer backoff;
-	unsigned backoff_ms;
+	struct loop_timer reopen;
+	struct backoff backoff;
 	struct loop_timer expiry;
 	uint64_t expiry_us; /* no request's deadline is before; UINT64_MAX: none */
 
@@ -226,16 +226,14 @@ static void on_closed(void *arg, const struct error *err)
 	mux->writing = false;
 	mark_sent(mux);
 	mux->unsent = mux->waiting;
-	loop_timer_start(mux->loop, &mux->backoff, mux->backoff_ms, open_stream, mux);
-	mux->backoff_ms =
-	    mux->backoff_ms * 2 < BACKOFF_LAST_MS ? mux->backoff_ms * 2 : BACKOFF_LAST_MS;
+	loop_timer_start(mux->loop, &mux->reopen, backoff_ms(&mux->backoff), open_stream, mux);
 }
 
 static void on_opened(void *arg)
 {
 	struct rpc_mux *mux = arg;
 	mux->connected = true;
-	mux->backoff_ms = BACKOFF_FIRST_MS;
+	backoff_reset(&mux->backoff);
 }
 
 static void on_drained(void *arg)
@@ -346,7 +344,6 @@ struct rpc_mux *rpc_mux_create(struct loop *loop, struct rpc_channel *channel,
 	mux->request_tag_offset = tag_offset(requests);
 	mux->sending = sending_field(requests);
 	mux->max_waiting = max_waiting;
-	mux->backoff_ms = BACKOFF_FIRST_MS;
 	mux->expiry_us = UINT64_MAX;
 	mux->flush.fn = on_flush;
 	open_stream(mux);
@@ -367,7 +364,7 @@ void rpc_mux_destroy(struct rpc_mux *mux)
 		rpc_stream_abandon(mux->stream);
 	loop_task_stop(mux->loop, &mux->flush);
 	loop_timer_stop(mux->loop, &mux->refusing);
-	loop_timer_stop(mux->loop, &mux->backoff);
+	loop_timer_stop(mux->loop, &mux->reopen);
 	loop_timer_stop(mux->loop, &mux->expiry);
 	for (size_t i = 0; i < mux->request_count; i++) {
 		free(mux->requests[i]->bytes);

@@ -1,9 +1,10 @@
 #include "domain/saga_runtime.h"
 
+#include "base/backoff.h"
 #include "base/id.h"
 #include "base/log.h"
-#include "domain/asks.h"
 #include "base/rpc_link.h"
+#include "domain/asks.h"
 #include "domain/metadata.h"
 #include "domain/pool.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CREDITS = 256, TYPES_MAX = 32, BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 1000 };
+enum { CREDITS = 256, TYPES_MAX = 32 };
 
 static const char unreadable[] = "the service cannot handle this event: its log says why";
 
@@ -26,7 +27,7 @@ struct reaction {
 	unsigned waiting; /* asks in flight */
 	bool stuck;       /* one of them failed for now */
 	const char *park; /* nobody can handle this event: set it aside for this reason */
-	unsigned backoff_ms;
+	struct backoff backoff;
 	struct loop_timer timer;
 	UT_hash_handle hh; /* by entry id, while it runs */
 	struct reaction *next;
@@ -98,7 +99,7 @@ static void give_up(struct reaction *reaction, const struct need *lost)
 static void answered(void *arg, const struct error *err)
 {
 	struct reaction *reaction = arg;
-	if (err != NULL && reaction->backoff_ms == BACKOFF_MIN_MS)
+	if (err != NULL && backoff_fresh(&reaction->backoff))
 		log_warn("reaction_waits", "topic=%s entry=%s type=%s reason=\"%s\"",
 		         reaction->event.topic, reaction->event.entry_id, reaction->event.type,
 		         err->message);
@@ -115,11 +116,8 @@ static void answered(void *arg, const struct error *err)
 		give_up(reaction, lost);
 		return;
 	}
-	loop_timer_start(reaction->source->sagas->loop, &reaction->timer, reaction->backoff_ms,
-	                 advance, reaction);
-	reaction->backoff_ms *= 2;
-	if (reaction->backoff_ms > BACKOFF_MAX_MS)
-		reaction->backoff_ms = BACKOFF_MAX_MS;
+	loop_timer_start(reaction->source->sagas->loop, &reaction->timer,
+	                 backoff_ms(&reaction->backoff), advance, reaction);
 }
 
 static void ask_all(struct reaction *reaction)
@@ -186,7 +184,6 @@ static void start(struct source *source, const Es__Event *given, bool redelivere
 	reaction = arena_zalloc(arena, sizeof(*reaction));
 	reaction->source = source;
 	reaction->arena = arena;
-	reaction->backoff_ms = BACKOFF_MIN_MS;
 	reaction->event = (struct event){
 		.event_id = arena_strdup(arena, given->event_id),
 		.topic = source->topic,

@@ -1,5 +1,6 @@
 #include "read-model/projector.h"
 
+#include "base/backoff.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "proto/eventstore_v1.pb-c.h"
@@ -19,8 +20,6 @@ enum {
 	PAUSE_WRITES = 4 * RUN_WRITES,
 	PAUSE_BYTES = 4 * RUN_BYTES,
 	RUNS_MAX = 2, /* under way: one that Redis works on, and one that waits there */
-	BACKOFF_MIN_MS = 50,
-	BACKOFF_MAX_MS = 1000
 };
 
 struct waiter {
@@ -59,7 +58,7 @@ struct projector {
 	bool live;    /* the log had no more than what was collected */
 	bool caught_up;
 	bool stopping;
-	unsigned backoff_ms;
+	struct backoff backoff;
 	struct loop_task task;
 	struct loop_timer timer;
 	struct waiter *waiters;
@@ -155,11 +154,8 @@ static void restart_later(struct projector *projector)
 			projector->on_stopped(projector->stopped_arg);
 		return;
 	}
-	loop_timer_start(projector->loop, &projector->timer, projector->backoff_ms, start,
+	loop_timer_start(projector->loop, &projector->timer, backoff_ms(&projector->backoff), start,
 	                 projector);
-	projector->backoff_ms *= 2;
-	if (projector->backoff_ms > BACKOFF_MAX_MS)
-		projector->backoff_ms = BACKOFF_MAX_MS;
 }
 
 static void check_caught_up(struct projector *projector)
@@ -184,7 +180,7 @@ static void applied(void *arg, const struct error *err)
 	if (err == NULL) {
 		projector->position = run.end;
 		projector->events += projection_events(run.projection);
-		projector->backoff_ms = BACKOFF_MIN_MS;
+		backoff_reset(&projector->backoff);
 		if (projection_unreadable(run.projection) > 0)
 			log_warn("events_unreadable", "count=%zu up_to=%s",
 			         projection_unreadable(run.projection), run.end.entry_id);
@@ -340,7 +336,6 @@ struct projector *projector_create(struct loop *loop, struct model_store *store,
 	projector->collecting = projection_create();
 	for (size_t i = 0; i < RUNS_MAX; i++)
 		projector->runs[i].projection = projection_create();
-	projector->backoff_ms = BACKOFF_MIN_MS;
 	projector->task.fn = end_of_turn;
 	projector->on_caught_up = caught_up;
 	projector->caught_up_arg = arg;
