@@ -14,7 +14,7 @@ help:
 	@echo 'make build    leave the binary at $(BINARY)'
 	@echo 'make bench    measure, and print a table'
 	@echo 'make check    format, warnings, shellcheck, clang-tidy and the tests'
-	@echo 'make torture  the tests again and again, in changing order (ROUNDS=10)'
+	@echo 'make torture  the shop under fire (MINUTES=10), then the tests again and again (ROUNDS=3)'
 	@echo 'make fuzz     look for inputs that break the parsers and services (SECONDS=60, each)'
 	@echo 'make tsan     build with ThreadSanitizer and run the tests'
 	@echo 'make clean    remove the build folder; data/ stays'
@@ -39,9 +39,12 @@ check: packages-check test
 	@git ls-files '*.sh' .ci/run | xargs shellcheck
 	@git ls-files '*.c' | xargs -P $$(nproc) -n 4 clang-tidy --quiet -p $(SANITIZE)
 
-ROUNDS ?= 10
+# SEED=N repeats the choices of a run.
+MINUTES ?= 10
+ROUNDS  ?= 3
 torture: packages-run packages-test
 	@$(MAKE) $(SANITIZE)/ordershop
+	@MINUTES=$(MINUTES) ctest --test-dir $(SANITIZE) -C torture -L torture --verbose
 	@ctest --test-dir $(SANITIZE) -j2 --output-on-failure --schedule-random \
 	       --repeat until-fail:$(ROUNDS)
 

@@ -15,6 +15,18 @@ endfunction()
 set(TEST_STUBS ${CMAKE_BINARY_DIR}/stubs)
 function(shop_test name script)
 	add_test(NAME ${name} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${script})
-	set_tests_properties(${name} PROPERTIES TIMEOUT 600 ENVIRONMENT
+	shop_test_environment(${name} 600)
+endfunction()
+
+# torture_test(name script.py): one that `make torture` runs, MINUTES long, and nothing else does.
+function(torture_test name script)
+	add_test(NAME ${name} CONFIGURATIONS torture
+	         COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${script})
+	shop_test_environment(${name} 100000)
+	set_tests_properties(${name} PROPERTIES LABELS torture)
+endfunction()
+
+function(shop_test_environment name timeout)
+	set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} ENVIRONMENT
 		"ORDERSHOP=$<TARGET_FILE:ordershop>;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support:${TEST_STUBS}")
 endfunction()

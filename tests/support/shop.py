@@ -110,6 +110,9 @@ class Shop:
                     found["redis-model" if "redis-model.sock" in words[0] else "redis"] = int(entry)
         return found
 
+    def redis_socket(self, name):
+        return os.path.join(self.data, name + ".sock")
+
     def rest(self, method, path, body=None, headers=None, timeout=30):
         """(status, parsed JSON). `body` is sent as JSON, bytes as they are."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
