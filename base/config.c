@@ -369,8 +369,9 @@ void config_print_help(FILE *out, const struct config_option *options, size_t co
 		fprintf(out, "%*s%s [%s", (int)width + 4 - used, "", options[i].help, name);
 		if (options[i].also_env != NULL)
 			fprintf(out, " or %s", options[i].also_env);
-		fprintf(out, options[i].fallback != NULL ? "; default %s]\n" : "]\n",
-		        options[i].fallback);
+		if (options[i].fallback != NULL && *options[i].fallback != '\0')
+			fprintf(out, "; default %s", options[i].fallback);
+		fputs("]\n", out);
 	}
 	int used = print_left(out, "--config", "FILE");
 	fprintf(out, "%*sYAML file of `option: value` lines [ORDERSHOP_CONFIG]\n",

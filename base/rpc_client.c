@@ -165,12 +165,29 @@ void rpc_scratch_give(struct rpc_channel *channel, struct arena *arena)
 	channel->scratch = arena;
 }
 
+/* Of "failed to connect to all addresses; last error: UNKNOWN: unix:/x: No such file" only the end
+ * says something. */
+static const char *skip_connect_words(const char *text, size_t *len)
+{
+	static const char words[] = "failed to connect to all addresses; last error: ";
+	const size_t words_len = sizeof(words) - 1;
+	if (*len < words_len || memcmp(text, words, words_len) != 0)
+		return text;
+	const char *code_end = memchr(text + words_len, ' ', *len - words_len);
+	if (code_end == NULL)
+		return text;
+	*len -= (size_t)(code_end + 1 - text);
+	return code_end + 1;
+}
+
 bool rpc_status_error(grpc_status_code status, grpc_slice details, struct error *err)
 {
-	int len = (int)GRPC_SLICE_LENGTH(details);
+	const char *text = (const char *)GRPC_SLICE_START_PTR(details);
+	size_t len = GRPC_SLICE_LENGTH(details);
+	const char *rest = skip_connect_words(text, &len);
 	if (status != GRPC_STATUS_OK)
-		error_set(err, error_from_grpc(status), "%.*s", len,
-		          (const char *)GRPC_SLICE_START_PTR(details));
+		error_set(err, error_from_grpc(status), "%s%.*s",
+		          rest == text ? "" : "no connection to ", (int)len, rest);
 	grpc_slice_unref(details);
 	return status != GRPC_STATUS_OK;
 }

@@ -7,37 +7,33 @@
 
 static const struct command commands[] = {
 	{ "run", "", "Starts the whole shop and keeps it running.", run_command,
-	  "Two private redis-servers in the data folder, one for the log and the messages and one "
-	  "for the\n"
-	  "read model, and every service as a process of its own.\n"
-	  "Prints `ready URL` when all are healthy. Ctrl-C or SIGTERM stops everything; nothing "
-	  "that\n"
-	  "was acknowledged is lost. What a service says is in DATA/logs/SERVICE.log." },
+	  "Two private redis-servers in the data folder, one for the log and the messages and\n"
+	  "one for the read model, and every service as a process of its own. Prints\n"
+	  "`ready URL` when all are healthy. Ctrl-C or SIGTERM stops everything; nothing that was\n"
+	  "acknowledged is lost. What a service says is in DATA/logs/SERVICE.log." },
 	{ "serve", "SERVICE", "Runs one service.", serve_command,
-	  "Services: event-store message-queue read-model gateway customer product inventory cart\n"
-	  "order billing shipping crm mail. The event store listens on 127.0.0.1:50051, the "
-	  "message\n"
-	  "queue on :50052, the read model on :50053, or where --listen says. The gateway has "
-	  "--host\n"
-	  "and --port." },
+	  "Services: event-store message-queue read-model gateway customer product inventory\n"
+	  "cart order billing shipping crm mail. The event store listens on 127.0.0.1:50051,\n"
+	  "the message queue on :50052, the read model on :50053, or where --listen says; the\n"
+	  "others look for them there unless told otherwise. The gateway has --host and\n"
+	  "--port." },
 	{ "status", "", "Shows services, topics, queues and how far the read model is.",
 	  status_command, NULL },
 	{ "stop", "SERVICE", "Stops one service of a running shop, until it is started again.",
-	  stop_command, NULL },
+	  stop_command,
+	  "Everything that `ordershop status` lists can be stopped, also redis and redis-model." },
 	{ "start", "SERVICE", "Starts a service that was stopped.", start_command, NULL },
 	{ "events", "TOPIC|--all", "Prints the events of a topic, or of all in one order.",
 	  events_command,
-	  "One line per event: time (UTC), topic, entry id, type, entity, version, data. --from\n"
-	  "takes an entry id (exclusive) or a time: 2024-05-01, 2024-05-01T12:30:00, or `10m`,\n"
-	  "`2h`, `3d` ago." },
+	  "One line per event: time (UTC), topic, entry id, type, entity, version, data.\n"
+	  "--from takes an entry id (exclusive) or a time: 2024-05-01, 2024-05-01T12:30:00,\n"
+	  "or `10m`, `2h`, `3d` ago." },
 	{ "import", "olist DIR", "Plays real orders through the running shop, and verifies.",
 	  import_command,
-	  "DIR holds the CSV files of the public Brazilian E-Commerce data set of Olist: orders, "
-	  "items,\n"
-	  "payments, customers. Every order is brought by commands to the status that it really "
-	  "had.\n"
-	  "An import that was interrupted goes on where it ended; a second one changes nothing.\n"
-	  "Exit status 1 when the shop differs from the files." },
+	  "DIR holds the CSV files of the public Brazilian E-Commerce data set of Olist:\n"
+	  "orders, items, payments, customers. Every order is brought by commands to the\n"
+	  "status that it really had. An import that was interrupted goes on where it ended;\n"
+	  "a second one changes nothing. Exit status 1 when the shop differs from the files." },
 	{ "bench", "", "Measures this build on this machine and prints a table.", bench_command,
 	  NULL },
 };
@@ -68,13 +64,26 @@ static int unknown_command(const char *word)
 	return EXIT_USAGE;
 }
 
+static int run_named(int argc, char **argv)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (strcmp(argv[0], commands[i].name) == 0)
+			return commands[i].run(&commands[i], argc, argv);
+	}
+	return unknown_command(argv[0]);
+}
+
 int main(int argc, char **argv)
 {
+	static char ask[] = "--help";
+
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;
 	}
+	if (strcmp(argv[1], "help") == 0 && argc == 3)
+		return run_named(2, (char *[]){ argv[2], ask, NULL });
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {
 		print_usage(stdout);
@@ -84,9 +93,5 @@ int main(int argc, char **argv)
 		printf("ordershop %s\n", ORDERSHOP_VERSION);
 		return EXIT_OK;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(&commands[i], argc - 1, argv + 1);
-	}
-	return unknown_command(argv[1]);
+	return run_named(argc - 1, argv + 1);
 }

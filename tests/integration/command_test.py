@@ -39,6 +39,7 @@ class Words(unittest.TestCase):
             done = ordershop(command, "--help")
             self.assertEqual(done.returncode, 0, command)
             self.assertTrue(done.stdout.startswith(f"usage: ordershop {command}"), done.stdout)
+            self.assertEqual(ordershop("help", command).stdout, done.stdout)
             self.assertIn(command, ordershop("--help").stdout)
 
     def test_version(self):
@@ -70,6 +71,7 @@ class Words(unittest.TestCase):
             self.assertIn("ordershop run", done.stderr)
             done = ordershop("events", "order", *nowhere)
             self.assertEqual(done.returncode, 1)
+            self.assertIn(f"no connection to unix:{data}/none", done.stderr)
             self.assertIn("is the shop running?", done.stderr)
 
 
