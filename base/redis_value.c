@@ -14,6 +14,9 @@ struct redis_value {
 	size_t count;
 };
 
+/* A length is believed before the elements are there. */
+enum { ELEMENTS_MAX = 1 << 20 };
+
 static struct redis_value *value_create(const redisReadTask *task, enum redis_kind kind)
 {
 	struct redis_value *value = arena_zalloc(task->privdata, sizeof(*value));
@@ -37,8 +40,11 @@ static void *create_string(const redisReadTask *task, char *bytes, size_t len)
 	return value;
 }
 
+/* NULL makes the reader give up, and the connection with it. */
 static void *create_array(const redisReadTask *task, int count)
 {
+	if (count > ELEMENTS_MAX)
+		return NULL;
 	struct redis_value *value = value_create(task, REDIS_ARRAY);
 	value->count = (size_t)count;
 	value->elements = arena_zalloc(task->privdata, value->count * sizeof(*value->elements));

@@ -197,7 +197,10 @@ static void refusal(const struct request *request, const char *line, struct log_
 		          "an append is repeated as a whole or not at all");
 		return;
 	}
-	ASSERT(index < request->count);
+	if (index >= request->count || (why != 'D' && why != 'V')) {
+		error_set(err, ERR_INTERNAL, "append.lua answered something else");
+		return;
+	}
 	if (why == 'D') {
 		error_set(err, ERR_INVALID, "events[%lu].event_id: is there twice", index);
 		return;
@@ -205,6 +208,7 @@ static void refusal(const struct request *request, const char *line, struct log_
 	const struct expectation *expected = &request->expectations[index];
 	outcome->current_version = version;
 	static const char *const words[] = {
+		[ES__EXPECT__EXPECT_ANY] = "expected any",
 		[ES__EXPECT__EXPECT_NONE] = "expected none",
 		[ES__EXPECT__EXPECT_EXISTS] = "expected one that exists",
 	};

@@ -1,6 +1,7 @@
 #include "message-queue/queue_internal.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +118,6 @@ static void deliver(struct consumer *consumer, struct queue *queue, const char *
 		queue_release(queue, id);
 		return;
 	}
-	ASSERT(strlen(id) < MESSAGE_ID_SIZE);
 	if (consumer->options.once) {
 		/* Its answer is all that it gets; from now on the lease alone watches the message. */
 		unsubscribe(consumer);
@@ -195,7 +195,11 @@ void places_take(struct queue *queue, size_t max, struct places *places)
 void places_deliver(struct places *places, struct queue *queue, const char *id, const char *record,
                     size_t len, uint32_t attempt)
 {
-	ASSERT(places->used < places->count);
+	if (places->used == places->count || strlen(id) >= MESSAGE_ID_SIZE) {
+		/* Not what was asked for; the end of its lease brings it back. */
+		log_warn("not_delivered", "queue=%s message_id=%.64s", queue->name, id);
+		return;
+	}
 	struct consumer *consumer = places->consumers[places->used++];
 	consumer->free_credits++; /* the delivery takes it again */
 	deliver(consumer, queue, id, record, len, attempt);

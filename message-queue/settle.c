@@ -93,17 +93,30 @@ static void try_again(struct settlement_batch *batch, const struct error *err)
 	free(batch);
 }
 
+/* One letter per item; NULL: *err says why not. */
+static const char *states_of(const struct settlement_batch *batch, const struct redis_value *value,
+                             const struct error *failed, struct error *err)
+{
+	size_t len = 0;
+	if (!store_check(value, failed, err))
+		return NULL;
+	const char *states = redis_value_string(value, &len);
+	if (len == batch->count)
+		return states;
+	error_set(err, ERR_INTERNAL, "Redis answered %zu states for %zu messages", len,
+	          batch->count);
+	return NULL;
+}
+
 static void on_settled(void *arg, const struct redis_value *value, const struct error *failed)
 {
 	struct settlement_batch *batch = arg;
 	struct error err;
-	if (!store_check(value, failed, &err)) {
+	const char *states = states_of(batch, value, failed, &err);
+	if (states == NULL) {
 		try_again(batch, &err);
 		return;
 	}
-	size_t len = 0;
-	const char *states = redis_value_string(value, &len);
-	ASSERT(len == batch->count);
 	for (size_t i = 0; i < batch->count; i++) {
 		settled_one(batch->queue, batch->items[i], states[i]);
 		settlement_free(batch->items[i]);
@@ -142,13 +155,11 @@ static void on_failed(void *arg, const struct redis_value *value, const struct e
 	struct settlement_batch *batch = arg;
 	struct queue *queue = batch->queue;
 	struct error err;
-	if (!store_check(value, failed, &err)) {
+	const char *states = states_of(batch, value, failed, &err);
+	if (states == NULL) {
 		try_again(batch, &err);
 		return;
 	}
-	size_t len = 0;
-	const char *states = redis_value_string(value, &len);
-	ASSERT(len == batch->count);
 	for (size_t i = 0; i < batch->count; i++) {
 		struct settlement *item = batch->items[i];
 		if (states[i] == 'X') {

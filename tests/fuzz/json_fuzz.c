@@ -59,11 +59,14 @@ static void check_text(const struct json *value)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct json *json;
-	struct error err;
+	struct error err, ignored;
+	enum json_kind kind;
+	bool valid = json_valid((const char *)bytes, len, &kind, &ignored);
 	if (!json_parse((const char *)bytes, len, &json, &err)) {
 		fuzz_check_error(&err);
 		return 0;
 	}
+	ASSERT(valid && kind == json_kind(json));
 	check_text(json);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
 		check_message(json, types[i], false);

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Writes the first inputs of the harnesses that run a service (fake.h): seeds.py FOLDER.
+
+An input is a sequence of steps, each a byte and what the step needs, as fake_drive.c reads them."""
+import pathlib
+import struct
+import sys
+
+import eventstore_pb2 as es_compat
+import eventstore_v1_pb2 as es
+import messagequeue_pb2 as mq_compat
+import messagequeue_v1_pb2 as mq
+
+ID = '11111111-1111-4111-8111-11111111111%d'
+
+
+def sized(data):
+    return struct.pack('>H', len(data)) + data
+
+
+def resp(value):
+    """A value as Redis sends it."""
+    if isinstance(value, int):
+        return b':%d\r\n' % value
+    if isinstance(value, (list, tuple)):
+        return b'*%d\r\n' % len(value) + b''.join(map(resp, value))
+    if value is None:
+        return b'$-1\r\n'
+    if isinstance(value, Exception):
+        return b'-ERR %s\r\n' % str(value).encode()
+    data = value if isinstance(value, bytes) else value.encode()
+    return b'$%d\r\n%s\r\n' % (len(data), data)
+
+
+class Service:
+    """Methods are numbered in the order of the contracts."""
+
+    def __init__(self, *contracts):
+        services = [list(c.DESCRIPTOR.services_by_name.values())[0] for c in contracts]
+        self.methods = [method.name for service in services for method in service.methods]
+
+    def open(self, method, request=None, call=0, deadline=0):
+        data = bytes([0, self.methods.index(method), deadline])
+        return data if request is None else data + message(request, call)
+
+
+def message(request, call=0):
+    return bytes([1, call]) + sized(request.SerializeToString())
+
+
+def half_close(call=0):
+    return bytes([2, call])
+
+
+def cancel(call=0):
+    return bytes([3, call])
+
+
+def answer(value, which=0):
+    return bytes([4, which]) + sized(resp(value))
+
+
+def fail(which=0):
+    return bytes([5, which])
+
+
+TIMER = bytes([6])
+
+
+def drained(call=0):
+    return bytes([7, call])
+
+
+def tail(form, entries=None):
+    """form: bit 0 the topic, bit 1 closes, the rest moves the closed time."""
+    return bytes([8, form]) + (b'' if entries is None else sized(resp(entries)))
+
+
+def entry(number, entity='a'):
+    fields = ['event_id', ID % number, 'event_action', 'entity_created', 'event_data', '{"a": 1}',
+              'event_type', 'T', 'entity_id', entity, 'entity_version', str(number), 'metadata', '{}']
+    return [f'{number}-0', fields]
+
+
+def event_store():
+    s = Service(es, es_compat)
+    event = es.NewEvent(event_id=ID % 1, event_action='entity_created', event_data='{"a": [1, "x"]}',
+                        event_type='T', entity_id='a', expect=es.EXPECT_EXACT, expected_version=0)
+    append = es.AppendRequest(topic='order', events=[event])
+    item = es.AppendItem(tag=7, request=append)
+    pong = answer('PONG')
+    registered = answer(1)
+    topics = [['1-0', ['topic', 'order']], ['2-0', ['topic', 'cart']]]
+    entries = [entry(1), entry(2)]
+    after = es.Position(entry_id='1-0', topic='order')
+    ready = tail(4)
+    start = es.ConsumeStart(topic='order', group='g', credits=10, event_types=['T'])
+    yield 'append', pong + s.open('Append', append) + registered + answer('1 1-0\n')
+    yield 'append_conflict', pong + s.open('Append', append) + registered + answer('!V 0 3\n')
+    yield 'append_refused', pong + s.open('Append', append) + registered + answer(OSError('no'))
+    yield 'append_lost', fail() + s.open('Append', append) + fail()
+    yield 'append_many', (
+        pong + s.open('AppendStream')
+        + message(es.AppendStreamRequest(items=[item, item, es.AppendItem(tag=1)])) + registered
+        + answer('1 1-0\n=1 1-0\n') + half_close() + drained())
+    yield 'append_left', (
+        pong + s.open('AppendStream') + message(es.AppendStreamRequest(items=[item])) + cancel()
+        + registered + answer('1 1-0\n'))
+    yield 'read', (pong + s.open('Read', es.ReadRequest(topics=['order'], limit=3)) + answer(entries)
+                   + answer(entries) + drained() + answer([]))
+    yield 'read_all', (
+        pong + s.open('Read', es.ReadRequest(backward=True, after=after)) + answer(topics)
+        + answer([entry(2)]) + answer([]) + answer(['1', '5']) + answer(entries) + answer([]))
+    yield 'read_entity', (
+        pong + s.open('ReadEntity', es.ReadEntityRequest(topic='order', entity_id='a', history=True))
+        + answer(['2 2-0']) + answer(entries) + answer([]))
+    yield 'read_entities', (
+        pong + s.open('ReadEntityStream')
+        + message(es.ReadEntityStreamRequest(items=[es.ReadEntityItem(tag=1, topic='order', entity_id='a')]))
+        + answer(['2 2-0']) + answer([entry(2)]) + half_close())
+    yield 'subscribe', (
+        pong + s.open('Subscribe', es.SubscribeRequest(topics=['order'], start=es.START_AFTER, after=after))
+        + ready + answer([entry(2)]) + tail(2, [entry(3)]) + drained() + tail(6, [entry(4)]) + cancel())
+    yield 'subscribe_all', (
+        pong + s.open('Subscribe', es.SubscribeRequest(start=es.START_BEGINNING)) + ready
+        + answer(topics) + answer([entry(1)]) + answer([]) + tail(0, [entry(3)]) + tail(7, [entry(4)])
+        + drained() + tail(14, []))
+    yield 'consume', (
+        pong + s.open('Consume', es.ConsumeRequest(start=start)) + answer(['0-0', '2-0']) + ready
+        + answer(entries) + answer([]) + tail(2, [entry(3), entry(3, 'b')])
+        + message(es.ConsumeRequest(acks=['1-0'], nacks=[es.Nack(entry_id='2-0', reason='later')]))
+        + TIMER + message(es.ConsumeRequest(nacks=[es.Nack(entry_id='3-0', park=True)]))
+        + answer(1) + answer(1) + TIMER + half_close())
+    yield 'topics', (
+        pong + s.open('Topics', es.TopicsRequest()) + answer(topics) + answer(2) + answer([entry(1)])
+        + answer([entry(2)]) + answer(100) + answer(['g', '1-0']) + answer(1) * 8)
+    info = '{"event_id": "e", "event_action": "entity_created", "event_data": "{}", "more": 1}'
+    yield 'publish', (
+        pong + s.open('publish', es_compat.PublishRequest(event_topic='order', event_info=info))
+        + registered + answer('1 1-0\n'))
+    yield 'get', pong + s.open('get', es_compat.GetRequest(event_topic='order')) + answer(entries) + answer([])
+    yield 'subscribe_group', (
+        pong + s.open('subscribe', es_compat.SubscribeRequest(event_topic='order', group_name='g'))
+        + answer(['0-0', '0-0']) + ready + answer([]) + tail(2, [entry(1)])
+        + s.open('unsubscribe', es_compat.UnsubscribeRequest(event_topic='order'), call=1))
+
+
+def message_queue():
+    s = Service(mq, mq_compat)
+    names = dict(service='order-service', function='create')
+    one = mq.Message(message_id=ID % 1, payload='{"params": {}}', metadata='{"actor": "x"}', **names)
+    record = bytes(8) + one.SerializeToString()
+    first = answer(['fuzz', 'other']) + answer(1) + answer(['order-service/create', 'odd'])
+    begin = first + answer([0, -1, [], [], '0'])
+    result = mq.Result(result='{"a": 1}', tokens=[mq.Token(topic='order', entry_id='1-0')])
+    outcome = b'R' + result.SerializeToString()
+    consume = s.open('Consume') + message(mq.ConsumeRequest(start=mq.ConsumeStart(
+        service='order-service', functions=['create'], credits=5, lease_ms=1000, max_attempts=2)))
+    settle = mq.Settle(message_id=ID % 1, function='create', result=result)
+    retry = mq.Settle(message_id=ID % 1, function='create', retry_reason='later')
+    call = s.open('Call', mq.CallRequest(message=one), deadline=100)
+    yield 'call', begin + call + answer(['Q', [], []]) + answer([ID % 1, record, 1]) + TIMER * 3
+    yield 'call_done', begin + call + answer(['O', [outcome], []])
+    yield 'call_dead', begin + call + answer(['X', ['broken'], []])
+    yield 'send', begin + s.open('Send', mq.SendRequest(message=one)) + answer(1) + answer(['F', [], []])
+    yield 'submit', (
+        begin + s.open('SubmitStream')
+        + message(mq.SubmitStreamRequest(items=[
+            mq.SubmitItem(tag=1, message=one, timeout_ms=100),
+            mq.SubmitItem(tag=2, message=one, send_only=True), mq.SubmitItem(tag=3)]))
+        + answer(1) + answer(['RD', [], []]) + drained() + half_close())
+    yield 'consume', (
+        begin + consume + answer([ID % 1, record, 1, ID % 2, record, 3])
+        + message(mq.ConsumeRequest(extensions=[
+            mq.Extension(message_id=ID % 1, function='create', lease_ms=5000)])) + answer('E')
+        + message(mq.ConsumeRequest(settles=[settle, retry])) + answer('S') + answer('R') + TIMER * 4
+        + half_close() + answer([]))
+    yield 'work', (
+        begin + consume + answer([])
+        + s.open('SubmitStream') + message(mq.SubmitStreamRequest(items=[
+            mq.SubmitItem(tag=1, message=one, timeout_ms=100, sending=mq.FIRST)]), call=1)
+        + message(mq.ConsumeRequest(settles=[settle])) + answer('S') + answer('S') + TIMER * 2)
+    yield 'consumer_lost', begin + consume + answer([ID % 1, record, 1]) + cancel() + answer(1) + TIMER
+    yield 'outcome', (
+        begin + s.open('Outcome', mq.OutcomeRequest(message_id=ID % 1, **names)) + answer(['O', outcome]))
+    yield 'queues', begin + s.open('Queues', mq.QueuesRequest()) + answer([1, 2, 3, 4, ID % 1, bytes(8)])
+    yield 'redis_lost', fail() + fail() + fail() + TIMER * 2 + call + fail() + fail()
+    old = dict(service_name='order-service', func_name='create')
+    yield 'old_send', (
+        begin + s.open('send_msg', mq_compat.SendRequest(payload='{"a": 1}', **old)) + answer(1)
+        + answer(['Q', [], []])
+        + s.open('recv_rsp', mq_compat.ReceiveRequest(msg_id=ID % 1, timeout=1, **old), call=1)
+        + answer(['O', b'L{"result": 1}']) + TIMER * 2)
+    yield 'old_work', (
+        begin + s.open('recv_msg', mq_compat.ReceiveRequest(timeout=1, **old)) + answer([ID % 1, record, 1])
+        + s.open('ack_msg', mq_compat.AckRequest(msg_id=ID % 1, **old)) + answer(1)
+        + s.open('send_rsp', mq_compat.SendRequest(msg_id=ID % 1, payload='{"result": 1}', **old))
+        + answer(1))
+
+
+def main():
+    for harness in (event_store, message_queue):
+        folder = pathlib.Path(sys.argv[1]) / harness.__name__
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in harness():
+            (folder / name).write_bytes(data)
+
+
+main()
