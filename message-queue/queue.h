@@ -24,7 +24,8 @@ struct queue;
 enum { MESSAGE_ID_SIZE = 65 }; /* a UUID; clients of the original interface may use other words */
 
 struct queues_options {
-	uint64_t max_pending; /* messages per queue that are not done */
+	uint64_t
+	    max_pending; /* messages per queue that are not done; queues may have lower limits */
 	size_t max_queues;
 	size_t max_callers;   /* that wait at a time */
 	const char *instance; /* the name of this process, the same after a restart */
@@ -44,12 +45,24 @@ bool queues_busy(const struct queues *queues); /* there is something for the end
 /* Checks the names; makes the queue when it is new. ERR_EXHAUSTED above max_queues. */
 MUST_USE bool queues_get(struct queues *queues, const char *service, const char *function,
                          struct queue **out, struct error *err);
+/* One that was used or is consumed. ERR_NOT_FOUND if there is none of these names. */
+MUST_USE bool queues_find(struct queues *queues, const char *service, const char *function,
+                          struct queue **out, struct error *err);
 /* In order of their making; NULL ends. */
 struct queue *queues_first(struct queues *queues);
 struct queue *queue_after(struct queue *queue);
 const char *queue_service(const struct queue *queue);
 const char *queue_function(const struct queue *queue);
+const char *queue_name(const struct queue *queue); /* "service/function" */
 size_t queue_consumers(const struct queue *queue);
+/* Messages that it may hold: what was set for it, or the option max_pending. */
+uint64_t queue_limit(const struct queue *queue);
+uint64_t queues_limit_max(const struct queues *queues);
+/* 1 to queues_limit_max; 0: that. Keeps it for all instances; this one takes it when `done` calls queue_take_limit. */
+void queue_set_limit(struct queue *queue, uint64_t limit, redis_done *done, void *arg);
+void queue_take_limit(struct queue *queue, uint64_t limit);
+/* Messages may wait in Redis that no push of this process told of. */
+void queue_wake(struct queue *queue);
 
 /* ---- Sending ---- */
 

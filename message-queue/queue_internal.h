@@ -1,4 +1,4 @@
-/* queue_internal.h - what queue.c (sending), dispatch.c (working), settle.c (ends), extend.c (leases),
+/* queue_internal.h - what queue.c (the queues), sending.c, dispatch.c (working), settle.c (ends), extend.c (leases),
  * unstored.c (before the disk) and sweep.c (time) share. */
 #ifndef MESSAGE_QUEUE_QUEUE_INTERNAL_H
 #define MESSAGE_QUEUE_QUEUE_INTERNAL_H
@@ -99,6 +99,7 @@ struct queue {
 	bool recheck;  /* an answer of Redis was lost: outcomes may be there unseen */
 	size_t checks; /* under way */
 	uint32_t max_attempts;
+	uint64_t limit; /* messages; 0: that of all queues */
 
 	struct submission *pushes;
 	size_t push_count;
@@ -142,6 +143,10 @@ void queue_mark(struct queue *queue); /* it has something to do at the end of th
 struct queue *queues_get_named(struct queues *queues, const char *name); /* valid; may be new */
 
 /* queue.c */
+void queue_enter(struct queue *queue); /* in the registry, if it is not there */
+
+/* sending.c */
+void submission_free(struct submission *submission);
 void queue_flush_pushes(struct queue *queue);
 void queue_answer(struct queue *queue, const char *id, struct answer *what); /* all who wait */
 void queue_answer_dead(struct queue *queue, const char *id, const char *reason);

@@ -1,5 +1,5 @@
-/* service_internal.h - what service.c (unary methods, life), submit.c, consume.c (streams) and
- * compat.c (the original interface) share. */
+/* service_internal.h - what service.c (sending, life), ask.c, tend.c (unary methods), submit.c,
+ * consume.c (streams) and compat.c (the original interface) share. */
 #ifndef MESSAGE_QUEUE_SERVICE_INTERNAL_H
 #define MESSAGE_QUEUE_SERVICE_INTERNAL_H
 
@@ -45,6 +45,19 @@ MUST_USE bool service_submit(struct message_queue *service, Mq__Message *message
                              struct error *err);
 /* What a caller gets for an answer that is not ANSWER_STORED; in `arena`. */
 Mq__Result *service_result(const struct answer *answer, struct arena *arena);
+
+/* ask.c */
+void outcome_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void queues_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void question_ended(void *ctx, struct rpc_call *call);
+
+/* tend.c */
+void dead_letters_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void requeue_dead_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void drop_dead_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void purge_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void configure_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
+void tending_ended(void *ctx, struct rpc_call *call);
 
 /* submit.c */
 void submit_stream_open(void *ctx, struct rpc_call *call);

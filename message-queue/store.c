@@ -11,6 +11,7 @@ extern const char message_queue_functions[];
 enum { DONE_BUCKET_S = STORE_KEEP_OUTCOME_S, KEY_MAX = 256 };
 
 static const char registry_key[] = "queues";
+static const char limits_key[] = "queue_limits";
 static const char instances_key[] = "queue_instances";
 
 /* In the order that functions/common.lua expects; the done buckets follow. */
@@ -267,6 +268,45 @@ void store_forget(struct store *store, const struct store_queue *queue,
 	redis_queue(store->redis, command, done, arg);
 }
 
+void store_dead(struct store *store, const struct store_queue *queue, const char *after,
+                size_t limit, size_t bytes, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, queue, "queue_dead");
+	redis_arg(command, after);
+	redis_arg_integer(command, (int64_t)limit);
+	redis_arg_integer(command, (int64_t)bytes);
+	redis_queue(store->redis, command, done, arg);
+}
+
+void store_unpark(struct store *store, const struct store_queue *queue, const char *move,
+                  const char *const *ids, size_t count, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, queue, "queue_unpark");
+	redis_arg(command, move);
+	add_ids(command, ids, count);
+	redis_queue(store->redis, command, done, arg);
+}
+
+void store_unpark_all(struct store *store, const struct store_queue *queue, const char *move,
+                      const char *last, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, queue, "queue_unpark_all");
+	redis_arg(command, move);
+	redis_arg_integer(command, STORE_BATCH_MAX);
+	redis_arg(command, last);
+	redis_queue(store->redis, command, done, arg);
+}
+
+void store_purge(struct store *store, const struct store_queue *queue, const char *outcome,
+                 size_t len, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin(store, queue, "queue_purge");
+	add_keep(command);
+	redis_arg_integer(command, STORE_BATCH_MAX);
+	redis_arg_bytes(command, outcome, len);
+	redis_queue(store->redis, command, done, arg);
+}
+
 /* A plain command of up to four words. */
 static void simple(struct store *store, const char *const words[4], redis_done *done, void *arg)
 {
@@ -284,6 +324,23 @@ void store_register(struct store *store, const char *name, redis_done *done, voi
 void store_registered(struct store *store, redis_done *done, void *arg)
 {
 	simple(store, (const char *const[4]){ "SMEMBERS", registry_key }, done, arg);
+}
+
+void store_set_limit(struct store *store, const char *name, uint64_t limit, redis_done *done,
+                     void *arg)
+{
+	char number[32];
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)limit);
+	if (limit > 0)
+		simple(store, (const char *const[4]){ "HSET", limits_key, name, number }, done,
+		       arg);
+	else
+		simple(store, (const char *const[4]){ "HDEL", limits_key, name }, done, arg);
+}
+
+void store_limits(struct store *store, redis_done *done, void *arg)
+{
+	simple(store, (const char *const[4]){ "HGETALL", limits_key }, done, arg);
 }
 
 void store_beat(struct store *store, const char *instance, uint64_t now_ms, redis_done *done,

@@ -84,9 +84,26 @@ void store_respond(struct store *store, const struct store_queue *queue,
 void store_forget(struct store *store, const struct store_queue *queue,
                   const struct store_item *item, redis_done *done, void *arg);
 
+/* `after`: the place of the last one before; "0" at first. A page is full with `bytes`. */
+void store_dead(struct store *store, const struct store_queue *queue, const char *after,
+                size_t limit, size_t bytes, redis_done *done, void *arg);
+/* `move`: "requeue" or "drop". */
+void store_unpark(struct store *store, const struct store_queue *queue, const char *move,
+                  const char *const *ids, size_t count, redis_done *done, void *arg);
+/* Up to the place `last`; "": the last one of now. */
+void store_unpark_all(struct store *store, const struct store_queue *queue, const char *move,
+                      const char *last, redis_done *done, void *arg);
+void store_purge(struct store *store, const struct store_queue *queue, const char *outcome,
+                 size_t len, redis_done *done, void *arg);
+
 /* The registry of queues: a set of names. */
 void store_register(struct store *store, const char *name, redis_done *done, void *arg);
 void store_registered(struct store *store, redis_done *done, void *arg);
+
+/* How many messages queues may hold: name, number, ... of those for which it was set. 0 unsets it. */
+void store_set_limit(struct store *store, const char *name, uint64_t limit, redis_done *done,
+                     void *arg);
+void store_limits(struct store *store, redis_done *done, void *arg);
 
 /* Instances of the queue that share this Redis tell each other that they live. The answer to
  * store_instances is the list of names seen since `since_ms` (wall clock). */

@@ -148,6 +148,28 @@ static void on_registry(void *arg, const struct redis_value *value, const struct
 	set_healthy(queues, ok && !queues->stopped);
 }
 
+/* Another instance, or an earlier life of this one, may have set them. */
+static void on_limits(void *arg, const struct redis_value *value, const struct error *failed)
+{
+	struct queues *queues = arg;
+	struct queue *queue, *next;
+	struct error err;
+	if (!store_check(value, failed, &err))
+		return;
+	HASH_ITER(hh, queues->by_name, queue, next)
+	{
+		queue->limit = 0;
+	}
+	for (size_t i = 0; i + 1 < redis_value_count(value); i += 2) {
+		size_t len = 0;
+		const char *name = redis_value_string(redis_value_at(value, i), &len);
+		const char *limit = redis_value_string(redis_value_at(value, i + 1), &len);
+		HASH_FIND_STR(queues->by_name, name, queue);
+		if (queue != NULL)
+			queue->limit = strtoull(limit, NULL, 10);
+	}
+}
+
 static void on_instances(void *arg, const struct redis_value *value, const struct error *failed)
 {
 	struct queues *queues = arg;
@@ -208,6 +230,7 @@ static void on_sweep(void *arg)
 	store_instances(queues->store, now_ms - PEER_ALIVE_MS, on_instances, queues);
 	store_beat(queues->store, queues->instance, now_ms, on_ignored, NULL);
 	store_registered(queues->store, on_registry, queues);
+	store_limits(queues->store, on_limits, queues);
 	if (queues->started)
 		sweep_queues(queues);
 }

@@ -9,7 +9,7 @@
 --   delayed      zset id -> when it is due (ms), of those that wait for their time
 --   attempts     hash id -> deliveries that failed, and 1000 times the priority (1: high, 2: low);
 --                absent: 0. So an ordinary message has no field here, and its end removes none
---   dead         hash id -> length of the reason, reason, record
+--   dead         hash id -> number in the hash of attempts, length of the reason, reason, record
 --   parked       zset id -> when it became dead (microseconds, no two alike): pages of `dead`
 --   done         hash id -> outcome, of the current ten minutes
 --   done_before  the same, of the ten minutes before
@@ -34,9 +34,15 @@ local function outcome_of(keys, id)
 	return redis.call('HGET', keys[DONE], id) or redis.call('HGET', keys[DONE_BEFORE], id)
 end
 
+-- The number in the hash of attempts, the reason, and where in `parked` the record begins.
+local function read_parked(parked)
+	local noted, length, from = struct.unpack('>I4I4', parked)
+	return noted, string.sub(parked, from, from + length - 1), from + length
+end
+
 local function reason_of(parked)
-	local length, from = struct.unpack('>I4', parked)
-	return string.sub(parked, from, from + length - 1)
+	local _, reason = read_parked(parked)
+	return reason
 end
 
 -- What the hash of attempts says: how many failed, and the list that the message waits in.
@@ -72,15 +78,22 @@ local function keep_outcome(keys, id, outcome, keep_s)
 	redis.call('EXPIRE', keys[DONE], keep_s, 'NX')
 end
 
+local function park(keys, id, now, noted, reason)
+	local record = redis.call('HGET', keys[MESSAGES], id) or ''
+	local last = redis.call('ZRANGE', keys[PARKED], -1, -1, 'WITHSCORES')[2] or 0
+	redis.call('ZADD', keys[PARKED], math.max(now * 1000, last + 1), id)
+	redis.call('HSET', keys[DEAD], id, struct.pack('>I4I4', noted, #reason) .. reason .. record)
+	redis.call('HDEL', keys[MESSAGES], id)
+	redis.call('HDEL', keys[ATTEMPTS], id)
+end
+
 -- Ends a delivery that failed: parks the message after max_attempts, else returns it after delay_ms.
 -- True if parked. The caller has taken the id out of the leases.
 local function give_back(keys, id, now, delay_ms, max_attempts, reason)
-	local failed, lane = failed_and_lane(redis.call('HINCRBY', keys[ATTEMPTS], id, 1))
+	local noted = redis.call('HINCRBY', keys[ATTEMPTS], id, 1)
+	local failed, lane = failed_and_lane(noted)
 	if failed >= max_attempts then
-		local record = redis.call('HGET', keys[MESSAGES], id) or ''
-		redis.call('HSET', keys[DEAD], id, struct.pack('>I4', #reason) .. reason .. record)
-		redis.call('HDEL', keys[MESSAGES], id)
-		redis.call('HDEL', keys[ATTEMPTS], id)
+		park(keys, id, now, noted, reason)
 		return true
 	end
 	if delay_ms > 0 then
