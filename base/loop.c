@@ -33,8 +33,8 @@ struct post {
 struct loop {
 	grpc_completion_queue *queue;
 	int grpc_fd;         /* gRPC's epoll set; -1: not found */
-	int post_fd;         /* eventfd: wakes loop_wait_fd */
-	atomic_bool waiting; /* in loop_wait_fd */
+	int post_fd;         /* eventfd: wakes loop_wait_fds */
+	atomic_bool waiting; /* in loop_wait_fds */
 	/* An empty batch on a call that leads nowhere puts its tag into the queue: the way to wake
 	 * the loop from other threads. */
 	grpc_channel *lame_channel;
@@ -383,11 +383,13 @@ static gpr_timespec next_timer(const struct loop *loop)
 
 /* ---- the loop ---- */
 
-bool loop_wait_fd(struct loop *loop, int fd, short events, unsigned timeout_ms)
+bool loop_wait_fds(struct loop *loop, const struct pollfd *given, size_t count, unsigned timeout_ms)
 {
-	struct pollfd fds[] = { { .fd = fd, .events = events },
-		                { .fd = loop->post_fd, .events = POLLIN },
-		                { .fd = loop->grpc_fd, .events = POLLIN } };
+	struct pollfd fds[2 + LOOP_FDS_MAX] = { { .fd = loop->post_fd, .events = POLLIN },
+		                                { .fd = loop->grpc_fd, .events = POLLIN } };
+	if (count > LOOP_FDS_MAX)
+		count = LOOP_FDS_MAX;
+	memcpy(fds + 2, given, count * sizeof(*fds));
 	if (loop->timer_count > 0) {
 		uint64_t now_us = clock_monotonic_us(), at_us = loop->timers[1]->at_us;
 		uint64_t left_ms = at_us > now_us ? (at_us - now_us + 999) / 1000 : 0;
@@ -397,12 +399,14 @@ bool loop_wait_fd(struct loop *loop, int fd, short events, unsigned timeout_ms)
 	pthread_mutex_lock(&loop->lock);
 	bool posted = loop->waking;
 	pthread_mutex_unlock(&loop->lock);
-	int count = poll(fds, loop->grpc_fd < 0 ? 2 : 3, posted ? 0 : (int)timeout_ms);
+	/* poll ignores a descriptor below 0 */
+	int ready = poll(fds, 2 + count, posted ? 0 : (int)timeout_ms);
 	atomic_store(&loop->waiting, false);
 	eventfd_t ignored;
-	if (count > 0 && fds[1].revents != 0)
+	bool own = ready > 0 && fds[0].revents != 0;
+	if (own)
 		(void)eventfd_read(loop->post_fd, &ignored);
-	return count > 0 && fds[0].revents != 0;
+	return ready > (own ? 1 : 0) + (ready > 0 && fds[1].revents != 0 ? 1 : 0);
 }
 
 void loop_run(struct loop *loop)

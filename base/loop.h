@@ -37,10 +37,13 @@ void loop_remove_hook(struct loop *loop, loop_hook *fn, void *arg);
 /* Calls the hooks once more without waiting: for what is collected after they ran, in a task. */
 void loop_again(struct loop *loop);
 
-/* For a hook whose work is under way outside gRPC: waits until `fd` is ready for `events` (of poll),
- * or gRPC, a timer or a post has something for the loop, or the time has passed. True: `fd` is. What
- * gRPC has fetched but not handled yet does not end it: wait a few milliseconds at most. */
-bool loop_wait_fd(struct loop *loop, int fd, short events, unsigned timeout_ms);
+/* For a hook whose work is under way outside gRPC: waits until one of `fds` is ready for its events (of
+ * poll), or gRPC, a timer or a post has something for the loop, or the time has passed. True: one of
+ * them is. What gRPC has fetched but not handled yet does not end it: wait a few milliseconds at
+ * most. At most LOOP_FDS_MAX; later ones are not looked at. */
+enum { LOOP_FDS_MAX = 256 };
+struct pollfd;
+bool loop_wait_fds(struct loop *loop, const struct pollfd *fds, size_t count, unsigned timeout_ms);
 
 /* A timer belongs to its owner and must be stopped before its memory goes. Fires once. */
 struct loop_timer {

@@ -2,333 +2,296 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
-	CONNECT_TIMEOUT_MS = 90,
-	BACKOFF_MIN_MS = 50,
-	BACKOFF_MAX_MS = 1000,
 	POLL_MIN_MS = 1, /* how long a turn waits for Redis when the loop has nothing else */
-	POLL_MAX_MS = 4
+	POLL_MAX_MS = 4,
+	LATER_MS = 20,       /* between two tries of what was refused for now */
+	LATER_MAX_MS = 2000, /* of tries */
+	REDIRECTS_MAX = 8,
+	UNUSED_MS = 1000, /* a link without slots is closed */
+	WAIT_STEP_MS = 100
 };
 
-/*            connect            all loaded
- *   DOWN ------------> ASKING ------------> READY
- *    ^ ^                 |  ^ some differ      |
- *    | |                 v  | loaded           | "Function not found"
- *    | '----- loss --- LOADING <- ... ASKING <-'
- *    '---------------- loss -------------------' */
-enum state { DOWN, ASKING, LOADING, READY };
+/* ---- where commands go ---- */
 
-struct redis {
-	struct loop *loop;
-	struct redis_address address;
-	const struct redis_library *libraries;
-	size_t library_count;
-	unsigned timeout_ms;
-
-	enum state state;
-	int fd;
-	redisReader *reader;
-	uint64_t retry_at_us;
-	unsigned backoff_ms;
-	struct loop_timer timer; /* connects again after a loss */
-	struct error last_error;
-
-	struct batch setup;     /* of ASKING and LOADING */
-	struct batch collected; /* queued, not sent */
-	struct batch flight;    /* sent */
-	struct batch done;      /* answered, its callbacks run */
-	struct arena *waited;   /* of the last redis_wait's value */
-	bool keep_values;       /* the batch in `done` holds a value of redis_wait */
-
-	size_t seen_count; /* of collected, at the last turn */
-	unsigned poll_ms;
-};
-
-static const char *refusal(enum error_code code)
+static struct redis_link *link_for(struct redis *redis, int slot)
 {
-	switch (code) {
-	case ERR_INVALID:
-		return "redis: a command without arguments";
-	case ERR_TOO_LARGE:
-		return "redis: the command is too large";
-	default:
-		return "redis: too much is waiting to be sent";
+	if (redis->slots == NULL)
+		return redis->home;
+	if (slot >= 0 && redis->slots[slot] != NULL)
+		return redis->slots[slot];
+	for (size_t i = 0; i < redis->master_count; i++) {
+		if (redis->masters[i]->state == LINK_READY && redis->masters[i]->slot_count > 0)
+			return redis->masters[i];
 	}
+	return redis->master_count > 0 ? redis->masters[0] : redis->home;
 }
 
-/* `err` NULL: they have their values. Callbacks may queue again. */
-static void run_callbacks(struct redis *redis, const struct error *err)
+static bool waits_for_later(const struct redis *redis, int slot)
 {
-	struct batch *batch = &redis->done;
-	for (size_t i = 0; i < batch->count; i++) {
-		struct request *request = &batch->requests[i];
-		struct error refused;
-		const struct error *why = err;
-		if (request->refused != ERR_NONE) {
-			error_set(&refused, request->refused, "%s", refusal(request->refused));
-			why = &refused;
-		}
-		if (request->done != NULL)
-			request->done(request->arg, why == NULL ? request->value : NULL, why);
-	}
-	if (redis->keep_values) {
-		struct arena *swap = redis->waited;
-		redis->waited = batch->arena;
-		batch->arena = swap;
-		redis->keep_values = false;
-	}
-	batch_clear(batch);
-}
-
-static void fail_all(struct redis *redis, const struct error *err)
-{
-	/* what the callbacks queue is left for the next turn */
-	struct batch later;
-	batch_init(&later);
-	batch_swap(&later, &redis->collected);
-	batch_swap(&redis->done, &redis->flight);
-	run_callbacks(redis, err);
-	batch_swap(&redis->done, &later);
-	run_callbacks(redis, err);
-	batch_free(&later);
-}
-
-static void reconnect(void *arg);
-
-static void disconnect(struct redis *redis)
-{
-	if (redis->fd >= 0)
-		close(redis->fd);
-	redis->fd = -1;
-	if (redis->reader != NULL)
-		redisReaderFree(redis->reader);
-	redis->reader = NULL;
-	batch_clear(&redis->setup);
-	redis->state = DOWN;
-}
-
-static void lose(struct redis *redis, const struct error *why)
-{
-	disconnect(redis);
-	redis->last_error = *why;
-	redis->last_error.code = ERR_UNAVAILABLE;
-	redis->retry_at_us = clock_monotonic_us() + redis->backoff_ms * 1000ULL;
-	if (redis->loop != NULL)
-		loop_timer_start(redis->loop, &redis->timer, redis->backoff_ms, reconnect, redis);
-	redis->backoff_ms *= 2;
-	if (redis->backoff_ms > BACKOFF_MAX_MS)
-		redis->backoff_ms = BACKOFF_MAX_MS;
-	struct error copy = redis->last_error;
-	fail_all(redis, &copy);
-}
-
-static void start_batch(struct redis *redis, struct batch *batch)
-{
-	batch->progress_at_us = clock_monotonic_us();
-	if (batch->timeout_ms < redis->timeout_ms)
-		batch->timeout_ms = redis->timeout_ms;
-	redis->reader->privdata = batch->arena;
-}
-
-static void become_ready(struct redis *redis)
-{
-	batch_clear(&redis->setup);
-	redis->state = READY;
-	redis->backoff_ms = BACKOFF_MIN_MS;
-}
-
-static void start_asking(struct redis *redis)
-{
-	redis->state = ASKING;
-	redis_setup_ask(&redis->setup, &redis->address, redis->libraries, redis->library_count);
-	start_batch(redis, &redis->setup);
-}
-
-static void start_loading(struct redis *redis)
-{
-	redis->state = LOADING;
-	if (redis_setup_load(&redis->setup, redis->libraries, redis->library_count))
-		start_batch(redis, &redis->setup);
-	else
-		become_ready(redis);
-}
-
-static bool setup_step(struct redis *redis, unsigned wait_ms, struct error *err)
-{
-	struct batch *setup = &redis->setup;
-	if (!batch_pump(setup, redis->fd, redis->reader, wait_ms, err))
-		return false;
-	if (setup->answered < setup->count)
-		return !batch_late(setup) ||
-		       error_set(err, ERR_UNAVAILABLE, "redis did not answer for %u ms",
-		                 setup->timeout_ms);
-	for (size_t i = 0; i < setup->count; i++) {
-		const struct redis_value *value = setup->requests[i].value;
-		size_t len;
-		if (redis_value_kind(value) == REDIS_ERROR)
-			return error_set(err, ERR_UNAVAILABLE, "redis refused the connection: %s",
-			                 redis_value_string(value, &len));
-	}
-	if (redis->state == ASKING)
-		start_loading(redis);
-	else
-		become_ready(redis);
-	return true;
-}
-
-static bool connect_now(struct redis *redis, struct error *err)
-{
-	if (redis->loop != NULL)
-		loop_timer_stop(redis->loop, &redis->timer);
-	if (!redis_address_connect(&redis->address, CONNECT_TIMEOUT_MS, &redis->fd, err))
-		return false;
-	redis->reader = redis_reader_create();
-	start_asking(redis);
-	return true;
-}
-
-/* Restarted while nothing was in flight: then nothing needs to fail. */
-static bool lost_while_idle(struct redis *redis)
-{
-	char byte;
-	ssize_t n = recv(redis->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
-static void send_collected(struct redis *redis)
-{
-	batch_swap(&redis->flight, &redis->collected);
-	redis->seen_count = 0;
-	redis->poll_ms = 0;
-	start_batch(redis, &redis->flight);
-}
-
-/* Puts the calls of unknown functions before what is collected, to be sent once more. */
-static bool repeat_missing(struct redis *redis)
-{
-	struct batch *flight = &redis->flight;
-	struct batch again;
-	bool missing = false;
-	for (size_t i = 0; redis->library_count > 0 && i < flight->count; i++) {
-		struct request *request = &flight->requests[i];
-		if (!request->repeated && request->refused == ERR_NONE &&
-		    redis_function_missing(flight->bytes.bytes + request->args, request->value)) {
-			request->repeated = true;
-			request->value = NULL;
-			missing = true;
-		}
-	}
-	if (!missing)
-		return false;
-	batch_init(&again);
-	struct batch *sources[] = { flight, &redis->collected };
-	for (size_t s = 0; s < ARRAY_LEN(sources); s++) {
-		for (size_t i = 0; i < sources[s]->count; i++) {
-			struct request *old = &sources[s]->requests[i];
-			if (s == 0 && (!old->repeated || old->value != NULL))
-				continue;
-			struct request *copy = batch_add(&again);
-			size_t offset = copy->offset;
-			*copy = *old;
-			copy->offset = offset;
-			copy->args = offset + (old->args - old->offset);
-			buffer_append(&again.bytes, sources[s]->bytes.bytes + old->offset,
-			              old->len);
-			if (s == 0)
-				old->done = NULL;
-			if (copy->timeout_ms > again.timeout_ms)
-				again.timeout_ms = copy->timeout_ms;
-		}
-	}
-	batch_free(&redis->collected);
-	redis->collected = again;
-	return true;
-}
-
-static void flight_landed(struct redis *redis)
-{
-	bool missing = repeat_missing(redis);
-	batch_swap(&redis->done, &redis->flight);
-	if (missing) {
-		start_asking(redis);
-	} else if (redis->collected.count > 0) {
-		struct error err;
-		send_collected(redis);
-		if (!batch_write(&redis->flight, redis->fd, &err))
-			shutdown(redis->fd, SHUT_RDWR); /* the next step finds it so */
-	}
-	run_callbacks(redis, NULL);
-}
-
-static bool ready_step(struct redis *redis, unsigned wait_ms, struct error *err)
-{
-	struct batch *flight = &redis->flight;
-	if (flight->count == 0) {
-		if (redis->collected.count == 0)
+	for (size_t i = 0; slot >= 0 && i < redis->later.count; i++) {
+		if (redis->later.requests[i].slot == slot)
 			return true;
-		if (lost_while_idle(redis)) {
-			disconnect(redis);
-			return connect_now(redis, err);
-		}
-		send_collected(redis);
 	}
-	if (!batch_pump(flight, redis->fd, redis->reader, wait_ms, err))
-		return false;
-	if (flight->answered == flight->count)
-		flight_landed(redis);
-	else if (batch_late(flight))
-		return error_set(err, ERR_UNAVAILABLE, "redis did not answer for %u ms",
-		                 flight->timeout_ms);
-	return true;
+	return false;
 }
 
-/* One step of whatever state it is in; never waits longer than wait_ms or a connect. */
-static void step(struct redis *redis, unsigned wait_ms)
+static struct batch *batch_for(struct redis *redis, int slot, bool follows)
 {
-	struct error err;
-	bool ok = true;
-	switch (redis->state) {
-	case DOWN:
-		if (redis->collected.count == 0)
-			break;
-		if (clock_monotonic_us() < redis->retry_at_us) {
-			err = redis->last_error;
-			fail_all(redis, &err);
-		} else {
-			ok = connect_now(redis, &err);
-		}
-		break;
-	case ASKING:
-	case LOADING:
-		ok = setup_step(redis, wait_ms, &err);
-		break;
-	case READY:
-		ok = ready_step(redis, wait_ms, &err);
-		break;
+	if (!follows || redis->last == NULL) {
+		bool later = waits_for_later(redis, slot); /* commands of a slot keep their order */
+		redis->last = later ? &redis->later : &link_for(redis, slot)->collected;
 	}
-	if (!ok)
-		lose(redis, &err);
+	return redis->last;
 }
 
-static void reconnect(void *arg)
+static void place(struct redis *redis, const struct batch *from, const struct request *request)
+{
+	int slot = request->slot;
+	if (redis->slots != NULL && slot == REDIS_SLOT_OF_KEY) {
+		const char *args = from->bytes.bytes + request->args;
+		slot = redis_slot_of_args(args, request->offset + request->len - request->args);
+	}
+	struct request *copy = batch_copy(batch_for(redis, slot, request->follows), from, request);
+	copy->slot = slot;
+}
+
+void redis_place_all(struct redis *redis, struct batch *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		if (!from->requests[i].asking)
+			place(redis, from, &from->requests[i]);
+	}
+	batch_free(from);
+}
+
+/* ---- what did not run where it was sent ---- */
+
+static void retry_later(struct redis *redis)
+{
+	if (redis->later.count == 0 || clock_monotonic_us() < redis->later_at_us)
+		return;
+	struct batch later = redis->later;
+	batch_init(&redis->later);
+	redis_place_all(redis, &later);
+}
+
+static void later_now(void *arg)
 {
 	struct redis *redis = arg;
-	struct error err;
-	if (redis->state == DOWN && !connect_now(redis, &err))
-		lose(redis, &err);
+	retry_later(redis);
+	loop_again(redis->loop);
+}
+
+static bool put_off(struct redis_link *link, struct request *request)
+{
+	struct redis *redis = link->redis;
+	uint64_t now_us = clock_monotonic_us();
+	if (request->until_us == 0)
+		request->until_us = now_us + LATER_MAX_MS * 1000ULL;
+	if (now_us > request->until_us)
+		return false;
+	if (redis->later.count == 0) {
+		redis->later_at_us = now_us + LATER_MS * 1000ULL;
+		if (redis->loop != NULL)
+			loop_timer_start(redis->loop, &redis->later_timer, LATER_MS, later_now,
+			                 redis);
+		redis_refresh_map(redis);
+	}
+	redis->last = &redis->later;
+	batch_copy(&redis->later, &link->flight, request);
+	return true;
+}
+
+static void slot_moved(struct redis *redis, int slot, struct redis_link *link)
+{
+	if (redis->slots[slot] != NULL)
+		redis->slots[slot]->slot_count--;
+	redis->slots[slot] = link;
+	link->slot_count++;
+	redis_refresh_map(redis);
+}
+
+static bool redirect(struct redis_link *link, struct request *request, bool moved)
+{
+	struct redis *redis = link->redis;
+	struct redis_redirect redirect;
+	if (redis->slots == NULL || request->redirects++ == REDIRECTS_MAX ||
+	    !redis_redirect_parse(request->value, &redirect))
+		return false;
+	struct redis_link *target = redis_master_at(redis, link, redirect.host, redirect.port);
+	if (target == NULL)
+		return false;
+	redis->redirects++;
+	redis->last = &target->collected;
+	target->used_at_us = clock_monotonic_us();
+	if (moved)
+		slot_moved(redis, redirect.slot, target);
+	else
+		batch_append_asking(&target->collected);
+	batch_copy(&target->collected, &link->flight, request);
+	return true;
+}
+
+/* True: it will be sent once more. */
+static bool displace(struct redis_link *link, struct request *request, bool *missing)
+{
+	struct redis *redis = link->redis;
+	const char *args = link->flight.bytes.bytes + request->args;
+	switch (redis_fate(request->value)) {
+	case FATE_MOVED:
+	case FATE_ASK:
+		return redirect(link, request, redis_fate(request->value) == FATE_MOVED);
+	case FATE_LATER:
+	case FATE_LOST:
+		return put_off(link, request);
+	case FATE_REFUSED:
+	case FATE_DONE:
+		break;
+	}
+	if (redis->library_count == 0 || request->repeated ||
+	    !redis_function_missing(args, request->value))
+		return false;
+	request->repeated = *missing = true;
+	redis->last = &link->collected;
+	batch_copy(&link->collected, &link->flight, request);
+	return true;
+}
+
+static bool all_ran(const struct batch *flight)
+{
+	for (size_t i = 0; i < flight->count; i++) {
+		if (redis_value_kind(flight->requests[i].value) == REDIS_ERROR)
+			return false;
+	}
+	return true;
+}
+
+bool redis_sort_out(struct redis_link *link)
+{
+	struct batch *flight = &link->flight;
+	bool missing = false, displaced = false;
+	if (all_ran(flight))
+		return false;
+	/* what was collected meanwhile stays behind it */
+	struct batch behind = link->collected;
+	batch_init(&link->collected);
+	for (size_t i = 0; i < flight->count; i++) {
+		struct request *request = &flight->requests[i];
+		if (request->refused != ERR_NONE || request->asking)
+			continue;
+		if (request->follows && displaced)
+			place(link->redis, flight, request);
+		else
+			displaced = displace(link, request, &missing);
+		if (displaced) {
+			request->done = NULL;
+			request->value = NULL;
+		}
+	}
+	redis_place_all(link->redis, &behind);
+	return missing;
+}
+
+/* ---- the map ---- */
+
+static struct redis_link *any_ready(const struct redis *redis)
+{
+	for (size_t i = 0; i < redis->master_count; i++) {
+		struct redis_link *link =
+		    redis->masters[(i + redis->map_turn) % redis->master_count];
+		if (link->state == LINK_READY && link->slot_count > 0)
+			return link;
+	}
+	return NULL;
+}
+
+static void got_map(void *arg, const struct redis_value *value, const struct error *err)
+{
+	struct redis *redis = arg;
+	struct error ignored; /* the next loss or redirection asks again */
+	if (err == NULL && redis_value_kind(value) == REDIS_ARRAY)
+		(void)!redis_take_map(redis, redis->map_from, value, &ignored);
+	redis->map_from = NULL;
+}
+
+void redis_refresh_map(struct redis *redis)
+{
+	if (redis->slots == NULL || redis->map_from != NULL)
+		return;
+	redis->map_turn++; /* one of them may have an old view */
+	struct redis_link *link = any_ready(redis);
+	if (link == NULL) {
+		if (clock_monotonic_us() >= redis->home->retry_at_us)
+			redis_link_connect(redis->home);
+		return;
+	}
+	struct redis_command command;
+	redis_command_init(&command);
+	redis_arg(&command, "CLUSTER");
+	redis_arg(&command, "SLOTS");
+	redis->map_from = link;
+	batch_append(&link->collected, &command, redis->timeout_ms, got_map, redis);
+	redis_command_free(&command);
+	if (redis->loop != NULL)
+		loop_again(redis->loop);
+}
+
+/* ---- steps ---- */
+
+static void remove_unused(struct redis *redis)
+{
+	for (size_t i = redis->master_count; i > 0; i--) {
+		struct redis_link *link = redis->masters[i - 1];
+		if (link->slot_count > 0 || redis_link_busy(link) ||
+		    clock_monotonic_us() < link->used_at_us + UNUSED_MS * 1000ULL)
+			continue;
+		if (redis->last == &link->collected)
+			redis->last = NULL;
+		redis->masters[i - 1] = redis->masters[--redis->master_count];
+		redis_link_destroy(link);
+	}
+}
+
+static void step(struct redis *redis)
+{
+	retry_later(redis);
+	redis_link_step(redis->home);
+	for (size_t i = 0; i < redis->master_count; i++)
+		redis_link_step(redis->masters[i]);
+	remove_unused(redis);
 }
 
 static bool busy(const struct redis *redis)
 {
-	return redis->state == ASKING || redis->state == LOADING || redis->flight.count > 0 ||
-	       redis->collected.count > 0;
+	bool any = redis_link_busy(redis->home);
+	for (size_t i = 0; i < redis->master_count && !any; i++)
+		any = redis_link_busy(redis->masters[i]);
+	return any;
+}
+
+static size_t collected(const struct redis *redis)
+{
+	size_t count = redis->home->collected.count;
+	for (size_t i = 0; i < redis->master_count; i++)
+		count += redis->masters[i]->collected.count;
+	return count;
+}
+
+static size_t list_fds(const struct redis *redis, struct pollfd *fds)
+{
+	size_t count = 0;
+	for (size_t i = 0; i <= redis->master_count; i++) {
+		const struct redis_link *link = i == 0 ? redis->home : redis->masters[i - 1];
+		if (link->fd >= 0 && redis_link_busy(link))
+			fds[count++] =
+			    (struct pollfd){ .fd = link->fd, .events = redis_link_events(link) };
+	}
+	return count;
 }
 
 /* Waits for Redis only when a whole turn brought no new command: then the other hooks have sent
@@ -336,45 +299,57 @@ static bool busy(const struct redis *redis)
 static bool turn(void *arg)
 {
 	struct redis *redis = arg;
-	if (redis->state == DOWN && redis->collected.count == 0)
+	if (!busy(redis) && redis->master_count == 0)
 		return false;
-	bool quiet = redis->collected.count == redis->seen_count;
-	redis->seen_count = redis->collected.count;
-	step(redis, 0);
+	size_t waiting = collected(redis);
+	bool quiet = waiting == redis->seen_count;
+	redis->seen_count = waiting;
+	step(redis);
 	if (!quiet || !busy(redis)) {
 		redis->poll_ms = 0;
 	} else if (redis->poll_ms == 0) {
 		redis->poll_ms = POLL_MIN_MS;
-	} else if (redis->fd >= 0) {
-		const struct batch *batch = redis->state == READY ? &redis->flight : &redis->setup;
-		short writing = batch->sent < batch->bytes.len ? POLLOUT : 0;
-		if (loop_wait_fd(redis->loop, redis->fd, POLLIN | writing, redis->poll_ms))
-			step(redis, 0);
+	} else {
+		struct pollfd fds[REDIS_MASTERS_MAX + 1];
+		size_t count = list_fds(redis, fds);
+		if (loop_wait_fds(redis->loop, fds, count, redis->poll_ms))
+			step(redis);
 		if (redis->poll_ms < POLL_MAX_MS)
 			redis->poll_ms *= 2;
 	}
 	return busy(redis);
 }
 
+void redis_step(struct redis *redis, unsigned wait_ms)
+{
+	step(redis);
+	if (!busy(redis) && redis->later.count == 0)
+		return;
+	struct pollfd fds[REDIS_MASTERS_MAX + 1];
+	size_t count = list_fds(redis, fds);
+	if (redis->later.count > 0 && wait_ms > LATER_MS)
+		wait_ms = LATER_MS;
+	if (poll(fds, count, (int)wait_ms) > 0)
+		step(redis);
+}
+
+/* ---- the interface ---- */
+
 bool redis_create(struct loop *loop, const char *url, const struct redis_library *libraries,
                   size_t library_count, unsigned timeout_ms, struct redis **out, struct error *err)
 {
-	struct redis_address address;
-	if (!redis_address_parse(url, &address, err))
+	struct redis_seeds seeds;
+	if (!redis_seeds_parse(url, &seeds, err))
 		return false;
 	struct redis *redis = calloc(1, sizeof(*redis));
 	ASSERT(redis != NULL);
 	redis->loop = loop;
-	redis->address = address;
+	redis->seeds = seeds;
 	redis->libraries = libraries;
 	redis->library_count = library_count;
 	redis->timeout_ms = timeout_ms;
-	redis->fd = -1;
-	redis->backoff_ms = BACKOFF_MIN_MS;
-	batch_init(&redis->setup);
-	batch_init(&redis->collected);
-	batch_init(&redis->flight);
-	batch_init(&redis->done);
+	redis->home = redis_link_create(redis);
+	batch_init(&redis->later);
 	redis->waited = arena_create();
 	if (loop != NULL)
 		loop_add_hook(loop, turn, redis);
@@ -388,39 +363,100 @@ void redis_destroy(struct redis *redis)
 		return;
 	struct error err;
 	error_set(&err, ERR_CANCELLED, "redis: the connection is closed");
-	disconnect(redis);
 	do {
-		fail_all(redis, &err);
-	} while (redis->collected.count > 0);
+		struct batch later = redis->later;
+		batch_init(&redis->later);
+		redis_place_all(redis, &later);
+		for (size_t i = 0; i < redis->master_count; i++)
+			redis_link_fail(redis->masters[i], &err);
+		redis_link_fail(redis->home, &err);
+	} while (redis_waiting(redis) > 0);
 	if (redis->loop != NULL) {
 		loop_remove_hook(redis->loop, turn, redis);
-		loop_timer_stop(redis->loop, &redis->timer);
+		loop_timer_stop(redis->loop, &redis->later_timer);
 	}
-	batch_free(&redis->setup);
-	batch_free(&redis->collected);
-	batch_free(&redis->flight);
-	batch_free(&redis->done);
+	for (size_t i = 0; i < redis->master_count; i++)
+		redis_link_destroy(redis->masters[i]);
+	redis_link_destroy(redis->home);
+	batch_free(&redis->later);
 	arena_destroy(redis->waited);
-	redis_address_free(&redis->address);
+	redis_seeds_free(&redis->seeds);
+	free(redis->slots);
 	free(redis);
+}
+
+static bool is_wait(const struct redis_command *command)
+{
+	static const char wait[] = "$4\r\nWAIT\r\n";
+	return command->args.len >= sizeof(wait) - 1 &&
+	       memcmp(command->args.bytes, wait, sizeof(wait) - 1) == 0;
+}
+
+static struct redis_link *queue(struct redis *redis, const struct redis_command *command,
+                                unsigned timeout_ms, redis_done *done, void *arg)
+{
+	int slot = command->slot;
+	bool follows = is_wait(command);
+	if (redis->slots != NULL && slot == REDIS_SLOT_OF_KEY)
+		slot = command->args.overflow
+		           ? -1
+		           : redis_slot_of_args(command->args.bytes, command->args.len);
+	struct batch *batch = batch_for(redis, slot, follows);
+	struct request *request = batch_append(batch, command, timeout_ms, done, arg);
+	request->slot = slot;
+	request->follows = follows;
+	if (redis->loop != NULL)
+		loop_again(redis->loop);
+	return batch == &redis->later ? NULL : OWNER(struct redis_link, collected, batch);
 }
 
 void redis_queue(struct redis *redis, const struct redis_command *command, redis_done *done,
                  void *arg)
 {
-	batch_append(&redis->collected, command, redis->timeout_ms, done, arg);
+	(void)queue(redis, command, redis->timeout_ms, done, arg);
+}
+
+size_t redis_queue_all(struct redis *redis, const struct redis_command *command, redis_done *done,
+                       void *arg)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < redis->master_count; i++) {
+		struct redis_link *link = redis->masters[i];
+		if (link->slot_count == 0)
+			continue;
+		batch_append(&link->collected, command, redis->timeout_ms, done, arg)->slot = -1;
+		count++;
+	}
+	if (count == 0) {
+		redis_queue(redis, command, done, arg);
+		return 1;
+	}
 	if (redis->loop != NULL)
 		loop_again(redis->loop);
+	return count;
 }
 
 size_t redis_waiting(const struct redis *redis)
 {
-	return redis->collected.count + redis->flight.count;
+	size_t count = collected(redis) + redis->later.count + redis->home->flight.count;
+	for (size_t i = 0; i < redis->master_count; i++)
+		count += redis->masters[i]->flight.count;
+	return count;
 }
 
 bool redis_connected(const struct redis *redis)
 {
-	return redis->state == READY;
+	return redis->home->state == LINK_READY || any_ready(redis) != NULL;
+}
+
+bool redis_is_cluster(const struct redis *redis)
+{
+	return redis->slots != NULL;
+}
+
+uint64_t redis_redirects(const struct redis *redis)
+{
+	return redis->redirects;
 }
 
 struct waiter {
@@ -447,12 +483,12 @@ bool redis_wait(struct redis *redis, const struct redis_command *command, unsign
                 const struct redis_value **value, struct error *err)
 {
 	struct waiter waiter = { .redis = redis, .err = err };
-	batch_append(&redis->collected, command, timeout_ms > 0 ? timeout_ms : redis->timeout_ms,
-	             wait_done, &waiter);
-	if (redis->state == DOWN)
-		redis->retry_at_us = 0; /* who waits may as well try */
+	struct redis_link *link = queue(
+	    redis, command, timeout_ms > 0 ? timeout_ms : redis->timeout_ms, wait_done, &waiter);
+	if (link != NULL && link->state == LINK_DOWN)
+		link->retry_at_us = 0; /* who waits may as well try */
 	while (!waiter.ended)
-		step(redis, 100);
+		redis_step(redis, WAIT_STEP_MS);
 	size_t len;
 	if (waiter.ok && redis_value_kind(waiter.value) == REDIS_ERROR)
 		return error_set(err, ERR_INTERNAL, "%s", redis_value_string(waiter.value, &len));

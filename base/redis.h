@@ -1,4 +1,5 @@
-/* redis.h - one connection to Redis, pipelined by loop turns.
+/* redis.h - a connection to Redis, pipelined by loop turns: to one server, to the one that sentinels
+ * name, or to each master of a cluster.
  *
  * redis_queue only collects. The turn hook sends what was collected as one pipeline; while Redis
  * works on it the loop collects the next; then all callbacks of the first run and the next leaves.
@@ -7,14 +8,21 @@
  * The connection is made when first needed, and again after a loss with a backoff of 50 ms to 1 s.
  * While there is none, or Redis does not answer for `timeout_ms`, commands end with
  * ERR_UNAVAILABLE; one that had been sent may have run. An error reply of Redis comes as a value of
- * kind REDIS_ERROR.  The loop is never blocked for more than 100 ms.
+ * kind REDIS_ERROR, unless it says that Redis could not do the command for now (it loads, is full, has
+ * too few replicas, ...): that is ERR_UNAVAILABLE too. The loop is never blocked for more than 200 ms.
+ *
+ * A cluster is noticed by itself. Commands go to the master of their first key's slot, over one
+ * connection for each; MOVED and ASK are followed, and what is refused for a moment (a slot that moves,
+ * a failover) is tried again for up to 2 s. While the slots stay where they are, commands of one slot
+ * run in the order in which they were queued. Behind sentinels, the master is asked for before each
+ * connection; a server that is a replica, or becomes one, is left.
  *
  * Functions: libraries given to redis_create are loaded on every new connection (FUNCTION LOAD
  * REPLACE) unless the server has exactly this code under this name. Function names are unique over all
  * libraries of a server, so two versions cannot stand beside each other: the last process that
  * connects wins, and a change must keep what the functions of the version before promised. An
  * FCALL that is answered "Function not found" (functions flushed, a new master) loads the libraries
- * again and is repeated once. */
+ * again and is repeated once. Each master of a cluster has its own. */
 #ifndef BASE_REDIS_H
 #define BASE_REDIS_H
 
@@ -40,20 +48,26 @@ const struct redis_value *redis_value_at(const struct redis_value *value, size_t
 struct redis_command {
 	size_t argc;
 	struct buffer args; /* as they are sent: "$<len>\r\n<bytes>\r\n" each */
+	int slot;           /* of a cluster */
 };
+enum { REDIS_SLOT_OF_KEY = -2 }; /* the usual: of the first key; any master when there is none */
 void redis_command_init(struct redis_command *command);
 void redis_command_free(struct redis_command *command);
 void redis_command_clear(struct redis_command *command);
 void redis_arg(struct redis_command *command, const char *text);
 void redis_arg_bytes(struct redis_command *command, const void *bytes, size_t len);
 void redis_arg_integer(struct redis_command *command, int64_t number);
+/* Sends a command without keys (SCAN, TIME) to where `key` lives; until it is cleared. */
+void redis_route(struct redis_command *command, const char *key);
 
 struct redis_library {
 	const char *name;   /* "eventstore" */
 	const char *source; /* Lua, without the "#!lua" line */
 };
 
-/* `url`: redis://[[user]:password@]host:port[/db] or unix:///path[?db=N]. `libraries` must outlive it.
+/* `url`: redis://[[user]:password@]host:port[/db] or unix:///path[?db=N]; several with commas are tried
+ * in turn, for a cluster whose masters come and go; sentinel://[[user]:password@]host:port,.../name
+ * asks sentinels (the login is the server's). `libraries` must outlive it.
  * With `loop` NULL there is no hook: only redis_wait can be used, from one thread. */
 MUST_USE bool redis_create(struct loop *loop, const char *url,
                            const struct redis_library *libraries, size_t library_count,
@@ -63,9 +77,13 @@ void redis_destroy(struct redis *redis);
 
 /* `value` is NULL when `err` is not. */
 typedef void redis_done(void *arg, const struct redis_value *value, const struct error *err);
-/* Never calls `done` before it returns. */
+/* Never calls `done` before it returns. WAIT goes over the connection of the command that was queued
+ * just before it, wherever that is sent on to. */
 void redis_queue(struct redis *redis, const struct redis_command *command, redis_done *done,
                  void *arg);
+/* Queues it for each master, or the one server. Returns how often `done` will be called. */
+size_t redis_queue_all(struct redis *redis, const struct redis_command *command, redis_done *done,
+                       void *arg);
 /* Commands queued or in flight. */
 size_t redis_waiting(const struct redis *redis);
 
@@ -74,6 +92,13 @@ size_t redis_waiting(const struct redis *redis);
  * An error reply is a failure here (ERR_INTERNAL with Redis's words). */
 MUST_USE bool redis_wait(struct redis *redis, const struct redis_command *command,
                          unsigned timeout_ms, const struct redis_value **value, struct error *err);
-bool redis_connected(const struct redis *redis);
+/* For a thread of its own, without a loop: moves what is queued, and waits up to wait_ms for answers.
+ * The callbacks run meanwhile. */
+void redis_step(struct redis *redis, unsigned wait_ms);
+bool redis_connected(const struct redis *redis); /* to one master at least */
+/* Known only after the first connection. */
+bool redis_is_cluster(const struct redis *redis);
+/* Grows when a command had to be sent on to another master: slots are moving, or have. */
+uint64_t redis_redirects(const struct redis *redis);
 
 #endif

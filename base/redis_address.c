@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SEEDS_MAX = 16 };
+
 void redis_address_free(struct redis_address *address)
 {
 	free(address->host);
@@ -115,22 +117,108 @@ static bool parse_tcp(const char *rest, struct redis_address *out)
 	       (*after == ':' && parse_number(after + 1, len - used - 1, 65535, &out->port));
 }
 
-bool redis_address_parse(const char *url, struct redis_address *out, struct error *err)
+static bool parse_one(const char *url, struct redis_address *out)
 {
-	struct redis_address address = { 0 };
-	bool ok = strncmp(url, "unix://", 7) == 0    ? parse_unix(url + 7, &address)
-	          : strncmp(url, "redis://", 8) == 0 ? parse_tcp(url + 8, &address)
-	                                             : false;
-	if (!ok) {
-		redis_address_free(&address);
-		/* the URL may hold a password: it is not repeated */
-		return error_set(
-		    err, ERR_INVALID,
-		    "redis: the URL must be redis://[[user]:password@]host:port[/db] or "
-		    "unix:///path[?db=N]");
+	return strncmp(url, "unix://", 7) == 0    ? parse_unix(url + 7, out)
+	       : strncmp(url, "redis://", 8) == 0 ? parse_tcp(url + 8, out)
+	                                          : parse_tcp(url, out);
+}
+
+static bool is_url(const char *text)
+{
+	return strncmp(text, "unix://", 7) == 0 || strncmp(text, "redis://", 8) == 0;
+}
+
+/* Takes the "/name" off the end of a sentinel URL's rest. */
+static bool split_master_name(char *rest, struct redis_seeds *seeds)
+{
+	char *slash = strchr(rest, '/');
+	if (slash == NULL || slash[1] == '\0' || strchr(slash + 1, '/') != NULL)
+		return false;
+	seeds->master_name = decoded(slash + 1, strlen(slash + 1));
+	*slash = '\0';
+	return seeds->master_name != NULL;
+}
+
+static bool parse_list(char *urls, struct redis_seeds *seeds)
+{
+	static const char sentinel[] = "sentinel://";
+	char *rest = urls, *item;
+	if (strncmp(urls, sentinel, sizeof(sentinel) - 1) == 0) {
+		rest += sizeof(sentinel) - 1;
+		if (!split_master_name(rest, seeds))
+			return false;
+	} else if (!is_url(urls)) {
+		return false;
 	}
-	*out = address;
+	while ((item = strsep(&rest, ",")) != NULL) {
+		/* "redis://a:1,b:2" is as good as "redis://a:1,redis://b:2" */
+		if (seeds->count == SEEDS_MAX || (seeds->master_name != NULL && is_url(item)) ||
+		    !parse_one(item, &seeds->items[seeds->count++]))
+			return false;
+	}
+	/* the login of the first is good for those that name none */
+	for (size_t i = 1; i < seeds->count && seeds->items[0].password != NULL; i++) {
+		struct redis_address *address = &seeds->items[i];
+		if (address->password != NULL || address->path != NULL)
+			continue;
+		address->password = strdup(seeds->items[0].password);
+		if (seeds->items[0].user != NULL)
+			address->user = strdup(seeds->items[0].user);
+	}
 	return true;
+}
+
+bool redis_seeds_parse(const char *urls, struct redis_seeds *out, struct error *err)
+{
+	struct redis_seeds seeds = { .items = calloc(SEEDS_MAX, sizeof(*seeds.items)) };
+	char *copy = strdup(urls);
+	ASSERT(seeds.items != NULL && copy != NULL);
+	bool ok = parse_list(copy, &seeds);
+	free(copy);
+	if (!ok) {
+		redis_seeds_free(&seeds);
+		/* the URL may hold a password: it is not repeated */
+		return error_set(err, ERR_INVALID,
+		                 "redis: the URL must be redis://[[user]:password@]host:port[/db] "
+		                 "(several with commas: a cluster), unix:///path[?db=N] or "
+		                 "sentinel://host:port,.../master-name; 16 places at most");
+	}
+	*out = seeds;
+	return true;
+}
+
+void redis_seeds_free(struct redis_seeds *seeds)
+{
+	for (size_t i = 0; i < seeds->count; i++)
+		redis_address_free(&seeds->items[i]);
+	free(seeds->items);
+	free(seeds->master_name);
+	*seeds = (struct redis_seeds){ 0 };
+}
+
+static char *copied(const char *text)
+{
+	char *copy = text != NULL ? strdup(text) : NULL;
+	ASSERT(text == NULL || copy != NULL);
+	return copy;
+}
+
+void redis_address_copy(struct redis_address *address, const struct redis_address *from)
+{
+	*address = (struct redis_address){ copied(from->host),     from->port,
+		                           copied(from->path),     copied(from->user),
+		                           copied(from->password), from->database };
+}
+
+void redis_address_set(struct redis_address *address, const struct redis_address *from,
+                       const char *host, int port)
+{
+	struct redis_address made = {
+		copied(host), port, NULL, copied(from->user), copied(from->password), from->database
+	};
+	redis_address_free(address);
+	*address = made;
 }
 
 bool redis_address_connect(const struct redis_address *address, unsigned timeout_ms, int *fd,

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,20 +62,21 @@ struct request *batch_add(struct batch *batch)
 	return request;
 }
 
-void batch_append(struct batch *batch, const struct redis_command *command, unsigned timeout_ms,
-                  redis_done *done, void *arg)
+struct request *batch_append(struct batch *batch, const struct redis_command *command,
+                             unsigned timeout_ms, redis_done *done, void *arg)
 {
 	struct request *request = batch_add(batch);
 	request->done = done;
 	request->arg = arg;
 	request->timeout_ms = timeout_ms;
+	request->slot = command->slot;
 	if (command->args.overflow || command->argc == 0) {
 		request->refused = command->argc == 0 ? ERR_INVALID : ERR_TOO_LARGE;
-		return;
+		return request;
 	}
 	if (batch->bytes.max - batch->bytes.len < command->args.len + 32) {
 		request->refused = ERR_EXHAUSTED;
-		return;
+		return request;
 	}
 	buffer_printf(&batch->bytes, "*%zu\r\n", command->argc);
 	request->args = batch->bytes.len;
@@ -84,7 +84,37 @@ void batch_append(struct batch *batch, const struct redis_command *command, unsi
 	request->len = batch->bytes.len - request->offset;
 	if (timeout_ms > batch->timeout_ms)
 		batch->timeout_ms = timeout_ms;
+	return request;
 }
+
+void batch_append_asking(struct batch *batch)
+{
+	static const char asking[] = "*1\r\n$6\r\nASKING\r\n";
+	struct request *request = batch_add(batch);
+	request->asking = true;
+	request->args = request->offset + 4;
+	request->len = sizeof(asking) - 1;
+	buffer_append(&batch->bytes, asking, sizeof(asking) - 1);
+}
+
+struct request *batch_copy(struct batch *batch, const struct batch *from,
+                           const struct request *request)
+{
+	struct request *copy = batch_add(batch);
+	size_t offset = copy->offset;
+	*copy = *request;
+	copy->value = NULL;
+	copy->offset = offset;
+	copy->args = offset + (request->args - request->offset);
+	if (batch->bytes.max - batch->bytes.len < request->len)
+		copy->refused = ERR_EXHAUSTED;
+	else
+		buffer_append(&batch->bytes, from->bytes.bytes + request->offset, request->len);
+	if (copy->timeout_ms > batch->timeout_ms)
+		batch->timeout_ms = copy->timeout_ms;
+	return copy;
+}
+
 bool batch_write(struct batch *batch, int fd, struct error *err)
 {
 	while (batch->sent < batch->bytes.len) {
@@ -140,23 +170,10 @@ static bool read_some(struct batch *batch, int fd, redisReader *reader, struct e
 	return true;
 }
 
-bool batch_pump(struct batch *batch, int fd, redisReader *reader, unsigned wait_ms,
-                struct error *err)
+bool batch_pump(struct batch *batch, int fd, redisReader *reader, struct error *err)
 {
-	if (!batch_write(batch, fd, err) || !take_answers(batch, reader, err) ||
-	    !read_some(batch, fd, reader, err))
-		return false;
-	if (batch->answered == batch->count || wait_ms == 0)
-		return true;
-	short writing = batch->sent < batch->bytes.len ? POLLOUT : 0;
-	struct pollfd poller = { .fd = fd, .events = POLLIN | writing };
-	uint64_t limit_us = batch->progress_at_us + batch->timeout_ms * 1000ULL;
-	uint64_t now_us = clock_monotonic_us();
-	uint64_t left_ms = limit_us > now_us ? (limit_us - now_us + 999) / 1000 : 0;
-	int n = poll(&poller, 1, (int)(left_ms < wait_ms ? left_ms : wait_ms));
-	if (n > 0)
-		return batch_write(batch, fd, err) && read_some(batch, fd, reader, err);
-	return true;
+	return batch_write(batch, fd, err) && take_answers(batch, reader, err) &&
+	       read_some(batch, fd, reader, err);
 }
 
 bool batch_late(const struct batch *batch)

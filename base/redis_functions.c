@@ -1,5 +1,6 @@
 #include "base/redis_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* "#!lua name=<name>\n" and the source: what is loaded, and what FUNCTION LIST shows. */
@@ -56,29 +57,56 @@ static void library_load(struct redis_command *command, const struct redis_libra
 	buffer_free(&code);
 }
 
-void redis_setup_ask(struct batch *setup, const struct redis_address *address,
-                     const struct redis_library *libraries, size_t count)
+static void put(struct batch *setup, const char *first, const char *second, const char *third)
 {
 	struct redis_command command;
 	redis_command_init(&command);
-	batch_clear(setup);
-	if (address->password != NULL) {
-		redis_arg(&command, "AUTH");
-		if (address->user != NULL)
-			redis_arg(&command, address->user);
-		redis_arg(&command, address->password);
-		batch_append(setup, &command, 0, NULL, NULL);
-		redis_command_clear(&command);
-	}
-	redis_arg(&command, "SELECT");
-	redis_arg_integer(&command, address->database);
+	redis_arg(&command, first);
+	if (second != NULL)
+		redis_arg(&command, second);
+	if (third != NULL)
+		redis_arg(&command, third);
 	batch_append(setup, &command, 0, NULL, NULL);
+	redis_command_free(&command);
+}
+
+void redis_setup_find(struct batch *setup, const char *master_name)
+{
+	batch_clear(setup);
+	put(setup, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", master_name);
+}
+
+void redis_setup_ask(struct batch *setup, const struct redis_address *address,
+                     const struct redis_library *libraries, size_t count)
+{
+	char database[16];
+	batch_clear(setup);
+	if (address->user != NULL)
+		put(setup, "AUTH", address->user, address->password);
+	else if (address->password != NULL)
+		put(setup, "AUTH", address->password, NULL);
+	snprintf(database, sizeof(database), "%d", address->database);
+	put(setup, "SELECT", database, NULL);
+	put(setup, "ROLE", NULL, NULL);
+	put(setup, "CLUSTER", "SLOTS", NULL);
+	struct redis_command command;
+	redis_command_init(&command);
 	for (size_t i = 0; i < count; i++) {
 		redis_command_clear(&command);
 		library_ask(&command, &libraries[i]);
 		batch_append(setup, &command, 0, NULL, NULL);
 	}
 	redis_command_free(&command);
+}
+
+const struct redis_value *redis_setup_role(const struct batch *setup, size_t libraries)
+{
+	return setup->requests[setup->count - libraries - 2].value;
+}
+
+const struct redis_value *redis_setup_map(const struct batch *setup, size_t libraries)
+{
+	return setup->requests[setup->count - libraries - 1].value;
 }
 
 bool redis_setup_load(struct batch *setup, const struct redis_library *libraries, size_t count)

@@ -1,10 +1,20 @@
-/* redis_internal.h - the parts of base/redis: values, address, functions. Only for base/redis*.c. */
+/* redis_internal.h - the parts of base/redis. Only for base/redis*.c.
+ *
+ *   redis.c            what redis.h promises: places commands on links, steps them
+ *   redis_cluster.c    the slots of keys, the map of a cluster
+ *   redis_link.c       one connection: connects, sets up, one batch in flight
+ *   redis_batch.c      commands that travel together
+ *   redis_functions.c  the commands that begin a connection
+ *   redis_address.c    URLs
+ *   redis_value.c      answers, and commands being written */
 #ifndef BASE_REDIS_INTERNAL_H
 #define BASE_REDIS_INTERNAL_H
 
 #include "base/redis.h"
 
 #include <hiredis/hiredis.h>
+
+enum { REDIS_SLOTS = 16384, REDIS_MASTERS_MAX = 256 };
 
 /* A reader that makes redis_values in the arena that is its privdata. */
 redisReader *redis_reader_create(void);
@@ -17,11 +27,24 @@ struct redis_address {
 	char *password; /* NULL: none */
 	int database;
 };
-MUST_USE bool redis_address_parse(const char *url, struct redis_address *out, struct error *err);
 void redis_address_free(struct redis_address *address);
+void redis_address_copy(struct redis_address *address, const struct redis_address *from);
+/* The login of `from`, at another place. */
+void redis_address_set(struct redis_address *address, const struct redis_address *from,
+                       const char *host, int port);
 /* A connected socket in non-blocking mode. */
 MUST_USE bool redis_address_connect(const struct redis_address *address, unsigned timeout_ms,
                                     int *fd, struct error *err);
+
+/* Where to begin: servers, or the sentinels that know the server. */
+struct redis_seeds {
+	struct redis_address *items;
+	size_t count;
+	size_t next;       /* to be tried */
+	char *master_name; /* NULL: they are servers */
+};
+MUST_USE bool redis_seeds_parse(const char *urls, struct redis_seeds *out, struct error *err);
+void redis_seeds_free(struct redis_seeds *seeds);
 
 /* Commands that travel together, and their answers. */
 struct request {
@@ -31,7 +54,12 @@ struct request {
 	void *arg;
 	unsigned timeout_ms;
 	enum error_code refused; /* not ERR_NONE: never sent */
-	bool repeated;
+	int slot;                /* of a cluster; -1: any master will do; or REDIS_SLOT_OF_KEY */
+	bool follows;            /* WAIT: goes where the one before it goes */
+	bool repeated;           /* its function was loaded for it */
+	bool asking;             /* "ASKING", for the one after it */
+	unsigned redirects;
+	uint64_t until_us; /* refused for now: try again until then; 0: was not */
 	const struct redis_value *value;
 };
 
@@ -51,21 +79,128 @@ void batch_free(struct batch *batch);
 void batch_clear(struct batch *batch);
 void batch_swap(struct batch *a, struct batch *b);
 struct request *batch_add(struct batch *batch);
-void batch_append(struct batch *batch, const struct redis_command *command, unsigned timeout_ms,
-                  redis_done *done, void *arg);
+struct request *batch_append(struct batch *batch, const struct redis_command *command,
+                             unsigned timeout_ms, redis_done *done, void *arg);
+void batch_append_asking(struct batch *batch);
+/* Appends a request of another batch, to be sent once more. */
+struct request *batch_copy(struct batch *batch, const struct batch *from,
+                           const struct request *request);
 /* Sends what the socket takes. False: the connection is lost. */
 MUST_USE bool batch_write(struct batch *batch, int fd, struct error *err);
-/* Moves bytes both ways, waiting up to wait_ms for the first. False: the connection is lost. */
-MUST_USE bool batch_pump(struct batch *batch, int fd, redisReader *reader, unsigned wait_ms,
-                         struct error *err);
+/* Moves what bytes there are, both ways. False: the connection is lost. */
+MUST_USE bool batch_pump(struct batch *batch, int fd, redisReader *reader, struct error *err);
 bool batch_late(const struct batch *batch);
 
-/* The batch that begins a connection: login, database, and what the server has of the libraries. */
+/* The batch that asks a sentinel for the server. */
+void redis_setup_find(struct batch *setup, const char *master_name);
+/* The batch that begins a connection: login, database, role, the map of the cluster, and what the
+ * server has of the libraries. */
 void redis_setup_ask(struct batch *setup, const struct redis_address *address,
                      const struct redis_library *libraries, size_t count);
+/* Of its answers, `libraries` being as many: */
+const struct redis_value *redis_setup_role(const struct batch *setup, size_t libraries);
+const struct redis_value *redis_setup_map(const struct batch *setup, size_t libraries);
 /* Makes of its answers the batch that loads what differs. False: nothing does. */
 bool redis_setup_load(struct batch *setup, const struct redis_library *libraries, size_t count);
 /* `args`: of the command, as it was sent. */
 bool redis_function_missing(const char *args, const struct redis_value *answer);
+
+/* One connection. Home finds the server; to a cluster it finds the way and leaves it then. */
+/*            connect         (sentinel)       connect        is master       all loaded
+ *   DOWN ---------------------> FINDING ------------> ASKING ---------> LOADING -----> READY
+ *    ^                                                  ^                               |
+ *    '-- loss, from everywhere                          '----- "Function not found" ----' */
+enum redis_link_state { LINK_DOWN, LINK_FINDING, LINK_ASKING, LINK_LOADING, LINK_READY };
+
+struct redis_link {
+	struct redis *redis;
+	struct redis_address address;
+	enum redis_link_state state;
+	int fd;
+	redisReader *reader;
+	uint64_t retry_at_us;
+	unsigned backoff_ms;
+	struct loop_timer timer; /* connects again after a loss */
+	struct error last_error;
+	size_t slot_count; /* that it serves */
+	uint64_t
+	    used_at_us; /* when it was given its last command for a slot that it does not serve */
+
+	struct batch setup;     /* of FINDING, ASKING and LOADING */
+	struct batch collected; /* queued, not sent */
+	struct batch flight;    /* sent */
+	struct batch done;      /* answered, its callbacks run */
+};
+
+struct redis_link *redis_link_create(struct redis *redis);
+void redis_link_destroy(struct redis_link *link); /* what waits has been ended */
+/* One step of whatever state it is in; waits for nothing but a connect. */
+void redis_link_step(struct redis_link *link);
+/* Connects, whether there is something to send or not. */
+void redis_link_connect(struct redis_link *link);
+bool redis_link_busy(const struct redis_link *link);
+/* Closes the connection; what was collected stays. */
+void redis_link_close(struct redis_link *link);
+void redis_link_fail(struct redis_link *link, const struct error *err);
+/* The events of poll that move it. */
+short redis_link_events(const struct redis_link *link);
+
+/* Redis could not do it for now, or not here. */
+enum redis_fate {
+	FATE_DONE,    /* what the answer says is for who asked */
+	FATE_REFUSED, /* as ERR_UNAVAILABLE */
+	FATE_LATER,   /* try again in a moment */
+	FATE_LOST,    /* no master any more: connect again and then try again */
+	FATE_MOVED,   /* the slot is with another master */
+	FATE_ASK      /* this key is, while the slot moves */
+};
+enum redis_fate redis_fate(const struct redis_value *answer);
+/* Of MOVED and ASK. `host` is empty when it is that of the server that answered. */
+struct redis_redirect {
+	int slot, port;
+	char host[256];
+};
+bool redis_redirect_parse(const struct redis_value *answer, struct redis_redirect *out);
+/* The slot of a command's first key; -1 when it has none. `args` as they are sent. */
+int redis_slot_of_args(const char *args, size_t len);
+int redis_slot_of_key(const char *key, size_t len);
+
+struct redis {
+	struct loop *loop;
+	struct redis_seeds seeds;
+	const struct redis_library *libraries;
+	size_t library_count;
+	unsigned timeout_ms;
+
+	struct redis_link *home; /* the only one, unless it is a cluster */
+	struct redis_link *masters[REDIS_MASTERS_MAX];
+	size_t master_count;
+	struct redis_link **slots;   /* REDIS_SLOTS of them, some NULL; NULL: not a cluster */
+	struct batch *last;          /* that took a command: a link's, or `later` */
+	struct redis_link *map_from; /* is asked for the map; NULL: none */
+	size_t map_turn;
+	uint64_t redirects;
+
+	struct batch later; /* refused for now */
+	uint64_t later_at_us;
+	struct loop_timer later_timer;
+
+	struct arena *waited; /* of the last redis_wait's value */
+	bool keep_values;     /* the batch whose callbacks run holds a value of redis_wait */
+	size_t seen_count;    /* of what was collected, at the last turn */
+	unsigned poll_ms;
+};
+
+/* Gives each request of `from` to the link that serves it, and frees `from`. */
+void redis_place_all(struct redis *redis, struct batch *from);
+/* Sends on what did not run of the link's answered batch. True: functions are missing. */
+bool redis_sort_out(struct redis_link *link);
+/* The answer of CLUSTER SLOTS. `from` gave it. */
+MUST_USE bool redis_take_map(struct redis *redis, const struct redis_link *from,
+                             const struct redis_value *map, struct error *err);
+/* Asks for the map again: a master was lost, or moved. */
+void redis_refresh_map(struct redis *redis);
+struct redis_link *redis_master_at(struct redis *redis, const struct redis_link *from,
+                                   const char *host, int port);
 
 #endif

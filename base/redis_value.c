@@ -112,6 +112,7 @@ enum { COMMAND_MAX = 256 * 1024 * 1024 };
 void redis_command_init(struct redis_command *command)
 {
 	command->argc = 0;
+	command->slot = REDIS_SLOT_OF_KEY;
 	buffer_init(&command->args, COMMAND_MAX);
 }
 
@@ -125,6 +126,12 @@ void redis_command_clear(struct redis_command *command)
 {
 	buffer_clear(&command->args);
 	command->argc = 0;
+	command->slot = REDIS_SLOT_OF_KEY;
+}
+
+void redis_route(struct redis_command *command, const char *key)
+{
+	command->slot = redis_slot_of_key(key, strlen(key));
 }
 
 void redis_arg(struct redis_command *command, const char *text)
