@@ -339,7 +339,8 @@ void redis_link_step(struct redis_link *link)
 	case LINK_DOWN:
 		if (link->collected.count == 0)
 			break;
-		if (clock_monotonic_us() < link->retry_at_us) {
+		/* without a loop, somebody waits: who waits may as well try */
+		if (link->redis->loop != NULL && clock_monotonic_us() < link->retry_at_us) {
 			err = link->last_error;
 			redis_link_fail(link, &err);
 		} else {

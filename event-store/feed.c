@@ -212,7 +212,7 @@ static void got_registry(void *arg, const struct redis_value *value, const struc
 		start_reader(feed, value);
 }
 
-static void got_time(void *arg, const struct redis_value *value, const struct error *err)
+static void got_time(void *arg, struct entry_id closed, const struct error *err)
 {
 	struct feed *feed = arg;
 	if (!answered(feed))
@@ -221,7 +221,7 @@ static void got_time(void *arg, const struct redis_value *value, const struct er
 		pass_failed(feed);
 		return;
 	}
-	feed->closed = store_closed(value);
+	feed->closed = closed;
 	struct entry_id tail = tail_closed(feed->tail);
 	if (entry_id_compare(tail, feed->closed) > 0)
 		feed->closed = tail;

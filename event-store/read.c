@@ -126,12 +126,11 @@ static void start_reader(struct read *read)
 }
 
 /* Several topics: what stands in the log now is in its final order when the clock has passed it. */
-static void got_time(void *arg, const struct redis_value *value, const struct error *err)
+static void got_time(void *arg, struct entry_id closed, const struct error *err)
 {
 	struct read *read = arg;
 	if (!answered(read, err))
 		return;
-	struct entry_id closed = store_closed(value);
 	if (entry_id_compare(read->last, closed) > 0 && read->last.ms < closed.ms + AHEAD_MS) {
 		read->asked++;
 		store_time(read->store->store, got_time, read);

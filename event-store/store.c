@@ -282,9 +282,40 @@ const char *store_topic_of_entry(const struct redis_value *entry)
 	return redis_value_string(redis_value_at(redis_value_at(entry, 1), 1), &len);
 }
 
-void store_time(struct store *store, redis_done *done, void *arg)
+/* TIME was asked of all masters: the least counts. */
+struct clocks {
+	size_t left;
+	struct entry_id closed;
+	bool failed;
+	struct error err;
+	store_time_done *done;
+	void *arg;
+};
+
+static void got_clock(void *arg, const struct redis_value *value, const struct error *err)
 {
-	redis_queue(store->reads, begin(store, "TIME"), done, arg);
+	struct clocks *clocks = arg;
+	struct entry_id closed = store_closed(value);
+	if (entry_id_compare(closed, clocks->closed) < 0)
+		clocks->closed = closed;
+	if (err != NULL) {
+		clocks->failed = true;
+		clocks->err = *err;
+	}
+	if (--clocks->left > 0)
+		return;
+	clocks->done(clocks->arg, clocks->closed, clocks->failed ? &clocks->err : NULL);
+	free(clocks);
+}
+
+void store_time(struct store *store, store_time_done *done, void *arg)
+{
+	struct clocks *clocks = calloc(1, sizeof(*clocks));
+	ASSERT(clocks != NULL);
+	clocks->closed = ENTRY_ID_LAST;
+	clocks->done = done;
+	clocks->arg = arg;
+	clocks->left = redis_queue_all(store->reads, begin(store, "TIME"), got_clock, clocks);
 }
 
 struct entry_id store_closed(const struct redis_value *value)

@@ -63,8 +63,10 @@ void store_read(struct store *store, const char *topic, const struct store_range
 /* The registry: entries {topic: name}. */
 void store_topics(struct store *store, redis_done *done, void *arg);
 const char *store_topic_of_entry(const struct redis_value *entry);
-void store_time(struct store *store, redis_done *done, void *arg);
-/* The last id that is certainly past at the TIME in `value`: nothing at or below it appears. */
+/* The last id that is certainly past: nothing at or below it appears, on any master of a cluster. */
+typedef void store_time_done(void *arg, struct entry_id closed, const struct error *err);
+void store_time(struct store *store, store_time_done *done, void *arg);
+/* What one server's TIME says of that. */
 struct entry_id store_closed(const struct redis_value *value);
 /* Heads of entities, as an array of strings or nil. */
 void store_heads(struct store *store, const char *topic, const char *const *entity_ids,
@@ -90,15 +92,17 @@ struct store_tail_topic {
 	const char *topic;
 	struct entry_id last;
 };
+/* What a read answers, in one or several parts: nil, or pairs (key, entries). */
+typedef void store_tail_take(void *arg, const struct redis_value *value);
 /* Reads what came after `last` in the registry and in each topic, at most `count` of each. With
- * block_ms it waits so long for the first. Nil when nothing came, else pairs (key, entries). */
+ * block_ms it waits so long for the first. *closed: up to here all topics were read, unless they had
+ * more than `count`; 0-0 when nothing is known about that. What was taken before a failure counts. */
 MUST_USE bool store_tail_read(struct redis *redis, struct entry_id registry_last,
                               const struct store_tail_topic *topics, size_t topic_count,
-                              size_t count, unsigned block_ms, const struct redis_value **value,
-                              struct error *err);
+                              size_t count, unsigned block_ms, struct entry_id *closed,
+                              store_tail_take *take, void *arg, struct error *err);
 /* The topic of a key that store_tail_read answered; NULL: the registry. In the arena. */
 const char *store_tail_topic(const struct redis_value *key, struct arena *arena);
-MUST_USE bool store_tail_time(struct redis *redis, struct entry_id *closed, struct error *err);
 /* The last id ever given in the topic (NULL: in the registry); 0-0 when it is empty. */
 MUST_USE bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *last,
                               struct error *err);

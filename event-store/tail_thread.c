@@ -163,18 +163,26 @@ static struct store_tail_topic *find_topic(struct tail_thread *thread, const cha
 	return NULL;
 }
 
-/* Takes what one XREAD answered. *complete sinks to the last id of a topic that has more. */
-static struct event_batch *take(struct tail_thread *thread, const struct redis_value *value,
-                                struct entry_id *complete, bool *new_topics)
+/* One read of all topics. */
+struct round {
+	struct tail_thread *thread;
+	struct event_batch *batch;
+	struct entry_id complete; /* the least last id of the topics that have more */
+	bool new_topics;
+};
+
+static void take(void *arg, const struct redis_value *value)
 {
-	struct event_batch *batch = event_batch_create();
+	struct round *round = arg;
+	struct tail_thread *thread = round->thread;
+	struct event_batch *batch = round->batch;
 	for (size_t i = 0; i < redis_value_count(value); i++) {
 		const struct redis_value *pair = redis_value_at(value, i);
 		const struct redis_value *entries = redis_value_at(pair, 1);
 		const char *name = store_tail_topic(redis_value_at(pair, 0), batch->arena);
 		if (name == NULL) {
 			add_registered(thread, entries);
-			*new_topics = true;
+			round->new_topics = true;
 			continue;
 		}
 		struct store_tail_topic *topic = find_topic(thread, name);
@@ -188,52 +196,50 @@ static struct event_batch *take(struct tail_thread *thread, const struct redis_v
 		if (entry_id_compare(topic->last, thread->newest) > 0)
 			thread->newest = topic->last;
 		if (redis_value_count(entries) >= thread->count &&
-		    entry_id_compare(topic->last, *complete) < 0)
-			*complete = topic->last;
+		    entry_id_compare(topic->last, round->complete) < 0)
+			round->complete = topic->last;
 	}
+}
+
+static void adapt_count(struct tail_thread *thread, const struct event_batch *batch)
+{
 	if (batch->bytes > BATCH_BYTES)
 		thread->count = (thread->count + 1) / 2;
 	else if (batch->bytes < BATCH_BYTES / 4 && thread->count < COUNT_MAX)
 		thread->count *= 2;
-	return batch;
 }
 
-/* One read; with `block_ms` it waits for the first event and closes nothing. */
-static bool read_once(struct tail_thread *thread, unsigned block_ms, bool *idle, struct error *err)
+/* With `block_ms` it waits for the first event. */
+static bool read_once(struct tail_thread *thread, unsigned block_ms, struct error *err)
 {
-	const struct redis_value *value;
-	struct entry_id closed = ENTRY_ID_FIRST, complete = ENTRY_ID_LAST;
-	bool new_topics = false;
-	if (block_ms == 0 && !store_tail_time(thread->redis, &closed, err))
-		return false;
-	if (!store_tail_read(thread->redis, thread->registry_last, thread->topics,
-	                     thread->topic_count, thread->count, block_ms, &value, err))
-		return false;
-	struct event_batch *batch = take(thread, value, &complete, &new_topics);
+	struct round round = { thread, event_batch_create(), ENTRY_ID_LAST, false };
+	struct entry_id closed;
+	bool ok = store_tail_read(thread->redis, thread->registry_last, thread->topics,
+	                          thread->topic_count, thread->count, block_ms, &closed, take,
+	                          &round, err);
+	struct event_batch *batch = round.batch;
+	bool closes = entry_id_compare(closed, ENTRY_ID_FIRST) > 0 && !round.new_topics;
+	adapt_count(thread, batch);
 	if (thread->newest.ms > closed.ms + AHEAD_MS)
 		closed = thread->newest;
-	if (entry_id_compare(complete, closed) < 0)
-		closed = complete;
-	bool has_closed =
-	    block_ms == 0 && !new_topics && entry_id_compare(closed, thread->closed) > 0;
-	*idle = batch->count == 0 && !new_topics;
+	if (entry_id_compare(round.complete, closed) < 0)
+		closed = round.complete;
+	closes = closes && entry_id_compare(closed, thread->closed) > 0;
 	bool held = entry_id_compare(thread->newest, thread->closed) > 0;
-	if (batch->count > 0 || (has_closed && held)) {
-		if (has_closed)
+	if (batch->count > 0 || (closes && held)) {
+		if (closes)
 			thread->closed = closed;
-		post(thread, batch, has_closed, closed);
+		post(thread, batch, closes, closed);
 	} else {
 		event_batch_unref(batch);
 	}
-	return true;
+	return ok;
 }
 
 static bool read_tail(struct tail_thread *thread, struct error *err)
 {
-	bool idle = true;
-	if (entry_id_compare(thread->newest, thread->closed) > 0)
-		return read_once(thread, 0, &idle, err);
-	return read_once(thread, BLOCK_MS, &idle, err);
+	bool held = entry_id_compare(thread->newest, thread->closed) > 0;
+	return read_once(thread, held ? 0 : BLOCK_MS, err);
 }
 
 static void failed(struct tail_thread *thread, const struct error *err)

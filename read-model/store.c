@@ -361,6 +361,7 @@ static void drop_step(struct drop *drop, const char *cursor)
 	redis_arg(&command, pattern);
 	redis_arg(&command, "COUNT");
 	redis_arg_integer(&command, DROP_PER_STEP);
+	redis_route(&command, pattern);
 	redis_queue(drop->redis, &command, dropped_some, drop);
 	redis_command_free(&command);
 }
