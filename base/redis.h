@@ -67,7 +67,10 @@ struct redis_library {
 
 /* `url`: redis://[[user]:password@]host:port[/db] or unix:///path[?db=N]; several with commas are tried
  * in turn, for a cluster whose masters come and go; sentinel://[[user]:password@]host:port,.../name
- * asks sentinels (the login is the server's). `libraries` must outlive it.
+ * asks sentinels (the login is the server's). With ?replicas=N (1 to 16) at the end, an answer comes when N
+ * replicas have all that was written before it: a WAIT of 1 s goes with each batch, and what is not
+ * confirmed ends with ERR_UNAVAILABLE though it may have run. So what was answered, or read, survives the
+ * loss of a master whose most advanced replica takes over. `libraries` must outlive it.
  * With `loop` NULL there is no hook: only redis_wait can be used, from one thread. */
 MUST_USE bool redis_create(struct loop *loop, const char *url,
                            const struct redis_library *libraries, size_t library_count,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEDS_MAX = 16 };
+enum { SEEDS_MAX = 16, REPLICAS_MAX = 16 };
 
 void redis_address_free(struct redis_address *address)
 {
@@ -140,10 +140,25 @@ static bool split_master_name(char *rest, struct redis_seeds *seeds)
 	return seeds->master_name != NULL;
 }
 
+/* Takes "?replicas=N" off the end. */
+static bool split_replicas(char *urls, struct redis_seeds *seeds)
+{
+	static const char name[] = "?replicas=";
+	char *query = strstr(urls, name);
+	if (query == NULL)
+		return true;
+	const char *number = query + sizeof(name) - 1;
+	*query = '\0';
+	return parse_number(number, strlen(number), REPLICAS_MAX, &seeds->replicas) &&
+	       seeds->replicas > 0;
+}
+
 static bool parse_list(char *urls, struct redis_seeds *seeds)
 {
 	static const char sentinel[] = "sentinel://";
 	char *rest = urls, *item;
+	if (!split_replicas(urls, seeds))
+		return false;
 	if (strncmp(urls, sentinel, sizeof(sentinel) - 1) == 0) {
 		rest += sizeof(sentinel) - 1;
 		if (!split_master_name(rest, seeds))
@@ -182,7 +197,8 @@ bool redis_seeds_parse(const char *urls, struct redis_seeds *out, struct error *
 		return error_set(err, ERR_INVALID,
 		                 "redis: the URL must be redis://[[user]:password@]host:port[/db] "
 		                 "(several with commas: a cluster), unix:///path[?db=N] or "
-		                 "sentinel://host:port,.../master-name; 16 places at most");
+		                 "sentinel://host:port,.../master-name, 16 places at most; and "
+		                 "?replicas=N, 1 to 16, at the end");
 	}
 	*out = seeds;
 	return true;

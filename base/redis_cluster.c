@@ -125,8 +125,11 @@ bool redis_redirect_parse(const struct redis_value *answer, struct redis_redirec
 {
 	size_t len;
 	const char *text = redis_value_string(answer, &len);
-	char place[sizeof(out->host) + 8];
-	if (sscanf(text, "%*s %d %263s", &out->slot, place) != 2)
+	char place[sizeof(out->host) + 8], *after;
+	text += strcspn(text, " ");
+	out->slot = (int)strtol(text, &after, 10);
+	if (*after != ' ' ||
+	    (size_t)snprintf(place, sizeof(place), "%s", after + 1) >= sizeof(place))
 		return false;
 	char *colon = strrchr(place, ':');
 	if (colon == NULL || (size_t)(colon - place) >= sizeof(out->host))

@@ -70,6 +70,14 @@ static void put(struct batch *setup, const char *first, const char *second, cons
 	redis_command_free(&command);
 }
 
+void redis_put_wait(struct batch *batch, int replicas, unsigned timeout_ms)
+{
+	char number[16], ms[16];
+	snprintf(number, sizeof(number), "%d", replicas);
+	snprintf(ms, sizeof(ms), "%u", timeout_ms);
+	put(batch, "WAIT", number, ms);
+}
+
 void redis_setup_find(struct batch *setup, const char *master_name)
 {
 	batch_clear(setup);

@@ -42,6 +42,7 @@ struct redis_seeds {
 	size_t count;
 	size_t next;       /* to be tried */
 	char *master_name; /* NULL: they are servers */
+	int replicas;      /* that must have what is answered */
 };
 MUST_USE bool redis_seeds_parse(const char *urls, struct redis_seeds *out, struct error *err);
 void redis_seeds_free(struct redis_seeds *seeds);
@@ -91,6 +92,8 @@ MUST_USE bool batch_write(struct batch *batch, int fd, struct error *err);
 MUST_USE bool batch_pump(struct batch *batch, int fd, redisReader *reader, struct error *err);
 bool batch_late(const struct batch *batch);
 
+/* Adds WAIT at the end. */
+void redis_put_wait(struct batch *batch, int replicas, unsigned timeout_ms);
 /* The batch that asks a sentinel for the server. */
 void redis_setup_find(struct batch *setup, const char *master_name);
 /* The batch that begins a connection: login, database, role, the map of the cluster, and what the

@@ -10,7 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECT_TIMEOUT_MS = 90, BACKOFF_MIN_MS = 50, BACKOFF_MAX_MS = 1000 };
+enum {
+	CONNECT_TIMEOUT_MS = 90,
+	BACKOFF_MIN_MS = 50,
+	BACKOFF_MAX_MS = 1000,
+	REPLICAS_TIMEOUT_MS = 1000
+};
 
 static const char *refusal(enum error_code code)
 {
@@ -281,6 +286,8 @@ static void send_collected(struct redis_link *link)
 	batch_swap(&link->flight, &link->collected);
 	link->redis->seen_count = 0;
 	link->redis->poll_ms = 0;
+	if (link->redis->seeds.replicas > 0)
+		redis_put_wait(&link->flight, link->redis->seeds.replicas, REPLICAS_TIMEOUT_MS);
 	start_batch(link, &link->flight);
 }
 
@@ -293,9 +300,25 @@ static bool is_demoted(const struct redis_link *link)
 	return false;
 }
 
+/* The WAIT at the end of the batch says that enough replicas have what it wrote, and what it read. */
+static bool is_replicated(const struct redis_link *link, struct error *err)
+{
+	int needed = link->redis->seeds.replicas;
+	if (needed == 0)
+		return true;
+	const struct redis_value *wait = link->flight.requests[link->flight.count - 1].value;
+	if (redis_value_kind(wait) == REDIS_INTEGER && redis_value_integer(wait) >= needed)
+		return true;
+	return error_set(
+	    err, ERR_UNAVAILABLE,
+	    "redis: %lld of %d replicas have it within %d ms; the command may have run",
+	    (long long)redis_value_integer(wait), needed, REPLICAS_TIMEOUT_MS);
+}
+
 static bool flight_landed(struct redis_link *link, struct error *err)
 {
-	bool demoted = is_demoted(link);
+	struct error single;
+	bool demoted = is_demoted(link), replicated = is_replicated(link, &single);
 	bool missing = redis_sort_out(link);
 	batch_swap(&link->done, &link->flight);
 	if (missing && !demoted) {
@@ -306,7 +329,7 @@ static bool flight_landed(struct redis_link *link, struct error *err)
 		if (!batch_write(&link->flight, link->fd, &ignored))
 			shutdown(link->fd, SHUT_RDWR); /* the next step finds it so */
 	}
-	run_callbacks(link, NULL);
+	run_callbacks(link, replicated ? NULL : &single);
 	return !demoted || error_set(err, ERR_UNAVAILABLE, "redis is no master any more");
 }
 

@@ -1,4 +1,4 @@
-#include "base/redis.h"
+#include "base/redis_internal.h"
 
 #include "base/clock.h"
 #include "tests/support/redis_fixture.h"
@@ -182,7 +182,15 @@ START_TEST(addresses)
 		                             "redis://h:6379/x",
 		                             "unix://",
 		                             "unix:///s?x=1",
-		                             "redis://%zz@h" };
+		                             "redis://%zz@h",
+		                             "redis://h:1,",
+		                             "h:1,redis://h:2",
+		                             "redis://h:1?replicas=0",
+		                             "redis://h:1?replicas=17",
+		                             "sentinel://h:1",
+		                             "sentinel://h:1/",
+		                             "sentinel://redis://h:1/m",
+		                             "sentinel:///m" };
 	struct error err;
 	struct redis *redis;
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
@@ -203,6 +211,79 @@ START_TEST(addresses)
 	ck_assert(!run(redis, "PING", &value, &err));
 	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
 	ck_assert_ptr_nonnull(strstr(err.message, "NOAUTH"));
+	redis_destroy(redis);
+}
+END_TEST
+
+START_TEST(slots_of_commands)
+{
+	static const struct {
+		const char *words, *key; /* NULL: none */
+	} rows[] = {
+		{ "GET 123456789", "123456789" },
+		{ "HSET entities:{order} f v", "order" },
+		{ "FCALL f 2 a{x}b c", "x" },
+		{ "FCALL_RO f 1 k", "k" },
+		{ "FCALL f 0 k", NULL },
+		{ "XREAD COUNT 3 STREAMS events:{cart} 0", "cart" },
+		{ "MEMORY USAGE k", "k" },
+		{ "XINFO STREAM k", "k" },
+		{ "GET {}k", "{}k" },
+		{ "GET {k", "{k" },
+		{ "GET {a}{b}", "a" },
+		{ "TIME", NULL },
+		{ "WAIT 1 2", NULL },
+		{ "XREAD COUNT 3", NULL },
+		{ "FCALL f", NULL },
+		{ "GET", NULL },
+	};
+	ck_assert_int_eq(redis_slot_of_key("123456789", 9), 12739); /* from the specification */
+	ck_assert_int_eq(redis_slot_of_key("{user1000}.a", 12), redis_slot_of_key("user1000", 8));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct redis_command command;
+		const char *key = rows[i].key;
+		put_words(&command, rows[i].words);
+		int slot = redis_slot_of_args(command.args.bytes, command.args.len);
+		ck_assert_msg(slot == (key == NULL ? -1 : redis_slot_of_key(key, strlen(key))),
+		              "%s: %d", rows[i].words, slot);
+		redis_command_free(&command);
+	}
+}
+END_TEST
+
+START_TEST(too_few_replicas)
+{
+	char url[128];
+	struct error err;
+	struct redis *redis;
+	const struct redis_value *value;
+	snprintf(url, sizeof(url), "%s?replicas=1", server.url);
+	ck_assert(redis_create(NULL, url, NULL, 0, 5000, &redis, &err));
+	ck_assert(!run(redis, "SET a 1", &value, &err));
+	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(err.message, "0 of 1 replicas"));
+	redis_destroy(redis);
+	redis = connect_to(NULL, 1000);
+	expect_integer(redis, "GET a", 1);
+	redis_destroy(redis);
+}
+END_TEST
+
+START_TEST(refusals_for_now_are_no_values)
+{
+	struct redis *redis = connect_to(NULL, 2000);
+	struct error err;
+	const struct redis_value *value;
+	expect_text(redis, "CONFIG SET min-replicas-to-write 1", "OK");
+	ck_assert(!run(redis, "SET a 1", &value, &err));
+	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(err.message, "NOREPLICAS"));
+	expect_text(redis, "CONFIG SET min-replicas-to-write 0", "OK");
+	/* a master that becomes a replica is left, and so is one at the start */
+	expect_text(redis, "REPLICAOF 127.0.0.1 1", "OK");
+	ck_assert(!run(redis, "SET a 1", &value, &err));
+	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(err.message, "is a replica"));
 	redis_destroy(redis);
 }
 END_TEST
@@ -425,6 +506,9 @@ int main(void)
 	tcase_add_test(tcase, functions_are_loaded_and_loaded_again);
 	tcase_add_test(tcase, library_that_does_not_compile_is_named);
 	tcase_add_test(tcase, addresses);
+	tcase_add_test(tcase, slots_of_commands);
+	tcase_add_test(tcase, too_few_replicas);
+	tcase_add_test(tcase, refusals_for_now_are_no_values);
 	tcase_add_test(tcase, restart_while_idle_is_not_noticed);
 	tcase_add_test(tcase, frozen_server_times_out);
 	tcase_add_test(tcase, blocking_command);
