@@ -11,6 +11,7 @@ static const struct {
 	const char *name;
 	int grpc;
 	int http;
+	unsigned retry_after_ms;
 } codes[ERR_CODES] = {
 	[ERR_NONE] = { "OK", 0, 200 },
 	[ERR_INVALID] = { "INVALID_ARGUMENT", 3, 400 },
@@ -19,9 +20,9 @@ static const struct {
 	[ERR_PRECONDITION] = { "FAILED_PRECONDITION", 9, 409 },
 	[ERR_CONFLICT] = { "ABORTED", 10, 409 },
 	[ERR_TOO_LARGE] = { "OUT_OF_RANGE", 11, 413 },
-	[ERR_EXHAUSTED] = { "RESOURCE_EXHAUSTED", 8, 429 },
+	[ERR_EXHAUSTED] = { "RESOURCE_EXHAUSTED", 8, 429, 1000 },
 	[ERR_DEADLINE] = { "DEADLINE_EXCEEDED", 4, 504 },
-	[ERR_UNAVAILABLE] = { "UNAVAILABLE", 14, 503 },
+	[ERR_UNAVAILABLE] = { "UNAVAILABLE", 14, 503, 1000 },
 	[ERR_CANCELLED] = { "CANCELLED", 1, 499 },
 	[ERR_UNIMPLEMENTED] = { "UNIMPLEMENTED", 12, 501 },
 	[ERR_INTERNAL] = { "INTERNAL", 13, 500 },
@@ -91,6 +92,12 @@ int error_http_status(enum error_code code)
 {
 	ASSERT(code < ERR_CODES);
 	return codes[code].http;
+}
+
+unsigned error_retry_after_ms(enum error_code code)
+{
+	ASSERT(code < ERR_CODES);
+	return codes[code].retry_after_ms;
 }
 
 enum error_code error_from_grpc(int status)

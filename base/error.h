@@ -45,6 +45,8 @@ const char *error_name(enum error_code code); /* "NOT_FOUND" */
 int error_grpc_status(enum error_code code);
 int error_http_status(enum error_code code);
 enum error_code error_from_grpc(int status);
+/* When the same request may succeed, for the client that is told of the error; 0: not by waiting. */
+unsigned error_retry_after_ms(enum error_code code);
 
 /* An invariant of ours; stays on in release builds. Prints where, then aborts. */
 #define ASSERT(condition) ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__))

@@ -9,6 +9,7 @@
 static __thread struct http_request *handling;
 
 enum { ERROR_BODY_MAX = 4096 };
+#define RETRY_AFTER_S "1"
 
 void http_wake_push(struct http_server *server, struct http_wake *wake)
 {
@@ -84,7 +85,9 @@ void http_answer_error(struct http_request *request, int status, const char *mes
 	buffer_puts(&body, "{\"error\": ");
 	json_write_string(&body, message, strlen(message));
 	buffer_putc(&body, '}');
-	http_answer(request, status, "application/json", &body, NULL);
+	bool later = status == MHD_HTTP_TOO_MANY_REQUESTS || status == MHD_HTTP_SERVICE_UNAVAILABLE;
+	http_answer(request, status, "application/json", &body,
+	            later ? "Retry-After: " RETRY_AFTER_S "\r\n" : NULL);
 }
 
 void http_answer_static(struct http_request *request, int status, const char *content_type,

@@ -49,7 +49,7 @@ const char *http_body(const struct http_request *request, size_t *len);
  * `extra_headers`: "Name: value\r\n..." or NULL. */
 void http_answer(struct http_request *request, int status, const char *content_type,
                  struct buffer *body, const char *extra_headers);
-/* {"error": message} */
+/* {"error": message}; with 429 and 503 the header Retry-After. */
 void http_answer_error(struct http_request *request, int status, const char *message);
 /* A constant body, never copied. */
 void http_answer_static(struct http_request *request, int status, const char *content_type,

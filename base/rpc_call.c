@@ -2,6 +2,7 @@
 
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -230,6 +231,8 @@ static void start_send(struct rpc_call *call)
 		count++;
 	}
 	grpc_slice text = grpc_empty_slice();
+	grpc_metadata hint = { .key = grpc_slice_from_static_string("grpc-retry-pushback-ms"),
+		               .value = grpc_empty_slice() };
 	if (call->finishing && call->outbox.first == NULL) {
 		call->status_sent = true;
 		if (call->status_text != NULL)
@@ -238,11 +241,19 @@ static void start_send(struct rpc_call *call)
 		op->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
 		op->data.send_status_from_server.status = (grpc_status_code)call->status;
 		op->data.send_status_from_server.status_details = &text;
+		if (call->retry_after_ms > 0) {
+			char number[16];
+			snprintf(number, sizeof(number), "%u", call->retry_after_ms);
+			hint.value = grpc_slice_from_copied_string(number);
+			op->data.send_status_from_server.trailing_metadata_count = 1;
+			op->data.send_status_from_server.trailing_metadata = &hint;
+		}
 	}
 	call->sending = true;
 	call->batches++;
 	rpc_start_batch(call->call, ops, count, &call->sent);
 	grpc_slice_unref(text);
+	grpc_slice_unref(hint.value);
 	rpc_outbox_started(&call->outbox);
 }
 
@@ -367,6 +378,7 @@ void rpc_finish(struct rpc_call *call, const struct error *err)
 	call->finishing = true;
 	if (err != NULL) {
 		call->status = error_grpc_status(err->code);
+		call->retry_after_ms = error_retry_after_ms(err->code);
 		call->status_text = strdup(err->message);
 	}
 	if (!call->sending)

@@ -70,7 +70,8 @@ bool rpc_ended(struct rpc_call *call); /* cancelled, or the status is on its way
 
 /* Packs at once; `message` may go after the call. */
 void rpc_send(struct rpc_call *call, const ProtobufCMessage *message);
-/* The end, after what was sent before. `err` NULL: OK. */
+/* The end, after what was sent before. `err` NULL: OK. UNAVAILABLE and RESOURCE_EXHAUSTED carry
+ * grpc-retry-pushback-ms in the trailing metadata: when to try again, for clients with a retry policy. */
 void rpc_finish(struct rpc_call *call, const struct error *err);
 /* rpc_send and rpc_finish(OK): the answer of a unary call. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);

@@ -73,7 +73,8 @@ struct rpc_call {
 	bool finishing, status_sent;
 	bool over; /* no more sends: the status is out, or the client has gone */
 	int status;
-	char *status_text; /* owned; NULL: none */
+	unsigned retry_after_ms; /* goes with the status; 0: no hint */
+	char *status_text;       /* owned; NULL: none */
 
 	struct arena *arena;       /* NULL until needed */
 	ProtobufCMessage *request; /* of a server stream, which may live long: not in an arena */

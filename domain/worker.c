@@ -12,7 +12,10 @@
 
 enum {
 	CREDITS = 256,
-	LEASE_MS = 30000,
+	/* Short, so that what a queue and its consumer took along when both were killed returns soon;
+	 * extended while we live and work. */
+	LEASE_MS = 5000,
+	EXTEND_MS = 2000,
 	/* Each takes up to the timeout of store.c, so an outage of some minutes parks nothing. */
 	ATTEMPTS_MAX = 20,
 	/* Deliveries that may end in a conflict with others before that is the answer. What a
@@ -27,6 +30,7 @@ struct delivery {
 	struct task task;
 	struct json *payload;
 	uint32_t attempt;
+	bool old; /* it was there at the last look */
 	const struct outcome *outcome;
 	UT_hash_handle hh; /* by message id, while it runs */
 	struct delivery *next;
@@ -42,6 +46,7 @@ struct worker {
 	struct delivery *done; /* to be settled in this turn, newest first */
 	size_t done_count;
 	bool draining;
+	struct loop_timer extend;
 };
 
 static void delivery_free(struct worker *worker, struct delivery *delivery)
@@ -171,6 +176,35 @@ static bool settle_all(void *arg)
 	return false;
 }
 
+/* Asks for more time for what takes long. That a lease has ended all the same needs no answer: the
+ * effects of the second delivery are those of the first. */
+static void extend_old(void *arg)
+{
+	struct worker *worker = arg;
+	loop_timer_start(worker->loop, &worker->extend, EXTEND_MS, extend_old, worker);
+	if (worker->running == NULL)
+		return;
+	struct arena *arena = pool_take(&worker->pool);
+	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
+	request.extensions =
+	    arena_alloc(arena, HASH_COUNT(worker->running) * sizeof(*request.extensions));
+	struct delivery *delivery, *next;
+	HASH_ITER(hh, worker->running, delivery, next)
+	{
+		if (delivery->old) {
+			Mq__Extension *extension = arena_alloc(arena, sizeof(*extension));
+			mq__extension__init(extension);
+			extension->message_id = delivery->task.message_id;
+			extension->function = delivery->task.function->name;
+			request.extensions[request.n_extensions++] = extension;
+		}
+		delivery->old = true;
+	}
+	if (request.n_extensions > 0 && rpc_link_up(worker->link))
+		rpc_link_send(worker->link, &request.base);
+	pool_give(&worker->pool, arena);
+}
+
 struct worker *worker_create(struct loop *loop, const struct service *service,
                              struct rpc_channel *queue, struct runtime *runtime)
 {
@@ -206,6 +240,7 @@ struct worker *worker_create(struct loop *loop, const struct service *service,
 	                                         .arg = worker,
 	                                     });
 	pool_give(&worker->pool, arena);
+	loop_timer_start(loop, &worker->extend, EXTEND_MS, extend_old, worker);
 	return worker;
 }
 
@@ -214,6 +249,7 @@ void worker_destroy(struct worker *worker)
 	if (worker == NULL)
 		return;
 	loop_remove_hook(worker->loop, settle_all, worker);
+	loop_timer_stop(worker->loop, &worker->extend);
 	rpc_link_destroy(worker->link);
 	while (worker->running != NULL) {
 		struct delivery *delivery = worker->running;

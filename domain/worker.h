@@ -4,7 +4,7 @@
  *
  * A message is settled as done with a result or an error; when the event store cannot be reached
  * it is handed back to be delivered again. A delivery of a message that is being worked on is
- * dropped: the one settle ends both. */
+ * dropped: the one settle ends both. Leases are short, and extended for what takes long. */
 #ifndef DOMAIN_WORKER_H
 #define DOMAIN_WORKER_H
 
