@@ -243,7 +243,7 @@ static void acknowledge(struct source *source)
 		es__nack__init(nack);
 		nack->entry_id = reaction->event.entry_id;
 		nack->reason = reaction->park;
-		nack->park = true;
+		nack->action = ES__NACK_ACTION__NACK_PARK;
 		request.nacks[request.n_nacks++] = nack;
 	}
 	rpc_link_send(source->link, &request.base);

@@ -55,7 +55,7 @@ static void on_consume_events(void *ctx, struct rpc_call *call, const ProtobufCM
 	if (request->start != NULL && strcmp(request->start->topic, "order") == 0)
 		deliver_event(call);
 	acks += request->n_acks;
-	if (request->n_nacks > 0 && request->nacks[0]->park)
+	if (request->n_nacks > 0 && request->nacks[0]->action == ES__NACK_ACTION__NACK_PARK)
 		snprintf(parked, sizeof(parked), "%s", request->nacks[0]->reason);
 	if (acks > 0 || parked[0] != '\0')
 		loop_stop(loop);

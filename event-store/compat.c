@@ -263,7 +263,8 @@ static void subscribe_compat(void *ctx, struct rpc_call *call, const ProtobufCMe
 		struct group_join join = { .topic = request->event_topic,
 			                   .group = request->group_name,
 			                   .live = true,
-			                   .credits = GROUP_CREDITS };
+			                   .credits = GROUP_CREDITS,
+			                   .lease_ms = GROUP_LEASE_MS };
 		stream->member = groups_join(store->groups, &join, &events, stream);
 	} else {
 		struct feed_options options = { .topics = &stream->topic,

@@ -53,6 +53,14 @@ static void failed(void *arg, const struct error *err)
 	rpc_finish(consumer->call, err);
 }
 
+static bool check_lease(const char *field, uint32_t lease_ms, struct error *err)
+{
+	if (lease_ms != 0 && (lease_ms < GROUP_LEASE_MIN_MS || lease_ms > GROUP_LEASE_MAX_MS))
+		return error_set(err, ERR_INVALID, "%s: must be 0 or %d to %d, is %u", field,
+		                 GROUP_LEASE_MIN_MS, GROUP_LEASE_MAX_MS, lease_ms);
+	return true;
+}
+
 static bool check_start(const Es__ConsumeStart *start, struct error *err)
 {
 	enum { TYPES_MAX = 256 };
@@ -64,6 +72,8 @@ static bool check_start(const Es__ConsumeStart *start, struct error *err)
 	if (start->credits < 1 || start->credits > GROUP_CREDITS_MAX)
 		return error_set(err, ERR_INVALID, "start.credits: must be 1 to %d, is %u",
 		                 GROUP_CREDITS_MAX, start->credits);
+	if (!check_lease("start.lease_ms", start->lease_ms, err))
+		return false;
 	if (start->start != ES__START__START_BEGINNING && start->start != ES__START__START_LIVE)
 		return error_set(err, ERR_INVALID,
 		                 "start.start: must be START_BEGINNING or START_LIVE");
@@ -84,6 +94,7 @@ static bool join(struct event_store *store, struct rpc_call *call, const Es__Con
 		.group = start->group,
 		.live = start->start == ES__START__START_LIVE,
 		.credits = start->credits,
+		.lease_ms = start->lease_ms != 0 ? start->lease_ms : GROUP_LEASE_MS,
 		.event_types = (const char *const *)start->event_types,
 		.event_type_count = start->n_event_types,
 	};
@@ -95,6 +106,32 @@ static bool join(struct event_store *store, struct rpc_call *call, const Es__Con
 	return true;
 }
 
+static bool apply_nack(struct consumer *consumer, const Es__Nack *nack, struct error *err)
+{
+	struct entry_id id;
+	const char *reason = nack->reason[0] != '\0' ? nack->reason : "no reason given";
+	if (!entry_id_parse(nack->entry_id, &id, err))
+		return error_wrap(err, "entry_id");
+	if (nack->delay_ms > GROUP_DELAY_MAX_MS)
+		return error_set(err, ERR_INVALID, "delay_ms: must be at most %d, is %u",
+		                 GROUP_DELAY_MAX_MS, nack->delay_ms);
+	switch (nack->action) {
+	case ES__NACK_ACTION__NACK_RETRY:
+		group_retry(consumer->member, id, reason, nack->delay_ms);
+		return true;
+	case ES__NACK_ACTION__NACK_PARK:
+		group_park(consumer->member, id, reason);
+		return true;
+	case ES__NACK_ACTION__NACK_SKIP:
+		group_ack(consumer->member, id);
+		return true;
+	default:
+		return error_set(err, ERR_INVALID,
+		                 "action: must be NACK_RETRY, NACK_PARK or NACK_SKIP, is %d",
+		                 (int)nack->action);
+	}
+}
+
 static bool settle(struct consumer *consumer, const Es__ConsumeRequest *message, struct error *err)
 {
 	struct entry_id id;
@@ -104,11 +141,16 @@ static bool settle(struct consumer *consumer, const Es__ConsumeRequest *message,
 		group_ack(consumer->member, id);
 	}
 	for (size_t i = 0; i < message->n_nacks; i++) {
-		const Es__Nack *nack = message->nacks[i];
-		if (!entry_id_parse(nack->entry_id, &id, err))
-			return error_wrap(err, "nacks[%zu].entry_id", i);
-		group_nack(consumer->member, id,
-		           nack->reason[0] != '\0' ? nack->reason : "no reason given", nack->park);
+		if (!apply_nack(consumer, message->nacks[i], err))
+			return error_wrap(err, "nacks[%zu]", i);
+	}
+	for (size_t i = 0; i < message->n_extensions; i++) {
+		const Es__LeaseExtension *extension = message->extensions[i];
+		if (!entry_id_parse(extension->entry_id, &id, err))
+			return error_wrap(err, "extensions[%zu].entry_id", i);
+		if (!check_lease("lease_ms", extension->lease_ms, err))
+			return error_wrap(err, "extensions[%zu]", i);
+		group_extend(consumer->member, id, extension->lease_ms);
 	}
 	return true;
 }

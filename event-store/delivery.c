@@ -26,7 +26,7 @@ static struct entity *entity_of(struct group *group, const char *id)
 	return entity;
 }
 
-struct delivery *delivery_create(struct group *group, struct event *event)
+static struct delivery *create(struct group *group, struct event *event)
 {
 	struct delivery *delivery = calloc(1, sizeof(*delivery));
 	ASSERT(delivery != NULL);
@@ -36,12 +36,26 @@ struct delivery *delivery_create(struct group *group, struct event *event)
 	event->batch->refs++;
 	delivery->entity = entity_of(group, event->message.entity_id);
 	delivery->state = READY;
-	DL_APPEND(group->window, delivery);
 	DL_APPEND2(group->ready, delivery, ready_prev, ready_next);
 	HASH_ADD(hh, group->by_id, id, sizeof(delivery->id), delivery);
-	group->count++;
 	group->undone++;
 	group->bytes += event->bytes;
+	return delivery;
+}
+
+struct delivery *delivery_create(struct group *group, struct event *event)
+{
+	struct delivery *delivery = create(group, event);
+	DL_APPEND(group->window, delivery);
+	group->count++;
+	return delivery;
+}
+
+struct delivery *delivery_create_replay(struct group *group, struct event *event)
+{
+	struct delivery *delivery = create(group, event);
+	delivery->replay = true;
+	group->replays++;
 	return delivery;
 }
 
@@ -52,6 +66,7 @@ static void release_event(struct delivery *delivery)
 	struct entity *entity = delivery->entity;
 	if (delivery->event == NULL)
 		return;
+	HASH_DEL(group->by_id, delivery);
 	group->undone--;
 	group->bytes -= delivery->event->bytes;
 	event_batch_unref(delivery->event->batch);
@@ -68,9 +83,12 @@ void delivery_free(struct delivery *delivery)
 {
 	struct group *group = delivery->group;
 	release_event(delivery);
-	DL_DELETE(group->window, delivery);
-	HASH_DEL(group->by_id, delivery);
-	group->count--;
+	if (delivery->replay) {
+		group->replays--;
+	} else {
+		DL_DELETE(group->window, delivery);
+		group->count--;
+	}
 	free(delivery);
 }
 
@@ -105,7 +123,7 @@ void delivery_deliver(struct delivery *delivery, struct group_member *member, ui
 	delivery->state = DELIVERED;
 	delivery->member = member;
 	delivery->attempt++;
-	delivery->due_ms = now_ms + GROUP_VISIBILITY_MS;
+	delivery->due_ms = now_ms + member->lease_ms;
 	member->in_flight++;
 	if (delivery->entity != NULL) {
 		delivery->entity->delivered++;
@@ -115,10 +133,17 @@ void delivery_deliver(struct delivery *delivery, struct group_member *member, ui
 
 void delivery_done(struct delivery *delivery)
 {
+	struct group *group = delivery->group;
+	bool parked = delivery->state == PARKING;
 	leave_state(delivery);
 	delivery->state = DONE;
 	release_event(delivery);
-	group_touch(delivery->group);
+	group_touch(group);
+	if (delivery->replay) {
+		struct entry_id id = delivery->id;
+		delivery_free(delivery);
+		replay_done(group, id, parked);
+	}
 }
 
 static void block(struct delivery *delivery, enum delivery_state state)
@@ -167,12 +192,16 @@ static void parked(void *arg, const struct redis_value *value, const struct erro
 	free(parking);
 	if (!group_answered(group))
 		return;
-	/* A copied struct reads as garbage to the analyzer, byte by byte.
-	 * NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
-	HASH_FIND(hh, group->by_id, &id, sizeof(id), delivery);
+	bool answered = err == NULL && redis_value_kind(value) == REDIS_INTEGER;
+	if (answered && redis_value_integer(value) < 0) {
+		if (group->owned)
+			group_lose(group);
+		return;
+	}
+	delivery = group_delivery(group, id);
 	if (delivery == NULL || delivery->state != PARKING)
 		return;
-	if (err == NULL && redis_value_kind(value) != REDIS_ERROR) {
+	if (answered) {
 		log_warn("event_parked", "topic=%s group=%s entry=%s reason=\"%s\"", group->topic,
 		         group->name, delivery->event->message.entry_id, delivery->reason);
 		delivery_done(delivery);
@@ -195,8 +224,8 @@ void delivery_park(struct delivery *delivery, const char *reason)
 	block(delivery, PARKING);
 	snprintf(delivery->reason, sizeof(delivery->reason), "%s", reason);
 	group->asked++;
-	store_group_park(group->groups->store, group->topic, group->name,
-	                 delivery->event->message.entry_id, delivery->reason, parked, parking);
+	store_group_park(group->groups->store, group->topic, group->name, group->groups->token,
+	                 delivery->id, delivery->attempt, delivery->reason, parked, parking);
 }
 
 int delivery_compare(const struct delivery *a, const struct delivery *b)

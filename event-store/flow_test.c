@@ -233,10 +233,6 @@ START_TEST(group_repeats_and_parks)
 	testing_nack(got, 2, true);
 	testing_until(&got->count, 4);
 	ck_assert_str_eq(got->data[3], "{\"n\":2}");
-	const char *argv[] = { "HVALS", "parked:{bad}:g" };
-	char *parked = redis_fixture_command(&testing.redis, argv, 2);
-	ck_assert_str_eq(parked, "a test");
-	free(parked);
 	testing_ack(got, 3, 1);
 	testing_pause(100);
 	const char *checkpoint[] = { "HGET", "groups:{bad}", "g" };

@@ -10,25 +10,29 @@ enum {
 	WINDOW_COUNT = 65536, /* events between the checkpoint and the last that was taken */
 	UNDONE_COUNT = 8192,  /* of them, those that are held in memory */
 	WINDOW_BYTES = 16 * 1024 * 1024,
-	TICK_MS = 100,
 	PAUSE_MIN_MS = 200, /* after the first nack; doubled by each further one */
 	PAUSE_MAX_MS = 10000,
-	/* A group that lost its last member between delivery and ack waits so long for another: what it
-	 * knows of attempts and of parked events is only in memory. */
-	LINGER_MS = 300000
+	HANDOVER_MS = 1000
 };
 
-static void open_group(struct group *group);
-static void tick(void *arg);
 static void end_turn(void *arg);
 
-struct groups *groups_create(struct loop *loop, struct store *store, struct tail *tail)
+struct groups *groups_create(struct loop *loop, struct store *store, struct tail *tail,
+                             const char *name)
 {
+	char life[UUID_SIZE];
 	struct groups *groups = calloc(1, sizeof(*groups));
 	ASSERT(groups != NULL);
 	groups->loop = loop;
 	groups->store = store;
 	groups->tail = tail;
+	uuid_v4(life);
+	snprintf(groups->token, sizeof(groups->token), "%.80s#%.8s", name, life);
+	for (char *c = groups->token; *c != '\0'; c++) {
+		if (*c == ' ' || (*c == '#' && c[1 + 8] != '\0'))
+			*c = '_';
+	}
+	group_renew_all(groups);
 	store_before_send(store, end_turn, groups);
 	return groups;
 }
@@ -46,148 +50,19 @@ void group_touch(struct group *group)
 	group->dirty = true;
 }
 
-static void group_free(struct group *group)
-{
-	free(group->key);
-	free(group->topic);
-	free(group->name);
-	free(group);
-}
-
-bool group_answered(struct group *group)
-{
-	group->asked--;
-	if (!group->gone)
-		return true;
-	if (group->asked == 0)
-		group_free(group);
-	return false;
-}
-
-static void move_checkpoint(struct group *group);
-static void save_checkpoint(struct group *group);
-
-static void close_group(struct group *group)
-{
-	struct groups *groups = group->groups;
-	if (group->feed != NULL) {
-		move_checkpoint(group);
-		save_checkpoint(group);
-	}
-	if (!group->failed)
-		HASH_DEL(groups->all, group);
-	loop_timer_stop(groups->loop, &group->timer);
-	feed_destroy(group->feed);
-	group->feed = NULL;
-	while (group->window != NULL)
-		delivery_free(group->window);
-	group->ready = NULL;
-	group->gone = true;
-	if (group->asked == 0)
-		group_free(group);
-}
-
 void groups_close(struct groups *groups)
 {
 	struct group *group, *next;
 	if (groups == NULL)
 		return;
+	bool any = groups->all != NULL;
+	loop_timer_stop(groups->loop, &groups->renewal);
 	HASH_ITER(hh, groups->all, group, next)
 	{
-		close_group(group);
+		group_close(group);
 	}
-}
-
-static void wake(void *arg)
-{
-	group_touch(arg);
-}
-
-/* Only while there is something that can expire. */
-static void start_tick(struct group *group)
-{
-	if (group->timer.heap_index == 0 &&
-	    (group->window != NULL || group->feed == NULL ||
-	     entry_id_compare(group->saved, group->checkpoint) != 0))
-		loop_timer_start(group->groups->loop, &group->timer, TICK_MS, tick, group);
-}
-
-static void tick(void *arg)
-{
-	struct group *group = arg;
-	struct delivery *delivery, *next;
-	uint64_t now = clock_monotonic_ms();
-	if (group->feed == NULL) {
-		open_group(group);
-		return;
-	}
-	DL_FOREACH_SAFE(group->window, delivery, next)
-	{
-		if (delivery->due_ms > now)
-			continue;
-		if (delivery->state == DELAYED)
-			delivery_ready(delivery);
-		else if (delivery->state == DELIVERED)
-			delivery_return(delivery, "not acknowledged within 30 s", 0, now);
-	}
-	save_checkpoint(group);
-	if (group->members == NULL && now > group->left_ms + LINGER_MS)
-		close_group(group);
-	else
-		start_tick(group);
-}
-
-static void fail_group(struct group *group, const struct error *err)
-{
-	struct groups *groups = group->groups;
-	struct group_member *member, *next;
-	group->failed = true;
-	HASH_DEL(groups->all, group);
-	loop_timer_stop(groups->loop, &group->timer);
-	DL_FOREACH_SAFE(group->members, member, next)
-	{
-		member->events.failed(member->arg, err);
-	}
-}
-
-static void opened(void *arg, const struct redis_value *value, const struct error *err)
-{
-	struct group *group = arg;
-	struct error failure;
-	size_t len;
-	if (!group_answered(group))
-		return;
-	group->opening = false;
-	if (err != NULL) {
-		start_tick(group); /* tries again */
-		return;
-	}
-	if (!entry_id_parse(redis_value_string(redis_value_at(value, 0), &len), &group->checkpoint,
-	                    &failure) ||
-	    !entry_id_parse(redis_value_string(redis_value_at(value, 1), &len), &group->older,
-	                    &failure)) {
-		error_set(&failure, ERR_INTERNAL, "group %s of topic %s: redis answered %.120s",
-		          group->name, group->topic, redis_value_string(value, &len));
-		fail_group(group, &failure);
-		return;
-	}
-	group->saved = group->checkpoint;
-	const char *topic = group->topic;
-	struct feed_options options = {
-		.topics = &topic, .topic_count = 1, .after = group->checkpoint, .after_topic = ""
-	};
-	group->feed = feed_create(group->groups->loop, group->groups->store, group->groups->tail,
-	                          &options, wake, group);
-}
-
-static void open_group(struct group *group)
-{
-	if (group->opening)
-		return;
-	group->opening = true;
-	group->asked++;
-	store_group_open(group->groups->store, group->topic, group->name, group->live, opened,
-	                 group);
+	if (any)
+		store_flush(groups->store, HANDOVER_MS);
 }
 
 static struct group *find_group(struct groups *groups, const char *topic, const char *name)
@@ -215,7 +90,7 @@ static struct group *get_group(struct groups *groups, const struct group_join *j
 	snprintf(group->key, size, "%s/%s", join->topic, join->group);
 	group->live = join->live;
 	HASH_ADD_KEYPTR(hh, groups->all, group->key, strlen(group->key), group);
-	open_group(group);
+	group_open(group);
 	return group;
 }
 
@@ -226,6 +101,7 @@ struct group_member *groups_join(struct groups *groups, const struct group_join 
 	ASSERT(member != NULL);
 	member->group = get_group(groups, join);
 	member->credits = join->credits;
+	member->lease_ms = join->lease_ms;
 	member->events = *events;
 	member->arg = arg;
 	member->event_type_count = join->event_type_count;
@@ -239,6 +115,8 @@ struct group_member *groups_join(struct groups *groups, const struct group_join 
 	member->attempts = calloc(join->credits, sizeof(*member->attempts));
 	ASSERT(member->batch != NULL && member->attempts != NULL);
 	DL_APPEND(member->group->members, member);
+	if (!member->group->owned)
+		group_open(member->group);
 	group_touch(member->group);
 	return member;
 }
@@ -248,7 +126,7 @@ void group_leave(struct group_member *member)
 	struct group *group = member->group;
 	struct delivery *delivery, *next;
 	uint64_t now = clock_monotonic_ms();
-	DL_FOREACH_SAFE(group->window, delivery, next)
+	HASH_ITER(hh, group->by_id, delivery, next)
 	{
 		if (delivery->state == DELIVERED && delivery->member == member)
 			delivery_return(delivery, "its consumer went away", 0, now);
@@ -261,13 +139,15 @@ void group_leave(struct group_member *member)
 	free(member->attempts);
 	free(member);
 	group->left_ms = now;
+	if (group->members == NULL)
+		group_release(group);
 	if (group->members == NULL && group->undone == 0)
-		close_group(group);
+		group_close(group);
 	else
 		group_touch(group);
 }
 
-static struct delivery *find_delivery(struct group *group, struct entry_id id)
+struct delivery *group_delivery(struct group *group, struct entry_id id)
 {
 	struct delivery *delivery;
 	HASH_FIND(hh, group->by_id, &id, sizeof(id), delivery);
@@ -276,38 +156,68 @@ static struct delivery *find_delivery(struct group *group, struct entry_id id)
 
 void group_ack(struct group_member *member, struct entry_id id)
 {
-	struct delivery *delivery = find_delivery(member->group, id);
-	if (delivery != NULL && delivery->state != DONE && delivery->state != PARKING &&
-	    delivery->attempt > 0)
+	struct delivery *delivery = group_delivery(member->group, id);
+	if (delivery != NULL && delivery->state != PARKING && delivery->attempt > 0)
 		delivery_done(delivery);
 }
 
-void group_nack(struct group_member *member, struct entry_id id, const char *reason, bool park)
+/* NULL: it is not with this member any more. */
+static struct delivery *delivery_of(struct group_member *member, struct entry_id id)
 {
-	struct delivery *delivery = find_delivery(member->group, id);
-	if (delivery == NULL || delivery->state != DELIVERED || delivery->member != member)
-		return;
-	if (park) {
-		delivery_park(delivery, reason);
-		return;
-	}
-	uint64_t pause = (uint64_t)PAUSE_MIN_MS << (delivery->attempt - 1);
-	delivery_return(delivery, reason, pause > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause,
-	                clock_monotonic_ms());
+	struct delivery *delivery = group_delivery(member->group, id);
+	return delivery != NULL && delivery->state == DELIVERED && delivery->member == member
+	           ? delivery
+	           : NULL;
 }
 
-size_t groups_in_flight(struct groups *groups, const char *topic, const char *name)
+void group_retry(struct group_member *member, struct entry_id id, const char *reason,
+                 uint64_t delay_ms)
+{
+	struct delivery *delivery = delivery_of(member, id);
+	if (delivery == NULL)
+		return;
+	uint64_t pause = (uint64_t)PAUSE_MIN_MS << (delivery->attempt - 1);
+	if (pause > PAUSE_MAX_MS)
+		pause = PAUSE_MAX_MS;
+	delivery_return(delivery, reason, delay_ms > 0 ? delay_ms : pause, clock_monotonic_ms());
+}
+
+void group_park(struct group_member *member, struct entry_id id, const char *reason)
+{
+	struct delivery *delivery = delivery_of(member, id);
+	if (delivery != NULL)
+		delivery_park(delivery, reason);
+}
+
+void group_extend(struct group_member *member, struct entry_id id, uint64_t lease_ms)
+{
+	struct delivery *delivery = delivery_of(member, id);
+	if (delivery != NULL)
+		delivery->due_ms =
+		    clock_monotonic_ms() + (lease_ms > 0 ? lease_ms : member->lease_ms);
+}
+
+void groups_replay(struct groups *groups, const char *topic, const char *name)
 {
 	struct group *group = find_group(groups, topic, name);
-	size_t count = 0;
+	if (group != NULL)
+		replay_load(group);
+}
+
+void groups_count(struct groups *groups, const char *topic, const char *name, uint64_t *in_flight,
+                  uint32_t *members)
+{
+	struct group *group = find_group(groups, topic, name);
 	struct group_member *member;
+	*in_flight = 0;
+	*members = 0;
 	if (group == NULL)
-		return 0;
+		return;
 	DL_FOREACH(group->members, member)
 	{
-		count += member->in_flight;
+		*in_flight += member->in_flight;
+		++*members;
 	}
-	return count;
 }
 
 static bool wants(const struct group_member *member, const char *type)
@@ -384,8 +294,9 @@ static void deliver_ready(struct group *group, uint64_t now)
 
 static bool take_more(struct group *group)
 {
-	if (group->feed == NULL || !any_room(group) || group->count >= WINDOW_COUNT ||
-	    group->undone >= UNDONE_COUNT || group->bytes >= WINDOW_BYTES)
+	if (!group->owned || group->feed == NULL || !any_room(group) ||
+	    group->count >= WINDOW_COUNT || group->undone >= UNDONE_COUNT ||
+	    group->bytes >= WINDOW_BYTES)
 		return false;
 	struct event_slice *slice = feed_take(group->feed);
 	if (slice == NULL)
@@ -396,31 +307,7 @@ static bool take_more(struct group *group)
 	return true;
 }
 
-static void saved(void *arg, const struct redis_value *value, const struct error *err)
-{
-	struct group *group = arg;
-	if (!group_answered(group))
-		return;
-	group->saving = false;
-	if (err != NULL || redis_value_kind(value) == REDIS_ERROR)
-		group->saved = (struct entry_id){ 0, 1 }; /* unknown: the tick saves again */
-	start_tick(group);
-}
-
-/* By the tick, not by the turn: with AOF `always` each save is a disk write of its own, and a crash
- * only has the deliveries since the last one delivered again. */
-static void save_checkpoint(struct group *group)
-{
-	if (group->saving || entry_id_compare(group->saved, group->checkpoint) == 0)
-		return;
-	group->saving = true;
-	group->saved = group->checkpoint;
-	group->asked++;
-	store_group_save(group->groups->store, group->topic, group->name, group->checkpoint, saved,
-	                 group);
-}
-
-static void move_checkpoint(struct group *group)
+void group_move_checkpoint(struct group *group)
 {
 	while (group->window != NULL && group->window->state == DONE) {
 		group->checkpoint = group->window->id;
@@ -440,18 +327,25 @@ static void flush_members(struct group *group)
 	}
 }
 
+/* Without members nobody would be there to want them; without the lease they may be another
+ * store's. */
+static bool may_deliver(const struct group *group, uint64_t now)
+{
+	return group->members != NULL && group->owned && now < group->owned_until_ms;
+}
+
 static void end_group_turn(struct group *group)
 {
 	uint64_t now = clock_monotonic_ms();
 	group->dirty = false;
 	DL_SORT2(group->ready, delivery_compare, ready_prev, ready_next);
 	do {
-		if (group->members != NULL) /* else nobody would be there to want them */
+		if (may_deliver(group, now))
 			deliver_ready(group, now);
 	} while (take_more(group));
-	move_checkpoint(group);
+	group_move_checkpoint(group);
 	flush_members(group);
-	start_tick(group);
+	group_start_tick(group);
 }
 
 /* Acks, returns and new events of a turn are looked at together. */

@@ -2,7 +2,10 @@
 
 #include "base/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { HEALTH_MS = 1000, GRACE_MS = 500 };
 
@@ -19,6 +22,9 @@ static const struct rpc_method methods[] = {
 	  .drained = subscribe_drained, .ended = subscribe_ended },
 	{ "Consume", RPC_BIDI_STREAM, .message = consume_message, .half_close = consume_half_close,
 	  .ended = consume_ended },
+	{ "ListParked", RPC_UNARY, .message = list_parked_message, .ended = parked_ended },
+	{ "ReplayParked", RPC_UNARY, .message = replay_parked_message, .ended = parked_ended },
+	{ "DropParked", RPC_UNARY, .message = drop_parked_message, .ended = parked_ended },
 	{ "Topics", RPC_UNARY, .message = topics_message, .ended = topics_ended },
 };
 
@@ -72,6 +78,18 @@ static bool listen_all(struct event_store *store, const struct event_store_optio
 	return true;
 }
 
+/* Equal after a restart, different from that of other stores. */
+static void create_groups(struct event_store *store, const struct event_store_options *options)
+{
+	char host[48] = "localhost", name[128];
+	(void)gethostname(host, sizeof(host) - 1);
+	snprintf(name, sizeof(name), "%s/%s", host, options->listen[0]);
+	char *port = strrchr(name, ':');
+	if (port != NULL && strcmp(port, ":0") == 0)
+		snprintf(port, sizeof(name) - (size_t)(port - name), ":%d", store->port);
+	store->groups = groups_create(store->loop, store->store, store->tail, name);
+}
+
 bool event_store_serve(struct loop *loop, const struct event_store_options *options,
                        struct event_store **out, struct error *err)
 {
@@ -89,9 +107,9 @@ bool event_store_serve(struct loop *loop, const struct event_store_options *opti
 	if (!tail_create(loop, options->redis_url, &store->tail, err))
 		goto fail;
 	tail_on_closed(store->tail, closed, store);
-	store->groups = groups_create(loop, store->store, store->tail);
 	if (!listen_all(store, options, err))
 		goto fail;
+	create_groups(store, options);
 	rpc_server_start(store->server);
 	ping(store);
 	*out = store;

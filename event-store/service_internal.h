@@ -54,6 +54,11 @@ void consume_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *r
 void consume_half_close(void *ctx, struct rpc_call *call);
 void consume_ended(void *ctx, struct rpc_call *call);
 
+void list_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
+void replay_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
+void drop_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
+void parked_ended(void *ctx, struct rpc_call *call);
+
 void topics_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
 void topics_ended(void *ctx, struct rpc_call *call);
 

@@ -11,7 +11,10 @@
 #define ENTITIES "entities"
 #define RECENT   "recent"
 #define GROUPS   "groups"
+#define OWNERS   "owners"
 #define PARKED   "parked"
+#define INDEX    "parked_ids"
+#define REPLAYS  "replays"
 #define TOPICS   "topics"
 
 enum {
@@ -22,12 +25,13 @@ enum {
 };
 
 extern const char event_store_append_lua[], event_store_topic_lua[], event_store_group_lua[],
-    event_store_lag_lua[];
+    event_store_group_info_lua[], event_store_parked_lua[];
 static const struct redis_library libraries[] = {
 	{ "eventstore_append", event_store_append_lua },
 	{ "eventstore_topic", event_store_topic_lua },
 	{ "eventstore_group", event_store_group_lua },
-	{ "eventstore_lag", event_store_lag_lua },
+	{ "eventstore_group_info", event_store_group_info_lua },
+	{ "eventstore_parked", event_store_parked_lua },
 };
 
 enum { HOOKS_MAX = 4 };
@@ -114,10 +118,11 @@ static void add_bucket(struct redis_command *command, const char *topic, uint64_
 	redis_arg(command, key);
 }
 
-static void add_parked(struct redis_command *command, const char *topic, const char *group)
+static void add_group_key(struct redis_command *command, const char *kind, const char *topic,
+                          const char *group)
 {
 	char key[192];
-	snprintf(key, sizeof(key), "%s:{%s}:%s", PARKED, topic, group);
+	snprintf(key, sizeof(key), "%s:{%s}:%s", kind, topic, group);
 	redis_arg(command, key);
 }
 
@@ -219,37 +224,110 @@ void store_register_topic(struct store *store, const char *topic, redis_done *do
 	redis_queue(store->writes, command, done, arg);
 }
 
-void store_group_open(struct store *store, const char *topic, const char *group, bool live,
-                      redis_done *done, void *arg)
+static struct redis_command *begin_call(struct store *store, const char *function, unsigned keys)
 {
 	struct redis_command *command = begin(store, "FCALL");
-	redis_arg(command, "eventstore_group_open");
-	redis_arg(command, "2");
+	redis_arg(command, function);
+	redis_arg_integer(command, keys);
+	return command;
+}
+
+void store_group_open(struct store *store, const char *topic, const char *group, bool live,
+                      const char *token, unsigned lease_ms, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin_call(store, "eventstore_group_open", 3);
 	add_key(command, GROUPS, topic);
 	add_key(command, EVENTS, topic);
+	add_key(command, OWNERS, topic);
 	redis_arg(command, group);
 	redis_arg(command, live ? "live" : "beginning");
+	redis_arg(command, token);
+	redis_arg_integer(command, lease_ms);
 	redis_queue(store->writes, command, done, arg);
 }
 
-void store_group_save(struct store *store, const char *topic, const char *group,
-                      struct entry_id checkpoint, redis_done *done, void *arg)
+void store_group_save(struct store *store, const char *topic, const char *group, const char *token,
+                      struct entry_id checkpoint, unsigned lease_ms, redis_done *done, void *arg)
 {
-	struct redis_command *command = begin(store, "HSET");
+	struct redis_command *command = begin_call(store, "eventstore_group_save", 3);
 	add_key(command, GROUPS, topic);
+	add_key(command, OWNERS, topic);
+	add_group_key(command, REPLAYS, topic, group);
 	redis_arg(command, group);
+	redis_arg(command, token);
 	add_id(command, checkpoint, false);
+	redis_arg_integer(command, lease_ms);
 	redis_queue(store->writes, command, done, arg);
 }
 
-void store_group_park(struct store *store, const char *topic, const char *group,
-                      const char *entry_id, const char *reason, redis_done *done, void *arg)
+void store_group_park(struct store *store, const char *topic, const char *group, const char *token,
+                      struct entry_id id, unsigned attempts, const char *reason, redis_done *done,
+                      void *arg)
 {
-	struct redis_command *command = begin(store, "HSET");
-	add_parked(command, topic, group);
-	redis_arg(command, entry_id);
+	struct redis_command *command = begin_call(store, "eventstore_park", 4);
+	add_key(command, OWNERS, topic);
+	add_group_key(command, PARKED, topic, group);
+	add_group_key(command, INDEX, topic, group);
+	add_group_key(command, REPLAYS, topic, group);
+	redis_arg(command, group);
+	redis_arg(command, token);
+	add_id(command, id, false);
+	redis_arg_integer(command, attempts);
 	redis_arg(command, reason);
 	redis_queue(store->writes, command, done, arg);
+}
+
+void store_parked(struct store *store, const char *topic, const char *group, const char *after,
+                  size_t limit, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin_call(store, "eventstore_parked", 3);
+	add_group_key(command, PARKED, topic, group);
+	add_group_key(command, INDEX, topic, group);
+	add_key(command, EVENTS, topic);
+	redis_arg(command, after);
+	redis_arg_integer(command, (int64_t)limit);
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_parked_take(struct store *store, const char *topic, const char *group, bool replay,
+                       const char *const *entry_ids, size_t count, redis_done *done, void *arg)
+{
+	struct redis_command *command = begin_call(store, "eventstore_parked_take", 3);
+	add_group_key(command, PARKED, topic, group);
+	add_group_key(command, INDEX, topic, group);
+	add_group_key(command, REPLAYS, topic, group);
+	redis_arg(command, replay ? "replay" : "drop");
+	for (size_t i = 0; i < count; i++)
+		redis_arg(command, entry_ids[i]);
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_replays(struct store *store, const char *topic, const char *group, size_t limit,
+                   redis_done *done, void *arg)
+{
+	struct redis_command *command = begin_call(store, "eventstore_replays", 2);
+	add_group_key(command, REPLAYS, topic, group);
+	add_key(command, EVENTS, topic);
+	redis_arg_integer(command, (int64_t)limit);
+	redis_queue(store->writes, command, done, arg);
+}
+
+void store_replay_done(struct store *store, const char *topic, const char *group,
+                       struct entry_id id)
+{
+	struct redis_command *command = begin(store, "ZREM");
+	add_group_key(command, REPLAYS, topic, group);
+	add_id(command, id, false);
+	redis_queue(store->writes, command, NULL, NULL);
+}
+
+void store_flush(struct store *store, unsigned timeout_ms)
+{
+	const struct redis_value *value;
+	struct error ignored;
+	if (redis_connected(store->writes) &&
+	    !redis_wait(store->writes, begin(store, "PING"), timeout_ms, &value, &ignored))
+		return; /* nothing depends on it */
 }
 
 void store_read(struct store *store, const char *topic, const struct store_range *range,
@@ -375,21 +453,17 @@ void store_topic_detail(struct store *store, const char *topic, enum store_detai
 	redis_queue(store->reads, command, done, arg);
 }
 
-void store_parked_count(struct store *store, const char *topic, const char *group, redis_done *done,
-                        void *arg)
-{
-	struct redis_command *command = begin(store, "HLEN");
-	add_parked(command, topic, group);
-	redis_queue(store->reads, command, done, arg);
-}
-
-void store_lag(struct store *store, const char *topic, const char *checkpoint, redis_done *done,
-               void *arg)
+void store_group_info(struct store *store, const char *topic, const char *group,
+                      const char *checkpoint, redis_done *done, void *arg)
 {
 	struct redis_command *command = begin(store, "FCALL_RO");
-	redis_arg(command, "eventstore_lag");
-	redis_arg(command, "1");
+	redis_arg(command, "eventstore_group_info");
+	redis_arg(command, "4");
 	add_key(command, EVENTS, topic);
+	add_key(command, OWNERS, topic);
+	add_group_key(command, PARKED, topic, group);
+	add_group_key(command, REPLAYS, topic, group);
+	redis_arg(command, group);
 	redis_arg(command, checkpoint);
 	redis_arg_integer(command, LAG_MAX);
 	/* on the connection that loads functions */

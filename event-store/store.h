@@ -5,7 +5,10 @@
  *                            "" -> the topic's last entry id
  *   recent:{topic}:<half day> hash, expires: event id -> "version entry_id", the dedupe window
  *   groups:{topic}            hash: persistent group -> checkpoint
+ *   owners:{topic}            hash: group -> which store serves it, and until when
  *   parked:{topic}:<group>    hash: entry id -> why the group set this event aside
+ *   parked_ids:{topic}:<group> sorted set: the same entry ids in the order of the log
+ *   replays:{topic}:<group>   sorted set: entry ids of parked events that are to be delivered again
  *   topics                    stream: the registry of topics, {topic: name}
  *
  * Values are handed to redis_done callbacks as redis.h describes. Writes and reads go over
@@ -37,13 +40,30 @@ void store_append_begin(struct redis_command *command, const char *topic, struct
 void store_append(struct store *store, const struct redis_command *command, redis_done *done,
                   void *arg);
 void store_register_topic(struct store *store, const char *topic, redis_done *done, void *arg);
-/* Answers with the checkpoint and the last entry id that the group may have been given before. */
+
+/* Groups: answers as group.lua describes them. `token` is this store's. */
 void store_group_open(struct store *store, const char *topic, const char *group, bool live,
-                      redis_done *done, void *arg);
-void store_group_save(struct store *store, const char *topic, const char *group,
-                      struct entry_id checkpoint, redis_done *done, void *arg);
-void store_group_park(struct store *store, const char *topic, const char *group,
-                      const char *entry_id, const char *reason, redis_done *done, void *arg);
+                      const char *token, unsigned lease_ms, redis_done *done, void *arg);
+void store_group_save(struct store *store, const char *topic, const char *group, const char *token,
+                      struct entry_id checkpoint, unsigned lease_ms, redis_done *done, void *arg);
+
+/* Parked events: answers as parked.lua describes them. */
+void store_group_park(struct store *store, const char *topic, const char *group, const char *token,
+                      struct entry_id id, unsigned attempts, const char *reason, redis_done *done,
+                      void *arg);
+void store_parked(struct store *store, const char *topic, const char *group, const char *after,
+                  size_t limit, redis_done *done, void *arg);
+/* `count` 0: as many of all as fit one call, STORE_TAKE_BATCH. */
+enum { STORE_TAKE_BATCH = 5000 };
+void store_parked_take(struct store *store, const char *topic, const char *group, bool replay,
+                       const char *const *entry_ids, size_t count, redis_done *done, void *arg);
+void store_replays(struct store *store, const char *topic, const char *group, size_t limit,
+                   redis_done *done, void *arg);
+void store_replay_done(struct store *store, const char *topic, const char *group,
+                       struct entry_id id);
+
+/* Waits until what was written so far has left, if Redis is there at all. For the end. */
+void store_flush(struct store *store, unsigned timeout_ms);
 
 /* --- reading --- */
 
@@ -78,12 +98,9 @@ enum store_detail { STORE_LENGTH, STORE_FIRST, STORE_LAST, STORE_BYTES, STORE_GR
 /* Facts about a topic: XLEN; the first or last entry; bytes; the hash of groups. */
 void store_topic_detail(struct store *store, const char *topic, enum store_detail detail,
                         redis_done *done, void *arg);
-void store_parked_count(struct store *store, const char *topic, const char *group, redis_done *done,
-                        void *arg);
-
-/* How many entries come after a checkpoint, counted up to 100,000. */
-void store_lag(struct store *store, const char *topic, const char *checkpoint, redis_done *done,
-               void *arg);
+/* How a group stands, as group_info.lua describes it; the lag is counted up to 10,000. */
+void store_group_info(struct store *store, const char *topic, const char *group,
+                      const char *checkpoint, redis_done *done, void *arg);
 
 /* --- the live tail, on a connection and a thread of its own --- */
 

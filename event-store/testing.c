@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <check.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,49 @@ Es__AppendRequest *testing_request(const char *topic, const char *entity, const 
 	return request;
 }
 
+const void *testing_call(const char *method, const ProtobufCMessage *request, struct error *err)
+{
+	const ProtobufCMessage *response;
+	struct error failure;
+	if (rpc_unary_wait(testing.channel, &es__event_store__descriptor, method, request,
+	                   TIMEOUT_MS, testing.arena, &response, err != NULL ? err : &failure))
+		return response;
+	if (err == NULL)
+		ck_abort_msg("%s: %s", method, failure.message);
+	return NULL;
+}
+
+static char *ask_redis(const char *format, va_list args)
+{
+	enum { WORDS = 16 };
+	char line[512], *rest = line;
+	const char *words[WORDS];
+	size_t count = 0;
+	vsnprintf(line, sizeof(line), format, args);
+	while (rest != NULL && count < WORDS)
+		words[count++] = strsep(&rest, " ");
+	return redis_fixture_command(&testing.redis, words, count);
+}
+
+void testing_redis(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	free(ask_redis(format, args));
+	va_end(args);
+}
+
+char *testing_redis_text(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	char *text = ask_redis(format, args);
+	va_end(args);
+	char *copy = arena_strdup(testing.arena, text);
+	free(text);
+	return copy;
+}
+
 const Es__AppendResponse *testing_send(const Es__AppendRequest *request, struct error *err)
 {
 	const ProtobufCMessage *response;
@@ -239,8 +283,8 @@ struct received *testing_read(const Es__ReadRequest *request)
 	return received;
 }
 
-struct received *testing_consume(const char *topic, const char *group, Es__Start start,
-                                 unsigned credits)
+static struct received *consume(const char *topic, const char *group, Es__Start start,
+                                unsigned credits, uint32_t lease_ms)
 {
 	struct received *received = open_stream("Consume", &consume_events);
 	Es__ConsumeRequest request = ES__CONSUME_REQUEST__INIT;
@@ -249,9 +293,21 @@ struct received *testing_consume(const char *topic, const char *group, Es__Start
 	begin.group = group;
 	begin.start = start;
 	begin.credits = credits;
+	begin.lease_ms = lease_ms;
 	request.start = &begin;
 	rpc_stream_send(received->stream, &request.base);
 	return received;
+}
+
+struct received *testing_consume(const char *topic, const char *group, Es__Start start,
+                                 unsigned credits)
+{
+	return consume(topic, group, start, credits, 0);
+}
+
+struct received *testing_consume_for(const char *topic, const char *group, uint32_t lease_ms)
+{
+	return consume(topic, group, ES__START__START_BEGINNING, 100, lease_ms);
 }
 
 void testing_ack(struct received *consumer, size_t first, size_t count)
@@ -272,7 +328,7 @@ void testing_nack(struct received *consumer, size_t index, bool park)
 	Es__Nack nack = ES__NACK__INIT, *nacks = &nack;
 	nack.entry_id = consumer->ids[index];
 	nack.reason = "a test";
-	nack.park = park;
+	nack.action = park ? ES__NACK_ACTION__NACK_PARK : ES__NACK_ACTION__NACK_RETRY;
 	request.n_nacks = 1;
 	request.nacks = &nacks;
 	rpc_stream_send(consumer->stream, &request.base);

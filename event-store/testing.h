@@ -33,6 +33,12 @@ Es__AppendRequest *testing_request(const char *topic, const char *entity, const 
 /* NULL: *err says why. */
 const Es__AppendResponse *testing_send(const Es__AppendRequest *request, struct error *err);
 
+/* Any unary method; fails the test when it fails, or with `err`: NULL. In the arena. */
+const void *testing_call(const char *method, const ProtobufCMessage *request, struct error *err);
+/* `format` is a command for Redis without spaces in its arguments. */
+void testing_redis(const char *format, ...) PRINTF(1, 2);
+char *testing_redis_text(const char *format, ...) PRINTF(1, 2); /* in the arena */
+
 /* Events that a stream brought: of Read, Subscribe or Consume. */
 struct received {
 	struct rpc_stream *stream;
@@ -54,6 +60,8 @@ struct received *testing_consume(const char *topic, const char *group, Es__Start
                                  unsigned credits);
 void testing_ack(struct received *consumer, size_t first, size_t count);
 void testing_nack(struct received *consumer, size_t index, bool park);
+/* With the lease of a delivery. */
+struct received *testing_consume_for(const char *topic, const char *group, uint32_t lease_ms);
 void testing_end(struct received *received); /* cancels, waits for the end, frees */
 
 #endif

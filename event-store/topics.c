@@ -18,7 +18,7 @@ struct topics {
 struct question {
 	struct topics *topics;
 	Es__TopicInfo *topic;
-	Es__GroupInfo *group; /* of a parked count or a lag */
+	Es__GroupInfo *group; /* of its facts */
 	enum store_detail detail;
 };
 
@@ -59,19 +59,19 @@ static void settle(struct topics *topics)
 		finish(topics);
 }
 
-static void got_parked(void *arg, const struct redis_value *value, const struct error *err)
+static void got_group(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct question *question = arg;
-	if (usable(question->topics, err))
-		question->group->parked = (uint64_t)redis_value_integer(value);
-	settle(question->topics);
-}
-
-static void got_lag(void *arg, const struct redis_value *value, const struct error *err)
-{
-	struct question *question = arg;
-	if (usable(question->topics, err))
-		question->group->lag = (uint64_t)redis_value_integer(value);
+	Es__GroupInfo *group = question->group;
+	size_t len;
+	if (usable(question->topics, err)) {
+		group->lag = (uint64_t)redis_value_integer(redis_value_at(value, 0));
+		group->oldest_age_ms = (uint64_t)redis_value_integer(redis_value_at(value, 1));
+		group->parked = (uint64_t)redis_value_integer(redis_value_at(value, 2));
+		group->replaying = (uint64_t)redis_value_integer(redis_value_at(value, 3));
+		group->owner = arena_strdup(question->topics->arena,
+		                            redis_value_string(redis_value_at(value, 4), &len));
+	}
 	settle(question->topics);
 }
 
@@ -89,16 +89,13 @@ static void add_groups(struct question *question, const struct redis_value *valu
 		    arena_strdup(topics->arena, redis_value_string(redis_value_at(value, i), &len));
 		group->checkpoint = arena_strdup(
 		    topics->arena, redis_value_string(redis_value_at(value, i + 1), &len));
-		group->in_flight =
-		    groups_in_flight(topics->store->groups, topic->topic, group->group);
+		groups_count(topics->store->groups, topic->topic, group->group, &group->in_flight,
+		             &group->members);
 		topic->groups[topic->n_groups++] = group;
-		struct question *parked = ask(topics, topic, STORE_GROUPS);
-		parked->group = group;
-		store_parked_count(topics->store->store, topic->topic, group->group, got_parked,
-		                   parked);
-		struct question *lag = ask(topics, topic, STORE_GROUPS);
-		lag->group = group;
-		store_lag(topics->store->store, topic->topic, group->checkpoint, got_lag, lag);
+		struct question *more = ask(topics, topic, STORE_GROUPS);
+		more->group = group;
+		store_group_info(topics->store->store, topic->topic, group->group,
+		                 group->checkpoint, got_group, more);
 	}
 }
 
