@@ -44,7 +44,8 @@ struct rpc_method {
 struct rpc_server *rpc_server_create(struct loop *loop);
 /* Ends what is left and frees; the loop must not be running, or be in `done` of the shutdown. */
 void rpc_server_destroy(struct rpc_server *server);
-/* `methods` (one per method of `service`) and `ctx` must outlive the server. Before start. */
+/* `methods` and `ctx` must outlive the server. Before start. Methods of `service` that are not among them
+ * are answered UNIMPLEMENTED: a fake names what it knows. */
 void rpc_server_add(struct rpc_server *server, const ProtobufCServiceDescriptor *service,
                     const struct rpc_method *methods, size_t method_count, void *ctx);
 /* `address`: "127.0.0.1:50051" (port 0: any free one) or "unix:/path". May be called several times
