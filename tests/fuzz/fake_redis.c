@@ -37,7 +37,8 @@ static void end(struct command *command, const struct redis_value *value, const 
 {
 	DL_DELETE(commands, command);
 	command->redis->waiting--;
-	command->done(command->arg, value, err);
+	if (command->done != NULL)
+		command->done(command->arg, value, err);
 	free(command);
 }
 

@@ -126,14 +126,25 @@ def event_store():
         + answer(topics) + answer([entry(1)]) + answer([]) + tail(0, [entry(3)]) + tail(7, [entry(4)])
         + drained() + tail(14, []))
     yield 'consume', (
-        pong + s.open('Consume', es.ConsumeRequest(start=start)) + answer(['0-0', '2-0']) + ready
+        pong + s.open('Consume', es.ConsumeRequest(start=start)) + answer(['0-0', '2-0', 0]) + ready
         + answer(entries) + answer([]) + tail(2, [entry(3), entry(3, 'b')])
         + message(es.ConsumeRequest(acks=['1-0'], nacks=[es.Nack(entry_id='2-0', reason='later')]))
-        + TIMER + message(es.ConsumeRequest(nacks=[es.Nack(entry_id='3-0', park=True)]))
+        + TIMER + message(es.ConsumeRequest(nacks=[es.Nack(entry_id='3-0', action=es.NACK_PARK)]))
         + answer(1) + answer(1) + TIMER + half_close())
+    names = dict(topic='order', group='g')
+    yield 'parked', (
+        pong + s.open('ListParked', es.ListParkedRequest(limit=1, **names))
+        + answer([2, '1-0', '1-0', '1 5 why', [entry(1)], '2-0', '', []])
+        + s.open('ReplayParked', es.ReplayParkedRequest(all=True, **names)) + answer(5000) + answer(1)
+        + s.open('DropParked', es.DropParkedRequest(entry_ids=['1-0'], **names)) + answer(1))
+    yield 'replay', (
+        pong + s.open('Consume', es.ConsumeRequest(start=start)) + answer(['0-0', '2-0', 0]) + ready
+        + answer([entry(1)]) + answer([]) + TIMER + answer(3)
+        + message(es.ConsumeRequest(acks=['1-0'], extensions=[es.LeaseExtension(entry_id='1-0')])) + TIMER
+        + answer(-1) + answer(['elsewhere']))
     yield 'topics', (
         pong + s.open('Topics', es.TopicsRequest()) + answer(topics) + answer(2) + answer([entry(1)])
-        + answer([entry(2)]) + answer(100) + answer(['g', '1-0']) + answer(1) * 8)
+        + answer([entry(2)]) + answer(100) + answer(['g', '1-0']) + answer([1, 2, 3, 4, 'o']) * 8)
     info = '{"event_id": "e", "event_action": "entity_created", "event_data": "{}", "more": 1}'
     yield 'publish', (
         pong + s.open('publish', es_compat.PublishRequest(event_topic='order', event_info=info))
