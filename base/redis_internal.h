@@ -1,7 +1,8 @@
-/* redis_internal.h - the parts of base/redis. Only for base/redis*.c.
+/* redis_internal.h - the parts of base/redis. Only for base/redis*.c, and tests.
  *
  *   redis.c            what redis.h promises: places commands on links, steps them
- *   redis_cluster.c    the slots of keys, the map of a cluster
+ *   redis_cluster.c    the map of a cluster
+ *   redis_slot.c       the slots of commands; what answers say about where to go
  *   redis_link.c       one connection: connects, sets up, one batch in flight
  *   redis_batch.c      commands that travel together
  *   redis_functions.c  the commands that begin a connection
@@ -14,7 +15,7 @@
 
 #include <hiredis/hiredis.h>
 
-enum { REDIS_SLOTS = 16384, REDIS_MASTERS_MAX = 256 };
+enum { REDIS_SLOTS = 16384 };
 
 /* A reader that makes redis_values in the arena that is its privdata. */
 redisReader *redis_reader_create(void);
@@ -108,46 +109,6 @@ bool redis_setup_load(struct batch *setup, const struct redis_library *libraries
 /* `args`: of the command, as it was sent. */
 bool redis_function_missing(const char *args, const struct redis_value *answer);
 
-/* One connection. Home finds the server; to a cluster it finds the way and leaves it then. */
-/*            connect         (sentinel)       connect        is master       all loaded
- *   DOWN ---------------------> FINDING ------------> ASKING ---------> LOADING -----> READY
- *    ^                                                  ^                               |
- *    '-- loss, from everywhere                          '----- "Function not found" ----' */
-enum redis_link_state { LINK_DOWN, LINK_FINDING, LINK_ASKING, LINK_LOADING, LINK_READY };
-
-struct redis_link {
-	struct redis *redis;
-	struct redis_address address;
-	enum redis_link_state state;
-	int fd;
-	redisReader *reader;
-	uint64_t retry_at_us;
-	unsigned backoff_ms;
-	struct loop_timer timer; /* connects again after a loss */
-	struct error last_error;
-	size_t slot_count; /* that it serves */
-	uint64_t
-	    used_at_us; /* when it was given its last command for a slot that it does not serve */
-
-	struct batch setup;     /* of FINDING, ASKING and LOADING */
-	struct batch collected; /* queued, not sent */
-	struct batch flight;    /* sent */
-	struct batch done;      /* answered, its callbacks run */
-};
-
-struct redis_link *redis_link_create(struct redis *redis);
-void redis_link_destroy(struct redis_link *link); /* what waits has been ended */
-/* One step of whatever state it is in; waits for nothing but a connect. */
-void redis_link_step(struct redis_link *link);
-/* Connects, whether there is something to send or not. */
-void redis_link_connect(struct redis_link *link);
-bool redis_link_busy(const struct redis_link *link);
-/* Closes the connection; what was collected stays. */
-void redis_link_close(struct redis_link *link);
-void redis_link_fail(struct redis_link *link, const struct error *err);
-/* The events of poll that move it. */
-short redis_link_events(const struct redis_link *link);
-
 /* Redis could not do it for now, or not here. */
 enum redis_fate {
 	FATE_DONE,    /* what the answer says is for who asked */
@@ -167,43 +128,5 @@ bool redis_redirect_parse(const struct redis_value *answer, struct redis_redirec
 /* The slot of a command's first key; -1 when it has none. `args` as they are sent. */
 int redis_slot_of_args(const char *args, size_t len);
 int redis_slot_of_key(const char *key, size_t len);
-
-struct redis {
-	struct loop *loop;
-	struct redis_seeds seeds;
-	const struct redis_library *libraries;
-	size_t library_count;
-	unsigned timeout_ms;
-
-	struct redis_link *home; /* the only one, unless it is a cluster */
-	struct redis_link *masters[REDIS_MASTERS_MAX];
-	size_t master_count;
-	struct redis_link **slots;   /* REDIS_SLOTS of them, some NULL; NULL: not a cluster */
-	struct batch *last;          /* that took a command: a link's, or `later` */
-	struct redis_link *map_from; /* is asked for the map; NULL: none */
-	size_t map_turn;
-	uint64_t redirects;
-
-	struct batch later; /* refused for now */
-	uint64_t later_at_us;
-	struct loop_timer later_timer;
-
-	struct arena *waited; /* of the last redis_wait's value */
-	bool keep_values;     /* the batch whose callbacks run holds a value of redis_wait */
-	size_t seen_count;    /* of what was collected, at the last turn */
-	unsigned poll_ms;
-};
-
-/* Gives each request of `from` to the link that serves it, and frees `from`. */
-void redis_place_all(struct redis *redis, struct batch *from);
-/* Sends on what did not run of the link's answered batch. True: functions are missing. */
-bool redis_sort_out(struct redis_link *link);
-/* The answer of CLUSTER SLOTS. `from` gave it. */
-MUST_USE bool redis_take_map(struct redis *redis, const struct redis_link *from,
-                             const struct redis_value *map, struct error *err);
-/* Asks for the map again: a master was lost, or moved. */
-void redis_refresh_map(struct redis *redis);
-struct redis_link *redis_master_at(struct redis *redis, const struct redis_link *from,
-                                   const char *host, int port);
 
 #endif

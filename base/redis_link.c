@@ -1,4 +1,4 @@
-#include "base/redis_internal.h"
+#include "base/redis_link.h"
 
 #include "base/clock.h"
 

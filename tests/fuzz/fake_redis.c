@@ -68,6 +68,13 @@ void redis_queue(struct redis *redis, const struct redis_command *command, redis
 	redis->waiting++;
 }
 
+size_t redis_queue_all(struct redis *redis, const struct redis_command *command, redis_done *done,
+                       void *arg)
+{
+	redis_queue(redis, command, done, arg);
+	return 1;
+}
+
 size_t redis_waiting(const struct redis *redis)
 {
 	return redis->waiting;
