@@ -10,6 +10,7 @@ import eventstore_pb2 as es_compat
 import eventstore_v1_pb2 as es
 import messagequeue_pb2 as mq_compat
 import messagequeue_v1_pb2 as mq
+import readmodel_v1_pb2 as rm
 
 ID = '11111111-1111-4111-8111-11111111111%d'
 
@@ -74,6 +75,14 @@ def drained(call=0):
 def tail(form, entries=None):
     """form: bit 0 the topic, bit 1 closes, the rest moves the closed time."""
     return bytes([8, form]) + (b'' if entries is None else sized(resp(entries)))
+
+
+def upstream(*responses, channel=0, stream=0):
+    """What the event store (channel 0) or the queue (1) sends to the read model; nothing: the stream breaks."""
+    form = 16 * stream + 4 * channel
+    if not responses:
+        return bytes([8, form + 2])
+    return b''.join(bytes([8, form]) + sized(r.SerializeToString()) for r in responses)
 
 
 def entry(number, entity='a'):
@@ -209,8 +218,60 @@ def message_queue():
         + answer(1))
 
 
+def read_model():
+    s = Service(rm)
+
+    def event(number, topic, action, data):
+        return es.Event(topic=topic, entry_id=f'{number}-0', event_id=ID % number, event_action=action,
+                        event_data=data, event_type='T', entity_id=ID % 1, entity_version=number)
+
+    order = '{"entity_id": "%s", "status": "CREATED", "cart_id": "c", "total": 5, "more": [1]}' % (ID % 1)
+    events = [event(1, 'order', 'entity_created', order), event(2, 'order', 'entity_updated', order),
+              event(3, 'mail', 'mail_sent', '{"to": "a"}'), event(4, 'cart', 'entity_deleted', '{}')]
+    live = answer([None, None, None]) + upstream(es.SubscribeResponse(live=True)) + answer('OK')
+    fields = ['entity_id', ID % 1, '_version', '2', 'status', 'CREATED', 'cart_id', 'c', '_more', '"more":[1]']
+    token = rm.Consistency(tokens=[rm.Token(topic='order', entry_id='1-0')], wait_ms=50)
+    members = [ID % 1, '1', ID % 2, '2']
+    yield 'apply', (
+        answer([None, None, None]) + upstream(es.SubscribeResponse(events=events, live=True)) + answer('OK')
+        + answer('OK') + upstream(es.SubscribeResponse(events=events)) + answer(['9-0', 'order']) + TIMER
+        + answer(['9-0', 'order', '4']) + upstream())
+    yield 'get', live + s.open('Get', rm.GetRequest(name='order', id=ID % 1)) + answer(fields)
+    yield 'wait', (
+        live + s.open('Get', rm.GetRequest(name='order', id=ID % 1, consistency=token))
+        + upstream(es.SubscribeResponse(events=events)) + answer('OK') + answer(fields) + TIMER * 2)
+    yield 'many', live + s.open('GetMany', rm.GetManyRequest(name='order', ids=[ID % 1, ID % 2])) + (
+        answer(fields) + answer([]))
+    yield 'list', live + s.open('List', rm.ListRequest(name='order', limit=2, filters=[
+        rm.Filter(field='status', values=['CREATED', 'x'])])) + answer(members) + answer(fields) * 3
+    for method in ('Unbilled', 'Unshipped', 'Delivered'):
+        yield method.lower(), (
+            live + s.open(method, rm.OrdersRequest(limit=2)) + answer(members) + answer(fields) * 6)
+    mail = ['3-0', ['event_id', ID % 3, 'json', '{}']]
+    yield 'mails', live + s.open('Mails', rm.MailsRequest(limit=2)) + answer([mail, mail])
+    yield 'report', live + s.open('Report', rm.ReportRequest()) + (
+        answer(members) + answer(fields) * 2 + answer([])) * 7 + answer([mail])
+    yield 'report_orders', live + s.open('Report', rm.ReportRequest(name='orders')) + (
+        answer(members) + answer(fields) * 9)
+    ends = es.TopicsResponse(topics=[es.TopicInfo(topic='order', last_id='0-5')])
+    yield 'checkpoints', live + s.open('Checkpoints', rm.CheckpointsRequest()) + upstream(ends, stream=1)
+    yield 'stream', (
+        live + s.open('GetStream') + message(rm.GetStreamRequest(items=[
+            rm.GetItem(tag=1, request=rm.GetRequest(name='order', id=ID % 1)), rm.GetItem(tag=2)]))
+        + answer(fields) + half_close() + drained())
+    for function, params in (('get_entity', '{"name": "order", "id": "%s"}' % (ID % 1)),
+                             ('get_entities', '{"name": "order"}'), ('get_mails', '{}'),
+                             ('get_unbilled_orders', '{}'), ('get_delivered_orders', '{}')):
+        call = mq.Message(service='read-model', function=function, message_id=ID % 5,
+                          payload='{"params": %s}' % params)
+        deliveries = mq.ConsumeResponse(deliveries=[mq.Delivery(message=call, attempt=1)])
+        yield function, (live + upstream(deliveries, channel=1) + upstream(es.TopicsResponse(), stream=1)
+                         + answer(members) + answer(fields) * 3)
+    yield 'lost', fail() + TIMER + answer([None, None, None]) + upstream() + TIMER + fail() + TIMER
+
+
 def main():
-    for harness in (event_store, message_queue):
+    for harness in (event_store, message_queue, read_model):
         folder = pathlib.Path(sys.argv[1]) / harness.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in harness():
