@@ -83,6 +83,7 @@ struct http_server {
 	http_handler *handler;
 	void *ctx;
 	struct MHD_Daemon *daemon;
+	char too_large[80]; /* what is said of a body above body_max */
 	int listen_fd, port;
 	int epoll_fd, event_fd;
 	pthread_t thread;

@@ -37,7 +37,7 @@ static enum MHD_Result begin(struct http_request *request)
 	if (len <= server->options.body_max)
 		return MHD_YES;
 	request->refuse_status = MHD_HTTP_CONTENT_TOO_LARGE;
-	request->refuse_message = "the body is too large";
+	request->refuse_message = server->too_large;
 	bool asks = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
 	                                        MHD_HTTP_HEADER_EXPECT) != NULL;
 	/* A client that is sending already gets to read the answer only when its body was taken. */
@@ -56,7 +56,7 @@ static enum MHD_Result take_body(struct http_request *request, const char *bytes
 		buffer_append(body, bytes, *len);
 		if (body->overflow) {
 			request->refuse_status = MHD_HTTP_CONTENT_TOO_LARGE;
-			request->refuse_message = "the body is too large";
+			request->refuse_message = request->server->too_large;
 		}
 	}
 	if (request->refuse_status != 0) {
@@ -349,6 +349,8 @@ bool http_server_create(const struct http_options *options, http_handler *handle
 	struct http_server *server = calloc(1, sizeof(*server));
 	ASSERT(server != NULL);
 	server->options = *options;
+	snprintf(server->too_large, sizeof(server->too_large),
+	         "the body is too large: at most %zu bytes are allowed", options->body_max);
 	server->handler = handler;
 	server->ctx = ctx;
 	server->listen_fd = -1;
