@@ -80,6 +80,10 @@ static bool read_body(struct exchange *exchange, struct error *err)
 	size_t len;
 	const char *text = http_body(exchange->request, &len);
 	struct json *body;
+	if (len == 0)
+		return error_set(err, ERR_INVALID, "the body is empty: it must be a JSON object%s",
+		                 exchange->route->action == ROUTE_UPDATE ? ""
+		                                                         : " or a list of them");
 	if (!json_parse(text, len, &body, err))
 		return error_wrap(err, "body");
 	bool ok;

@@ -182,7 +182,7 @@ END_TEST
 START_TEST(what_is_wrong_is_said)
 {
 	refused(400, "POST /customer", "{\"name\": ", "line 1");
-	refused(400, "POST /customer", "", "line 1");
+	refused(400, "POST /customer", "", "the body is empty");
 	refused(400, "POST /customer", "7", "number");
 	refused(400, "POST /customer", "[]", "empty");
 	refused(400, "POST /customer", "[{}, 1]", "[1]");
