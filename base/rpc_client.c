@@ -187,7 +187,7 @@ bool rpc_status_error(grpc_status_code status, grpc_slice details, struct error 
 	const char *rest = skip_connect_words(text, &len);
 	if (status != GRPC_STATUS_OK)
 		error_set(err, error_from_grpc(status), "%s%.*s",
-		          rest == text ? "" : "no connection to ", (int)len, rest);
+		          rest == text ? "" : RPC_NO_CONNECTION, (int)len, rest);
 	grpc_slice_unref(details);
 	return status != GRPC_STATUS_OK;
 }

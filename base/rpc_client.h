@@ -15,6 +15,8 @@ void rpc_channel_destroy(struct rpc_channel *channel);
 
 /* `response` is NULL when `err` is not; it lives during the callback. */
 typedef void rpc_unary_done(void *arg, const ProtobufCMessage *response, const struct error *err);
+/* How the message begins when it was not the server that answered ERR_UNAVAILABLE. */
+#define RPC_NO_CONNECTION "no connection to "
 /* `service` and `method` must be of a generated descriptor. A call to a server that cannot be
  * reached fails at once with ERR_UNAVAILABLE. */
 void rpc_unary(struct rpc_channel *channel, const ProtobufCServiceDescriptor *service,

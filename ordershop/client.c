@@ -46,7 +46,7 @@ bool client_wrap(const struct client *client, enum target target, struct error *
 {
 	const char *hint = "";
 
-	if (err->code == ERR_UNAVAILABLE)
+	if (strncmp(err->message, RPC_NO_CONNECTION, strlen(RPC_NO_CONNECTION)) == 0)
 		hint = " (is the shop running? --data names its folder)";
 	return error_wrap(err, "%s at %s%s", services_of[target].name, client->targets[target],
 	                  hint);

@@ -62,7 +62,8 @@ int import_command(const struct command *self, int argc, char **argv)
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc != 3)
-		return command_misuse(self, "give the kind of files and their folder");
+		return command_misuse(self,
+		                      "say what to import and where its files are: olist DIR");
 	if (strcmp(argv[1], "olist") != 0)
 		return command_misuse(self, "cannot import '%s'; olist is known", argv[1]);
 	if (!olist_load(argv[2], &olist, &err))

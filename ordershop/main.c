@@ -54,6 +54,12 @@ static int unknown_command(const char *word)
 
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		names[i] = commands[i].name;
+	if (word[0] == '-') {
+		fprintf(stderr,
+		        "ordershop: options come after the command, as in ordershop run %s\n",
+		        word);
+		return EXIT_USAGE;
+	}
 	near = closest_name(word, names, ARRAY_LEN(names));
 	if (near)
 		fprintf(stderr, "ordershop: there is no command '%s'; did you mean '%s'?\n", word,

@@ -3,17 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+static void name_log(const struct process_spec *spec, const char *log_folder, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/%s.log", log_folder, spec->name);
+}
+
 /* In the child: never returns. */
 static void become(const struct process_spec *spec, const char *log_folder, const sigset_t *signals,
                    int ready_fd, pid_t parent)
 {
-	char log_path[4096], fd_text[16];
+	char log_path[PATH_MAX], fd_text[16];
 	int log;
 
 	setpgid(0, 0);
@@ -21,7 +27,7 @@ static void become(const struct process_spec *spec, const char *log_folder, cons
 	if (getppid() != parent) /* it died before the line above */
 		_exit(EXIT_FAILED);
 	sigprocmask(SIG_SETMASK, signals, NULL);
-	snprintf(log_path, sizeof(log_path), "%s/%s.log", log_folder, spec->name);
+	name_log(spec, log_folder, log_path);
 	log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0640);
 	if (log >= 0) {
 		dup2(log, STDOUT_FILENO);
@@ -59,4 +65,34 @@ pid_t spawn_process(const struct process_spec *spec, const char *log_folder,
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	*ready_fd = fds[0];
 	return pid;
+}
+
+void spawn_last_words(const struct process_spec *spec, const char *log_folder, char *out,
+                      size_t size)
+{
+	static const char field[] = " error=\"";
+	char path[PATH_MAX], tail[1024];
+	ssize_t len = 0;
+	char *line, *error;
+	int log;
+
+	name_log(spec, log_folder, path);
+	log = open(path, O_RDONLY | O_CLOEXEC);
+	if (log >= 0) {
+		off_t end = lseek(log, 0, SEEK_END), room = sizeof(tail) - 1;
+
+		len = pread(log, tail, (size_t)room, end > room ? end - room : 0);
+		close(log);
+	}
+	while (len > 0 && tail[len - 1] == '\n')
+		len--;
+	tail[len > 0 ? len : 0] = '\0';
+	line = strrchr(tail, '\n');
+	line = line ? line + 1 : tail;
+	error = strstr(line, field);
+	if (error) {
+		line = error + strlen(field);
+		line[strcspn(line, "\"")] = '\0';
+	}
+	snprintf(out, size, "%s", line);
 }

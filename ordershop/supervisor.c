@@ -1,8 +1,7 @@
-#include "ordershop/supervisor.h"
+#include "ordershop/supervisor_internal.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "ordershop/command.h"
-#include "ordershop/control.h"
 #include "ordershop/spawn.h"
 
 #include <errno.h>
@@ -22,38 +21,7 @@ enum {
 	STEADY_MS =
 	    10000, /* a process that was ready for so long starts with the least backoff again */
 	GIVE_UP_AFTER = 5, /* ends before the first `ready` */
-	PROCESSES_MAX = 32,
 };
-
-struct process {
-	const struct process_spec *spec;
-	enum process_state state;
-	bool wanted; /* stopped by request: false */
-	pid_t pid;
-	int ready_fd; /* -1: none */
-	unsigned failures;
-	unsigned restarts;
-	uint64_t since_ms;
-	uint64_t wake_ms; /* when the state needs a look: probe, spawn, kill */
-	int client;       /* of the control socket, waits for READY or STOPPED; -1: none */
-};
-
-struct supervisor {
-	struct supervisor_options options;
-	struct process *processes;
-	size_t count;
-	struct control *control;
-	int signal_fd;
-	sigset_t old_signals;
-	bool was_ready;
-	bool stopping;
-	bool failed;
-	bool changed; /* a state changed in this turn: look at all again */
-	struct error failure;
-};
-
-static const char *const state_names[PROCESS_STATES] = { "stopped", "starting", "ready", "waiting",
-	                                                 "stopping" };
 
 bool supervisor_create(const struct supervisor_options *options, const struct process_spec *specs,
                        size_t count, struct supervisor **out, struct error *err)
@@ -105,7 +73,7 @@ static void set_state(struct supervisor *supervisor, struct process *process,
 	supervisor->changed = true;
 }
 
-static void answer_waiting(struct supervisor *supervisor, struct process *process, const char *text)
+void supervisor_answer(struct supervisor *supervisor, struct process *process, const char *text)
 {
 	if (process->client >= 0)
 		control_answer(supervisor->control, process->client, text);
@@ -137,12 +105,12 @@ static void became_ready(struct supervisor *supervisor, struct process *process)
 {
 	close_ready_fd(process);
 	set_state(supervisor, process, PROCESS_READY, 0);
-	answer_waiting(supervisor, process, "");
+	supervisor_answer(supervisor, process, "");
 	if (supervisor->was_ready)
 		log_info("ready", "name=%s pid=%d", process->spec->name, (int)process->pid);
 }
 
-static void begin_stop(struct supervisor *supervisor, struct process *process)
+void supervisor_stop(struct supervisor *supervisor, struct process *process)
 {
 	if (process->state == PROCESS_WAITING) {
 		set_state(supervisor, process, PROCESS_STOPPED, 0);
@@ -164,9 +132,13 @@ static void describe_end(int status, char *text, size_t size)
 /* Before the first `ready` a process that cannot start is the user's to mend. */
 static void give_up(struct supervisor *supervisor, const struct process *process, const char *end)
 {
+	char words[128];
+
 	supervisor->failed = supervisor->stopping = true;
-	error_set(&supervisor->failure, ERR_UNAVAILABLE, "%s does not start (%s); see %s/%s.log",
-	          process->spec->name, end, supervisor->options.log_folder, process->spec->name);
+	spawn_last_words(process->spec, supervisor->options.log_folder, words, sizeof(words));
+	error_set(&supervisor->failure, ERR_UNAVAILABLE,
+	          "%s does not start (%s%s%s); see %s/%s.log", process->spec->name, end,
+	          *words ? ": " : "", words, supervisor->options.log_folder, process->spec->name);
 }
 
 static void ended(struct supervisor *supervisor, struct process *process, int status)
@@ -179,18 +151,19 @@ static void ended(struct supervisor *supervisor, struct process *process, int st
 	process->pid = 0;
 	if (process->state == PROCESS_STOPPING) {
 		set_state(supervisor, process, PROCESS_STOPPED, 0);
-		answer_waiting(supervisor, process, "");
+		supervisor_answer(supervisor, process, "");
 		return;
 	}
 	describe_end(status, end, sizeof(end));
-	answer_waiting(supervisor, process, "error: it ended before it was ready; see its log\n");
+	supervisor_answer(supervisor, process,
+	                  "error: it ended before it was ready; see its log\n");
 	if (process->state == PROCESS_READY && now - process->since_ms >= STEADY_MS)
 		process->failures = 0;
 	for (unsigned i = 0; i < process->failures && backoff < BACKOFF_MAX_MS; i++)
 		backoff *= 2;
 	process->failures++;
 	process->restarts++;
-	log_warn("ended", "name=%s %s again_in_ms=%llu", process->spec->name, end,
+	log_warn("ended", "name=%s end=\"%s\" again_in_ms=%llu", process->spec->name, end,
 	         (unsigned long long)backoff);
 	set_state(supervisor, process, PROCESS_WAITING, now + backoff);
 	if (!supervisor->was_ready && !supervisor->stopping &&
@@ -291,7 +264,7 @@ static bool stop_stage(struct supervisor *supervisor)
 	}
 	for (size_t i = 0; highest && i < supervisor->count; i++) {
 		if (supervisor->processes[i].spec->stage == highest->spec->stage)
-			begin_stop(supervisor, &supervisor->processes[i]);
+			supervisor_stop(supervisor, &supervisor->processes[i]);
 	}
 	return !highest;
 }
@@ -379,75 +352,4 @@ bool supervisor_run(struct supervisor *supervisor, struct error *err)
 	if (supervisor->failed)
 		*err = supervisor->failure;
 	return !supervisor->failed;
-}
-
-static void answer_status(struct supervisor *supervisor, int client)
-{
-	struct buffer text;
-
-	buffer_init(&text, 65536);
-	for (size_t i = 0; i < supervisor->count; i++) {
-		const struct process *process = &supervisor->processes[i];
-
-		buffer_printf(&text, "%s %s %d %llu %u\n", process->spec->name,
-		              state_names[process->state], (int)process->pid,
-		              (unsigned long long)(clock_monotonic_ms() - process->since_ms) / 1000,
-		              process->restarts);
-	}
-	control_answer(supervisor->control, client, text.bytes);
-	buffer_free(&text);
-}
-
-static struct process *find_process(struct supervisor *supervisor, const char *name,
-                                    struct error *err)
-{
-	const char *names[PROCESSES_MAX];
-	const char *near;
-
-	for (size_t i = 0; i < supervisor->count; i++) {
-		names[i] = supervisor->processes[i].spec->name;
-		if (strcmp(name, names[i]) == 0)
-			return &supervisor->processes[i];
-	}
-	near = closest_name(name, names, supervisor->count);
-	error_set(err, ERR_NOT_FOUND, "there is no service '%s'%s%s%s", name,
-	          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-	return NULL;
-}
-
-void supervisor_request(struct supervisor *supervisor, const char *request, int client)
-{
-	bool start = strncmp(request, "start ", 6) == 0;
-	enum process_state goal = start ? PROCESS_READY : PROCESS_STOPPED;
-	struct process *process = NULL;
-	struct error err;
-	char text[sizeof(err.message) + 16];
-
-	if (strcmp(request, "status") == 0) {
-		answer_status(supervisor, client);
-		return;
-	}
-	if (supervisor->stopping)
-		error_set(&err, ERR_PRECONDITION, "the shop is stopping");
-	else if (!start && strncmp(request, "stop ", 5) != 0)
-		error_set(&err, ERR_INVALID, "unknown request");
-	else if ((process = find_process(supervisor, strchr(request, ' ') + 1, &err)) &&
-	         process->client >= 0) {
-		error_set(&err, ERR_PRECONDITION, "%s is being %s already", process->spec->name,
-		          process->wanted ? "started" : "stopped");
-		process = NULL;
-	}
-	if (!process) {
-		snprintf(text, sizeof(text), "error: %s\n", err.message);
-		control_answer(supervisor->control, client, text);
-		return;
-	}
-	process->wanted = start;
-	process->client = client;
-	if (!start)
-		begin_stop(supervisor, process);
-	else if (process->state == PROCESS_WAITING)
-		process->wake_ms = 0;
-	if (process->state == goal)
-		answer_waiting(supervisor, process, "");
 }

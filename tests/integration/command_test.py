@@ -54,6 +54,7 @@ class Words(unittest.TestCase):
                             (["events"], "--all"),
                             (["events", "order", "--from", "someday"], "--from"),
                             (["import", "csv", "."], "olist"),
+                            (["--port", "5001"], "ordershop run --port"),
                             ([], "usage")]:
             done = ordershop(*words)
             self.assertEqual(done.returncode, 2, words)
@@ -76,6 +77,17 @@ class Words(unittest.TestCase):
 
 
 class Run(unittest.TestCase):
+    def test_what_cannot_start_says_why(self):
+        with tempfile.TemporaryDirectory() as data:
+            ports = [str(p) for p in free_ports(4)]
+            done = ordershop("run", "--data", data, "--redis", "redis://127.0.0.1:1", "--port",
+                             ports[0], "--event-store-port", ports[1], "--message-queue-port",
+                             ports[2], "--read-model-port", ports[3])
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            last = done.stderr.splitlines()[-1]
+            for word in ["does not start", "Connection refused", f"{data}/logs/"]:
+                self.assertIn(word, last)
+
     def test_a_port_in_use_is_named(self):
         with socket.socket() as taken, tempfile.TemporaryDirectory() as data:
             taken.bind(("127.0.0.1", 0))
@@ -133,6 +145,9 @@ class Run(unittest.TestCase):
             with self.assertRaisesRegex(AssertionError, "did you mean 'mail'"):
                 shop.command("stop", "mial")
             self.assertIn("UNAVAILABLE", shop.command("stop", "redis-model"))
+            shop.command("stop", "redis")
+            with self.assertRaisesRegex(AssertionError, r"redis at (?!.*is the shop running)"):
+                shop.command("events", "order")
 
 
 class Olist(unittest.TestCase):
