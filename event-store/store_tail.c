@@ -69,10 +69,31 @@ static void got_time(void *arg, const struct redis_value *value, const struct er
 		read->closed = closed;
 }
 
+/* Nothing, or a list of keys, each with its entries. */
+static bool is_reading(const struct redis_value *value)
+{
+	if (redis_value_kind(value) != REDIS_ARRAY)
+		return redis_value_kind(value) == REDIS_NIL;
+	for (size_t i = 0; i < redis_value_count(value); i++) {
+		const struct redis_value *pair = redis_value_at(value, i);
+		if (redis_value_kind(redis_value_at(pair, 0)) != REDIS_STRING ||
+		    redis_value_kind(redis_value_at(pair, 1)) != REDIS_ARRAY)
+			return false;
+	}
+	return true;
+}
+
 static void got_entries(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct read *read = arg;
-	if (!answered(read, value, err) || redis_value_count(value) == 0)
+	if (!answered(read, value, err))
+		return;
+	if (!is_reading(value)) {
+		read->failed = true;
+		error_set(read->err, ERR_INTERNAL, "XREAD was answered with something else");
+		return;
+	}
+	if (redis_value_count(value) == 0)
 		return;
 	read->any = true;
 	read->take(read->arg, value);
@@ -153,6 +174,9 @@ bool store_tail_read(struct redis *redis, struct entry_id registry_last,
 		}
 		queue_read(redis, &read, &registry_last, topics, topic_count, count, block_ms);
 		wait_for_all(redis, &read);
+		/* Whoever asks again at once would ask without end. */
+		if (!read.any && !read.failed && clock_monotonic_ms() + block_ms / 2 < until_ms)
+			read.failed = !error_set(err, ERR_INTERNAL, "XREAD did not wait");
 	}
 	for (unsigned nap_ms = 1; redis_is_cluster(redis); nap_ms *= 2) {
 		read.closed = ENTRY_ID_LAST;
