@@ -20,6 +20,7 @@ enum {
 	BACKLOG = 1024,
 	EVENTS = 64,
 	STOP_TURNS = 1000,
+	LINGER_MS = 50, /* for requests on their way when the server is stopped */
 	/* A waiting connection is suspended only when it has waited so long, or when there are many:
 	 * MHD asks again for one that is not suspended at each turn, which costs less than the four
 	 * system calls of suspend and resume when answers take some hundred microseconds. */
@@ -264,13 +265,33 @@ static void abandon_waiting(struct http_server *server)
 	}
 }
 
-static void shut_down(struct http_server *server)
+/* Clients that have connected may have sent a request already: closing the socket would cut them off. */
+static void stop_listening(struct http_server *server)
 {
 	int listen_fd = MHD_quiesce_daemon(server->daemon);
-	if (listen_fd >= 0)
-		close(listen_fd);
-	uint64_t end_us = clock_monotonic_us() + server->grace_ms * 1000ULL;
-	while (server->waiting != NULL && clock_monotonic_us() < end_us) {
+	int fd;
+	if (listen_fd < 0)
+		return;
+	while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct sockaddr_storage address;
+		socklen_t len = sizeof(address);
+		if (getpeername(fd, (struct sockaddr *)&address, &len) != 0 ||
+		    MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, len) !=
+		        MHD_YES)
+			close(fd);
+	}
+	close(listen_fd);
+}
+
+static void shut_down(struct http_server *server)
+{
+	uint64_t now_us = clock_monotonic_us();
+	uint64_t end_us = now_us + server->grace_ms * 1000ULL;
+	uint64_t linger_us =
+	    now_us + (server->grace_ms < LINGER_MS ? server->grace_ms : LINGER_MS) * 1000ULL;
+	stop_listening(server);
+	while (clock_monotonic_us() < linger_us ||
+	       (server->waiting != NULL && clock_monotonic_us() < end_us)) {
 		turn(server);
 		wait_events(server, server->progress ? 0 : 1);
 	}

@@ -33,8 +33,8 @@ typedef void http_handler(void *ctx, struct http_request *request);
 MUST_USE bool http_server_create(const struct http_options *options, http_handler *handler,
                                  void *ctx, struct http_server **out, struct error *err);
 int http_server_port(const struct http_server *server);
-/* Stops accepting, waits up to grace_ms for what is being answered, answers the rest with 503,
- * closes and frees. What is answered after that goes nowhere. NULL is fine. */
+/* Stops accepting, takes what comes within 50 ms, waits up to grace_ms for what is being answered,
+ * answers the rest with 503, closes and frees. What is answered after that goes nowhere. NULL is fine. */
 void http_server_destroy(struct http_server *server, unsigned grace_ms);
 
 const char *http_method(const struct http_request *request); /* "GET" */

@@ -1,4 +1,5 @@
 /* serve.c - `ordershop serve SERVICE`: one service until SIGTERM. */
+#include "base/backoff.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/rpc_client.h"
@@ -44,7 +45,7 @@ static struct config_option options[] = {
 	TARGET_OPTIONS,
 };
 
-enum { LISTEN_MAX = 8, CHECK_EVERY_MS = 20, CHECK_TIMEOUT_MS = 1000 };
+enum { TRIES_PER_WARNING = 10, LISTEN_MAX = 8, CHECK_EVERY_MS = 20, CHECK_TIMEOUT_MS = 1000 };
 
 struct server {
 	struct loop *loop;
@@ -316,6 +317,26 @@ static bool read_listen(struct server *server, struct error *err)
 	return true;
 }
 
+/* Start order does not matter: who needs a Redis that is not there yet waits for it. */
+static bool start_when_possible(struct server *server, struct error *err)
+{
+	struct backoff backoff = { 0 };
+	unsigned tries = 0;
+
+	while (!server->kind->start(server, err)) {
+		if (err->code != ERR_UNAVAILABLE)
+			return false;
+		if (tries++ % TRIES_PER_WARNING == 0)
+			log_warn("waiting_to_start", "reason=\"%s\"", err->message);
+		unsigned ms = backoff_ms(&backoff);
+		struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+		if (sigtimedwait(&server->signals, NULL, &pause) > 0)
+			return error_set(err, ERR_CANCELLED, "stopped while it waited: %s",
+			                 err->message);
+	}
+	return true;
+}
+
 static bool serve(struct server *server, struct error *err)
 {
 	pthread_t thread;
@@ -327,7 +348,7 @@ static bool serve(struct server *server, struct error *err)
 	sigaddset(&server->signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &server->signals, NULL);
 	server->loop = loop_create();
-	if (!server->kind->start(server, err)) {
+	if (!start_when_possible(server, err)) {
 		loop_destroy(server->loop);
 		return false;
 	}
@@ -369,8 +390,10 @@ int serve_command(const struct command *self, int argc, char **argv)
 	         config_flag(options, ARRAY_LEN(options), "debug") ? LOG_DEBUG : LOG_INFO);
 	server.kind = &kinds[server.info->stage];
 	if (!serve(&server, &err)) {
-		log_error("cannot_start", "error=\"%s\"", err.message);
-		return EXIT_FAILED;
+		bool asked = err.code == ERR_CANCELLED;
+		log_write(asked ? LOG_INFO : LOG_ERROR, "cannot_start", "error=\"%s\"",
+		          err.message);
+		return asked ? EXIT_OK : EXIT_FAILED;
 	}
 	return EXIT_OK;
 }
