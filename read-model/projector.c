@@ -59,6 +59,7 @@ struct projector {
 	bool caught_up;
 	bool stopping;
 	struct backoff backoff;
+	struct error outage; /* of Redis; its code is ERR_NONE while it answers */
 	struct loop_task task;
 	struct loop_timer timer;
 	struct waiter *waiters;
@@ -96,10 +97,11 @@ static void waiter_end(struct waiter *waiter, const struct error *err)
 static void waiter_late(void *arg)
 {
 	struct waiter *waiter = arg;
-	struct error err;
-	error_set(&err, ERR_DEADLINE, "the model has not reached %s of '%s'; it is at %s",
-	          waiter->position.entry_id, waiter->position.topic,
-	          waiter->projector->position.entry_id);
+	struct error err = waiter->projector->outage;
+	if (err.code == ERR_NONE)
+		error_set(&err, ERR_DEADLINE, "the model has not reached %s of '%s'; it is at %s",
+		          waiter->position.entry_id, waiter->position.topic,
+		          waiter->projector->position.entry_id);
 	waiter_end(waiter, &err);
 }
 
@@ -117,8 +119,25 @@ bool projector_wait(struct projector *projector, const struct model_position *po
 	DL_APPEND(projector->waiters, waiter);
 	/* too many: the end comes from the timer too, so that it never comes before this returns */
 	bool full = ++projector->waiter_count > WAITERS_MAX;
-	loop_timer_start(projector->loop, &waiter->timer, full ? 0 : wait_ms, waiter_late, waiter);
+	bool in_vain = full || projector->outage.code != ERR_NONE;
+	loop_timer_start(projector->loop, &waiter->timer, in_vain ? 0 : wait_ms, waiter_late,
+	                 waiter);
 	return false;
+}
+
+/* Nobody waits for what cannot come soon. */
+static void note_outage(struct projector *projector, const struct error *err)
+{
+	if (err == NULL || err->code != ERR_UNAVAILABLE) {
+		projector->outage.code = ERR_NONE;
+		return;
+	}
+	projector->outage = *err;
+	struct waiter *waiter, *next;
+	DL_FOREACH_SAFE(projector->waiters, waiter, next)
+	{
+		waiter_end(waiter, err);
+	}
 }
 
 static void wake_waiters(struct projector *projector)
@@ -189,6 +208,7 @@ static void applied(void *arg, const struct error *err)
 		         model_store_generation(projector->store), run.end.entry_id, err->message);
 		projector->restart = true; /* what is under way behind it is refused too */
 	}
+	note_outage(projector, err);
 	projection_clear(run.projection);
 	if (!projector->restart)
 		apply_collected(projector);
@@ -305,6 +325,7 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 {
 	struct projector *projector = arg;
 	projector->read_under_way = false;
+	note_outage(projector, err);
 	if (err != NULL || projector->restart) {
 		restart_later(projector);
 		return;

@@ -31,9 +31,9 @@ bool projector_caught_up(const struct projector *projector);
 const struct model_position *projector_position(const struct projector *projector);
 uint64_t projector_events(const struct projector *projector); /* applied in this generation */
 
-/* Waits until the model has reached `position`; err is NULL then. Ends with ERR_DEADLINE, or
- * with ERR_EXHAUSTED when too many wait. When the model is there already `done` is not called and the
- * answer is true. */
+/* Waits until the model has reached `position`; err is NULL then. Ends with ERR_DEADLINE, also when
+ * too many wait, or with ERR_UNAVAILABLE as soon as Redis does not answer. When the model is there
+ * already `done` is not called and the answer is true. */
 typedef void projector_reached(void *arg, const struct error *err);
 bool projector_wait(struct projector *projector, const struct model_position *position,
                     unsigned wait_ms, projector_reached *done, void *arg);

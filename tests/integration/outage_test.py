@@ -79,9 +79,15 @@ class Outage(unittest.TestCase):
             "Queues": lambda: self.grpc(self.queue.Queues, mq.QueuesRequest()),
         }
 
+    def write_and_read(self):
+        """Of what the model has not seen and cannot see now."""
+        self.rest("POST", "/customer", {"name": "x", "email": "x@example.com"})
+        return self.rest("GET", "/customers")
+
     def model_questions(self):
         return {
             "GET /customers": lambda: self.rest("GET", "/customers"),
+            "GET after POST": self.write_and_read,
             "GET /customer": lambda: self.rest("GET", f"/customer/{self.customer}"),
             "GET /report": lambda: self.rest("GET", "/report"),
             "Get": lambda: self.grpc(self.model.Get, rm.GetRequest(name="customer",
