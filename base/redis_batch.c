@@ -1,6 +1,7 @@
 #include "base/redis_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ bool batch_write(struct batch *batch, int fd, struct error *err)
 			return error_set(err, ERR_UNAVAILABLE, "redis: %s", strerror(errno));
 		batch->sent += (size_t)n;
 		batch->progress_at_us = clock_monotonic_us();
+		FAULT("redis_sent");
 	}
 	return true;
 }

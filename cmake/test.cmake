@@ -30,3 +30,10 @@ function(shop_test_environment name timeout)
 	set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} ENVIRONMENT
 		"ORDERSHOP=$<TARGET_FILE:ordershop>;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support:${TEST_STUBS}")
 endfunction()
+
+# faults(target): in a build with tests, its FAULT points are there (base/fault.h).
+function(faults target)
+	if(TESTS)
+		target_compile_definitions(${target} PRIVATE FAULTS)
+	endif()
+endfunction()

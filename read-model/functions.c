@@ -25,7 +25,8 @@ struct job {
 	const char *message_id;
 	const char *payload;
 	const struct function *function;
-	const char *result; /* JSON; NULL: `err` */
+	struct generation *live; /* that answers; NULL: none was asked */
+	const char *result;      /* JSON; NULL: `err` */
 	struct error err;
 	struct job *prev, *next;
 };
@@ -52,12 +53,15 @@ struct function {
 
 static struct model_store *live_store(const struct job *job)
 {
-	return job->functions->model->live->store;
+	return job->live->store;
 }
 
 static void job_end(struct job *job, const char *result, size_t len, const struct error *err)
 {
 	struct functions *functions = job->functions;
+	struct error invalid;
+	if (err == NULL && !generation_valid(job->live, &invalid))
+		err = &invalid;
 	if (err != NULL)
 		job->err = *err;
 	else
@@ -262,6 +266,7 @@ static void run_job(void *arg, const struct error *wait_err)
 		job_end(job, NULL, 0, &err);
 		return;
 	}
+	job->live = job->functions->model->live;
 	const struct json *params =
 	    json_kind(payload) == JSON_OBJECT ? json_member(payload, "params") : NULL;
 	if (!job->function->run(job, params, &err))
@@ -275,23 +280,18 @@ static void topics_done(void *arg, const ProtobufCMessage *message, const struct
 {
 	struct functions *functions = arg;
 	struct read_model *model = functions->model;
-	struct model_position last = { "", "" };
-	const Es__TopicsResponse *topics = (const Es__TopicsResponse *)message;
 	struct job *asked = functions->asked, *job, *next;
+	struct log_end last = { .position = { "", "" } };
 	functions->asking = false;
 	functions->asked = NULL;
-	for (size_t i = 0; err == NULL && i < topics->n_topics; i++) {
-		struct model_position end;
-		snprintf(end.entry_id, sizeof(end.entry_id), "%s", topics->topics[i]->last_id);
-		snprintf(end.topic, sizeof(end.topic), "%s", topics->topics[i]->topic);
-		if (model_position_compare(&end, &last) > 0)
-			last = end;
-	}
+	if (err == NULL)
+		last = log_end_of(message);
 	DL_FOREACH_SAFE(asked, job, next)
 	{
 		DL_DELETE(asked, job);
 		if (err != NULL || model->live == NULL ||
-		    projector_wait(model->live->projector, &last, MODEL_WAIT_MS, run_job, job))
+		    projector_wait(model->live->projector, &last.position, MODEL_WAIT_MS, run_job,
+		                   job))
 			run_job(job, err);
 	}
 	if (functions->waiting != NULL)

@@ -15,7 +15,7 @@ struct ask {
 	struct read_model *model;
 	struct rpc_call *call; /* NULL: ended */
 	const ProtobufCMessage *request;
-	struct generation *live;
+	struct generation *live;      /* that answers; NULL: the answer is not from the model */
 	void (*run)(struct ask *ask); /* when the model is as far as asked */
 	bool answered;                /* nothing is under way for it */
 };
@@ -39,6 +39,9 @@ static void ask_fail(struct ask *ask, const struct error *err)
 /* What was under way has ended. True: the caller answers now. */
 static bool ask_done(struct ask *ask, const struct error *err)
 {
+	struct error invalid;
+	if (err == NULL && ask->live != NULL && !generation_valid(ask->live, &invalid))
+		err = &invalid;
 	if (err == NULL)
 		return ask_answer(ask);
 	ask_fail(ask, err);
@@ -48,10 +51,12 @@ static bool ask_done(struct ask *ask, const struct error *err)
 static void ask_reached(void *arg, const struct error *err)
 {
 	struct ask *ask = arg;
-	if (err != NULL || ask->call == NULL)
+	if (err != NULL || ask->call == NULL) {
 		ask_fail(ask, err);
-	else
+	} else {
+		ask->live = ask->model->live;
 		ask->run(ask);
+	}
 }
 
 static void ask_begin(void *ctx, struct rpc_call *call, const ProtobufCMessage *request,
@@ -327,12 +332,14 @@ static void report(void *ctx, struct rpc_call *call, const ProtobufCMessage *mes
 /* ---- Checkpoints ---- */
 
 static void put_checkpoint(struct ask *ask, Rm__CheckpointsResponse *response,
-                           const struct generation *generation, const Es__TopicsResponse *topics)
+                           const struct generation *generation, const struct log_end *end)
 {
 	if (generation == NULL)
 		return;
 	struct arena *arena = rpc_call_arena(ask->call);
 	const struct model_position *position = projector_position(generation->projector);
+	uint64_t events = projector_events(generation->projector);
+	bool behind = model_position_compare(&end->position, position) > 0;
 	Rm__Checkpoint *checkpoint = arena_alloc(arena, sizeof(*checkpoint));
 	rm__checkpoint__init(checkpoint);
 	checkpoint->projection =
@@ -340,19 +347,11 @@ static void put_checkpoint(struct ask *ask, Rm__CheckpointsResponse *response,
 	checkpoint->version = MODEL_VERSION;
 	checkpoint->entry_id = arena_strdup(arena, position->entry_id);
 	checkpoint->topic = arena_strdup(arena, position->topic);
-	struct model_position last = { "", "" };
-	uint64_t length = 0, events = projector_events(generation->projector);
-	for (size_t i = 0; i < topics->n_topics; i++) {
-		struct model_position end;
-		snprintf(end.entry_id, sizeof(end.entry_id), "%s", topics->topics[i]->last_id);
-		snprintf(end.topic, sizeof(end.topic), "%s", topics->topics[i]->topic);
-		length += topics->topics[i]->length;
-		if (model_position_compare(&end, &last) > 0)
-			last = end;
-	}
-	checkpoint->log_entry_id = arena_strdup(arena, last.entry_id);
-	checkpoint->lag =
-	    length > events && model_position_compare(&last, position) > 0 ? length - events : 0;
+	checkpoint->log_entry_id = arena_strdup(arena, end->position.entry_id);
+	checkpoint->lag = behind && end->events > events ? end->events - events : 0;
+	checkpoint->events = events;
+	checkpoint->log_events = end->events;
+	checkpoint->live = generation == ask->model->live;
 	response->checkpoints[response->n_checkpoints++] = checkpoint;
 }
 
@@ -364,9 +363,9 @@ static void checkpoints_done(void *arg, const ProtobufCMessage *message, const s
 	Rm__Checkpoint *checkpoints[2];
 	Rm__CheckpointsResponse response = RM__CHECKPOINTS_RESPONSE__INIT;
 	response.checkpoints = checkpoints;
-	const Es__TopicsResponse *topics = (const Es__TopicsResponse *)message;
-	put_checkpoint(ask, &response, ask->model->live, topics);
-	put_checkpoint(ask, &response, ask->model->next, topics);
+	struct log_end end = log_end_of(message);
+	put_checkpoint(ask, &response, ask->model->live, &end);
+	put_checkpoint(ask, &response, ask->model->next, &end);
 	rpc_reply(ask->call, &response.base);
 }
 
@@ -381,6 +380,27 @@ static void checkpoints(void *ctx, struct rpc_call *call, const ProtobufCMessage
 	          MODEL_TOPICS_TIMEOUT_MS, checkpoints_done, ask);
 }
 
+/* ---- Rebuild ---- */
+
+static void rebuild_begun(void *arg, uint64_t generation, const struct error *err)
+{
+	struct ask *ask = arg;
+	if (!ask_done(ask, err))
+		return;
+	Rm__RebuildResponse response = RM__REBUILD_RESPONSE__INIT;
+	response.projection = arena_printf(rpc_call_arena(ask->call), "model:%" PRIu64, generation);
+	rpc_reply(ask->call, &response.base);
+}
+
+static void rebuild(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	struct ask *ask = calloc(1, sizeof(*ask));
+	ASSERT(ask != NULL);
+	*ask = (struct ask){ .model = ctx, .call = call, .request = message };
+	rpc_set_data(call, ask);
+	generations_rebuild(ask->model->generations, rebuild_begun, ask);
+}
+
 const struct rpc_method model_methods[] = {
 	{ .name = "Get", .kind = RPC_UNARY, .message = get, .ended = ask_ended },
 	{ .name = "GetMany", .kind = RPC_UNARY, .message = get_many, .ended = ask_ended },
@@ -391,6 +411,7 @@ const struct rpc_method model_methods[] = {
 	{ .name = "Mails", .kind = RPC_UNARY, .message = mails, .ended = ask_ended },
 	{ .name = "Report", .kind = RPC_UNARY, .message = report, .ended = ask_ended },
 	{ .name = "Checkpoints", .kind = RPC_UNARY, .message = checkpoints, .ended = ask_ended },
+	{ .name = "Rebuild", .kind = RPC_UNARY, .message = rebuild, .ended = ask_ended },
 	{ .name = "GetStream",
 	  .kind = RPC_BIDI_STREAM,
 	  .open = model_stream_open,

@@ -1,6 +1,7 @@
 #include "read-model/projector.h"
 
 #include "base/backoff.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "proto/eventstore_v1.pb-c.h"
@@ -150,6 +151,20 @@ static void wake_waiters(struct projector *projector)
 	}
 }
 
+void projector_move_waiters(struct projector *from, struct projector *to)
+{
+	struct waiter *waiter, *next;
+	DL_FOREACH_SAFE(from->waiters, waiter, next)
+	{
+		DL_DELETE(from->waiters, waiter);
+		from->waiter_count--;
+		waiter->projector = to;
+		DL_APPEND(to->waiters, waiter);
+		to->waiter_count++;
+	}
+	wake_waiters(to);
+}
+
 /* ---- applying ---- */
 
 static void start(void *arg);
@@ -197,6 +212,7 @@ static void applied(void *arg, const struct error *err)
 	memmove(projector->runs, projector->runs + 1, (RUNS_MAX - 1) * sizeof(run));
 	projector->runs[RUNS_MAX - 1] = run;
 	if (err == NULL) {
+		FAULT("run_applied");
 		projector->position = run.end;
 		projector->events += projection_events(run.projection);
 		backoff_reset(&projector->backoff);
@@ -214,6 +230,7 @@ static void applied(void *arg, const struct error *err)
 		apply_collected(projector);
 	if (err == NULL)
 		wake_waiters(projector);
+	FAULT("run_done");
 	check_caught_up(projector);
 	if (projector->restart)
 		restart_later(projector); /* may end the projector */
@@ -236,6 +253,7 @@ static void apply_collected(struct projector *projector)
 	model_store_apply(projector->store, &projector->sent, &run->end, run->projection, applied,
 	                  projector);
 	projector->sent = run->end;
+	FAULT("run_queued");
 	struct subscription *subscription = projector->subscription;
 	if (subscription != NULL && subscription->paused) {
 		subscription->paused = false;
@@ -277,6 +295,7 @@ static void on_message(void *arg, const ProtobufCMessage *message)
 		snprintf(projector->collected.entry_id, STORE_ENTRY_SIZE, "%s", last->entry_id);
 		snprintf(projector->collected.topic, STORE_TOPIC_SIZE, "%s", last->topic);
 	}
+	FAULT("events_collected");
 	projector->live = response->live;
 	if (projection_writes(projector->collecting) >= PAUSE_WRITES ||
 	    projection_bytes(projector->collecting) >= PAUSE_BYTES) {
@@ -343,6 +362,13 @@ static void start(void *arg)
 	model_store_checkpoint(projector->store, got_checkpoint, projector);
 }
 
+void projector_rewind(struct projector *projector, const struct model_position *position)
+{
+	projector->position = *position;
+	if (projector->subscription != NULL) /* else it begins again anyway */
+		restart_later(projector);
+}
+
 /* ---- life ---- */
 
 struct projector *projector_create(struct loop *loop, struct model_store *store,
@@ -378,7 +404,7 @@ void projector_destroy(struct projector *projector)
 	if (projector == NULL)
 		return;
 	struct error err;
-	error_set(&err, ERR_CANCELLED, "the read model is going away");
+	error_set(&err, ERR_UNAVAILABLE, "the read model stops; ask again");
 	while (projector->waiters != NULL)
 		waiter_end(projector->waiters, &err);
 	if (projector->subscription != NULL) {

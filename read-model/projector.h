@@ -17,14 +17,14 @@
 
 struct projector;
 
-/* `changed` is called when the projector has caught up with the log for the first time. */
+/* `caught_up` is called when the projector has caught up with the log for the first time. */
 struct projector *projector_create(struct loop *loop, struct model_store *store,
                                    struct rpc_channel *event_store, void (*caught_up)(void *arg),
                                    void *arg);
-/* What waits ends with ERR_CANCELLED. The store must not have an apply of it under way:
+/* What waits ends with ERR_UNAVAILABLE. The store must not have an apply of it under way:
  * projector_stop first. */
 void projector_destroy(struct projector *projector);
-/* Stops following. `done` is called (later) when nothing is under way. */
+/* Stops following. `done` is called, maybe at once, when nothing is under way; the position stays. */
 void projector_stop(struct projector *projector, void (*done)(void *arg), void *arg);
 
 bool projector_caught_up(const struct projector *projector);
@@ -37,6 +37,11 @@ uint64_t projector_events(const struct projector *projector); /* applied in this
 typedef void projector_reached(void *arg, const struct error *err);
 bool projector_wait(struct projector *projector, const struct model_position *position,
                     unsigned wait_ms, projector_reached *done, void *arg);
+
+/* What waits for `from` waits for `to` from now on. */
+void projector_move_waiters(struct projector *from, struct projector *to);
+/* The model stands at `position`, before where it was: Redis lost what it had. Starts again there. */
+void projector_rewind(struct projector *projector, const struct model_position *position);
 
 /* By entry id, then topic: <0, 0, >0. Positions that cannot be read come first. */
 int model_position_compare(const struct model_position *a, const struct model_position *b);

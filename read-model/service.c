@@ -1,13 +1,9 @@
 #include "read-model/service_internal.h"
 
 #include "base/id.h"
-#include "base/log.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <utlist.h>
 
 enum { REDIS_TIMEOUT_MS = 5000, STOP_GRACE_MS = 1000, TOKENS_MAX = 64 };
 
@@ -46,69 +42,6 @@ bool model_consistency(const Rm__Consistency *consistency, struct model_position
 	return true;
 }
 
-/* ---- generations ---- */
-
-static void on_caught_up(void *arg);
-
-static struct generation *generation_create(struct read_model *model, uint64_t number)
-{
-	struct generation *generation = calloc(1, sizeof(*generation));
-	ASSERT(generation != NULL);
-	generation->model = model;
-	generation->store = model_store_create(model->redis, number);
-	generation->projector = projector_create(model->loop, generation->store, model->event_store,
-	                                         on_caught_up, generation);
-	return generation;
-}
-
-static void generation_free(struct generation *generation)
-{
-	if (generation == NULL)
-		return;
-	projector_destroy(generation->projector);
-	model_store_destroy(generation->store);
-	free(generation);
-}
-
-static void retired(void *arg)
-{
-	struct generation *old = arg;
-	projector_destroy(old->projector);
-	old->projector = NULL;
-	log_info("generation_dropped", "generation=%" PRIu64, model_store_generation(old->store));
-	model_store_drop(old->model->redis, model_store_generation(old->store));
-}
-
-static void went_live(void *arg, const struct error *err)
-{
-	struct generation *generation = arg;
-	struct read_model *model = generation->model;
-	if (err != NULL) { /* after the next start */
-		log_error("go_live_failed", "reason=\"%s\"", err->message);
-		return;
-	}
-	struct generation *old = model->live;
-	model->live = generation;
-	model->next = NULL;
-	log_info("generation_live", "generation=%" PRIu64 " events=%" PRIu64,
-	         model_store_generation(generation->store),
-	         projector_events(generation->projector));
-	rpc_server_set_healthy(model->server, true);
-	if (old != NULL) {
-		LL_PREPEND(model->retired, old);
-		projector_stop(old->projector, retired, old);
-	}
-}
-
-static void on_caught_up(void *arg)
-{
-	struct generation *generation = arg;
-	if (generation == generation->model->next)
-		model_store_go_live(generation->store, went_live, generation);
-	else
-		rpc_server_set_healthy(generation->model->server, true);
-}
-
 /* ---- life ---- */
 
 static bool listen_all(struct read_model *model, const struct read_model_options *options,
@@ -130,21 +63,19 @@ static bool listen_all(struct read_model *model, const struct read_model_options
 bool read_model_serve(struct loop *loop, const struct read_model_options *options,
                       struct read_model **out, struct error *err)
 {
-	struct model_store_live live;
+	struct model_generations found;
 	struct read_model *model = calloc(1, sizeof(*model));
 	ASSERT(model != NULL);
 	model->loop = loop;
-	if (!redis_create(loop, options->redis_url, &model_store_library, 1, REDIS_TIMEOUT_MS,
-	                  &model->redis, err) ||
-	    !model_store_live_read(model->redis, &live, err) || !listen_all(model, options, err)) {
+	if (!redis_create(loop, options->redis_url, model_store_libraries, MODEL_STORE_LIBRARIES,
+	                  REDIS_TIMEOUT_MS, &model->redis, err) ||
+	    !model_generations_read(model->redis, &found, err) ||
+	    !listen_all(model, options, err)) {
 		read_model_destroy(model);
 		return false;
 	}
 	model->event_store = rpc_channel_create(loop, options->event_store);
-	if (live.generation != 0)
-		model->live = generation_create(model, live.generation);
-	if (live.generation == 0 || options->rebuild)
-		model->next = generation_create(model, live.highest + 1);
+	generations_create(model, &found, options->rebuild);
 	if (options->message_queue != NULL) {
 		model->message_queue = rpc_channel_create(loop, options->message_queue);
 		model->functions = functions_create(model);
@@ -168,8 +99,10 @@ static void one_stopped(void *arg)
 
 void read_model_stop(struct read_model *model, void (*done)(void *arg), void *arg)
 {
+	model->stopping = true;
 	model->stopped = done;
 	model->stopped_arg = arg;
+	generations_stop(model->generations);
 	model->to_stop = 1 + (model->live != NULL) + (model->next != NULL);
 	if (model->functions != NULL)
 		functions_stop(model->functions);
@@ -184,17 +117,12 @@ void read_model_destroy(struct read_model *model)
 {
 	if (model == NULL)
 		return;
+	model->stopping = true;
 	rpc_server_destroy(model->server);
 	rpc_channel_destroy(model->message_queue);
 	rpc_channel_destroy(model->event_store);
 	redis_destroy(model->redis); /* ends what the stores have under way */
-	generation_free(model->live);
-	generation_free(model->next);
-	struct generation *old, *next;
-	LL_FOREACH_SAFE(model->retired, old, next)
-	{
-		generation_free(old);
-	}
+	generations_destroy(model->generations);
 	functions_destroy(model->functions); /* its jobs have all ended by now */
 	free(model);
 }

@@ -16,10 +16,14 @@ struct generation {
 	struct read_model *model;
 	struct model_store *store;
 	struct projector *projector; /* NULL: retired; the store lives on for queries under way */
-	struct generation *next;     /* of the retired ones */
+	/* Until then its keys are surely there: after another one has become live they go, but not
+	 * before GENERATION_GRACE_MS. */
+	uint64_t valid_until_us;
+	struct generation *next; /* of the retired ones */
 };
 
 struct functions;
+struct generations;
 
 struct read_model {
 	struct loop *loop;
@@ -29,13 +33,46 @@ struct read_model {
 	struct rpc_server *server;
 	struct generation *live; /* answers queries; NULL: none yet */
 	struct generation *next; /* being built, to become live; NULL: none */
-	struct generation *retired;
+	struct generations *generations;
 	struct functions *functions;
 	int port;
+	bool stopping;
 	unsigned to_stop; /* what has not stopped yet */
 	void (*stopped)(void *arg);
 	void *stopped_arg;
 };
+
+/* ---- generations.c: which generation answers, is built, is deleted ----
+ *
+ *   BUILDING --caught up, go_live--> LIVE --a newer one is live--> RETIRED --grace--> keys deleted
+ *
+ * Redis (model:live) knows the state of each; every process looks there each second, and changes over
+ * when another one has. */
+enum { GENERATION_LEASE_MS = 4000, GENERATION_GRACE_MS = 5000 };
+struct generations *generations_create(struct read_model *model,
+                                       const struct model_generations *found, bool rebuild);
+void generations_stop(struct generations *generations); /* changes nothing any more */
+/* After redis_destroy. */
+void generations_destroy(struct generations *generations);
+/* Builds a new generation unless one is being built already, and tells which. */
+void generations_rebuild(struct generations *generations, model_generation_begun *done, void *arg);
+/* ERR_UNAVAILABLE: what was read from it just now may have been half deleted. */
+MUST_USE bool generation_valid(const struct generation *generation, struct error *err);
+
+/* ---- log_check.c: whether the log still has what the model was made of ---- */
+struct log_check;
+/* `differs` is called each time when it surely has not. */
+struct log_check *log_check_create(struct read_model *model, void (*differs)(void *arg), void *arg);
+void log_check_destroy(struct log_check *check); /* after the channel to the event store */
+void log_check_look(struct log_check *check);
+
+/* Where the log ends, all topics merged, and how many events it has. */
+struct log_end {
+	struct model_position position;
+	uint64_t events;
+};
+/* `topics` is an Es__TopicsResponse. */
+struct log_end log_end_of(const ProtobufCMessage *topics);
 
 /* ERR_UNAVAILABLE while there is no live generation. */
 MUST_USE bool model_ready(const struct read_model *model, struct error *err);

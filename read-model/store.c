@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const char readmodel_apply_lua[];
-const struct redis_library model_store_library = { "readmodel", readmodel_apply_lua };
+extern const char readmodel_apply_lua[], readmodel_generations_lua[];
+const struct redis_library model_store_libraries[MODEL_STORE_LIBRARIES] = {
+	{ "readmodel", readmodel_apply_lua },
+	{ "readmodel_generations", readmodel_generations_lua },
+};
 
-enum { TIES = 8, MEMBERS_MAX = 100000, DROP_PER_STEP = 1000 };
+enum { TIES = 8, MEMBERS_MAX = 100000 };
 
 struct model_store *model_store_create(struct redis *redis, uint64_t generation)
 {
@@ -272,104 +275,4 @@ void model_store_mails(struct model_store *store, const char *after, size_t limi
 	struct model_store_call *call = model_store_call_begin(store, arg);
 	call->done.mails = done;
 	redis_queue(store->redis, command, got_mails, call);
-}
-
-/* ---- generations ---- */
-
-bool model_store_live_read(struct redis *redis, struct model_store_live *live, struct error *err)
-{
-	static const char *const words[] = { "HMGET", "model:live", "generation", "version",
-		                             "highest" };
-	struct redis_command command;
-	const struct redis_value *value;
-	redis_command_init(&command);
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		redis_arg(&command, words[i]);
-	bool ok = redis_wait(redis, &command, 0, &value, err);
-	redis_command_free(&command);
-	if (!ok)
-		return false;
-	bool ours = redis_value_integer(redis_value_at(value, 1)) == MODEL_VERSION;
-	live->generation = ours ? (uint64_t)redis_value_integer(redis_value_at(value, 0)) : 0;
-	live->highest = (uint64_t)redis_value_integer(redis_value_at(value, 2));
-	return true;
-}
-
-static void got_simple(void *arg, const struct redis_value *value, const struct error *redis_err)
-{
-	struct model_store_call *call = arg;
-	struct error err;
-	bool bad = model_store_failed(value, redis_err, &err);
-	call->done.simple(call->arg, bad ? &err : NULL);
-	model_store_call_end(call);
-}
-
-void model_store_go_live(struct model_store *store, model_store_done *done, void *arg)
-{
-	struct redis_command *command = model_store_command(store, "HSET");
-	redis_arg(command, "model:live");
-	redis_arg(command, "generation");
-	redis_arg_integer(command, (int64_t)store->generation);
-	redis_arg(command, "version");
-	redis_arg_integer(command, MODEL_VERSION);
-	redis_arg(command, "highest");
-	redis_arg_integer(command, (int64_t)store->generation);
-	struct model_store_call *call = model_store_call_begin(store, arg);
-	call->done.simple = done;
-	redis_queue(store->redis, command, got_simple, call);
-}
-
-struct drop {
-	struct redis *redis;
-	uint64_t generation;
-};
-
-static void drop_step(struct drop *drop, const char *cursor);
-
-static void dropped_some(void *arg, const struct redis_value *value, const struct error *redis_err)
-{
-	struct drop *drop = arg;
-	struct error err;
-	const char *cursor = "0";
-	if (!model_store_failed(value, redis_err, &err)) {
-		const struct redis_value *keys = redis_value_at(value, 1);
-		struct redis_command command;
-		redis_command_init(&command);
-		redis_arg(&command, "UNLINK");
-		for (size_t i = 0; i < redis_value_count(keys); i++)
-			redis_arg(&command, text_at(keys, i));
-		if (command.argc > 1)
-			redis_queue(drop->redis, &command, NULL, NULL);
-		redis_command_free(&command);
-		cursor = text_at(value, 0);
-	}
-	if (strcmp(cursor, "0") == 0)
-		free(drop); /* what an error left stays as garbage until the next rebuild */
-	else
-		drop_step(drop, cursor);
-}
-
-static void drop_step(struct drop *drop, const char *cursor)
-{
-	char pattern[40];
-	struct redis_command command;
-	redis_command_init(&command);
-	snprintf(pattern, sizeof(pattern), "{model:%" PRIu64 "}*", drop->generation);
-	redis_arg(&command, "SCAN");
-	redis_arg(&command, cursor);
-	redis_arg(&command, "MATCH");
-	redis_arg(&command, pattern);
-	redis_arg(&command, "COUNT");
-	redis_arg_integer(&command, DROP_PER_STEP);
-	redis_route(&command, pattern);
-	redis_queue(drop->redis, &command, dropped_some, drop);
-	redis_command_free(&command);
-}
-
-void model_store_drop(struct redis *redis, uint64_t generation)
-{
-	struct drop *drop = malloc(sizeof(*drop));
-	ASSERT(drop != NULL);
-	*drop = (struct drop){ redis, generation };
-	drop_step(drop, "0");
 }

@@ -10,7 +10,7 @@
  *   {model:G}<index set>[<value>]    the same, of some (kinds.c)
  *   {model:G}unbilled_order_ids, {model:G}unshipped_order_ids
  *   {model:G}mails                   stream: event_id, json; ids are those of the events
- *   model:live                       hash: generation, version
+ *   model:live                       hash: which generation is what (functions/generations.lua)
  *
  * Callbacks never come before the call that leads to them has returned. `err` is NULL for success. */
 #ifndef READ_MODEL_STORE_H
@@ -83,20 +83,40 @@ typedef void model_store_mails_done(void *arg, const struct model_store_mail *ma
 void model_store_mails(struct model_store *store, const char *after, size_t limit,
                        model_store_mails_done *done, void *arg);
 
-/* Which generation queries use; 0 when there is none, or one that another version wrote. Also the
- * highest that was ever used. */
-struct model_store_live {
-	uint64_t generation;
-	uint64_t highest;
-};
-MUST_USE bool model_store_live_read(struct redis *redis, struct model_store_live *live,
-                                    struct error *err);
-typedef void model_store_done(void *arg, const struct error *err);
-/* Makes this generation the live one. */
-void model_store_go_live(struct model_store *store, model_store_done *done, void *arg);
-/* Deletes all keys of a generation, a little at a time. */
-void model_store_drop(struct redis *redis, uint64_t generation);
+/* ---- generations ---- */
 
-extern const struct redis_library model_store_library;
+enum { GENERATIONS_DROPPED_MAX = 16 };
+struct model_generations {
+	bool none;         /* Redis knows of no generation at all, nor of any before */
+	uint64_t live;     /* answers queries; 0: none, or one that another version of code wrote */
+	uint64_t building; /* beside it, by this version of code; 0: none */
+	uint64_t highest;  /* number used last */
+	uint64_t dropped[GENERATIONS_DROPPED_MAX]; /* to be deleted */
+	size_t dropped_count;
+};
+/* For the start: waits. */
+MUST_USE bool model_generations_read(struct redis *redis, struct model_generations *generations,
+                                     struct error *err);
+typedef void model_generations_done(void *arg, const struct model_generations *generations,
+                                    const struct error *err);
+void model_generations_ask(struct redis *redis, model_generations_done *done, void *arg);
+
+/* The generation to build beside the live one: the one that is being built already, or a new one,
+ * above `floor`. */
+typedef void model_generation_begun(void *arg, uint64_t generation, const struct error *err);
+void model_generation_begin(struct redis *redis, uint64_t floor, model_generation_begun *done,
+                            void *arg);
+
+typedef void model_store_done(void *arg, const struct error *err);
+/* Makes this generation, which was begun, the live one, and the live one a dropped one. ERR_CONFLICT:
+ * another one is being built, nothing changed. */
+void model_generation_go_live(struct redis *redis, uint64_t generation, model_store_done *done,
+                              void *arg);
+/* Deletes all keys of a generation, a little at a time, then its mark as dropped. */
+void model_generation_drop(struct redis *redis, uint64_t generation, model_store_done *done,
+                           void *arg);
+
+enum { MODEL_STORE_LIBRARIES = 2 };
+extern const struct redis_library model_store_libraries[MODEL_STORE_LIBRARIES];
 
 #endif

@@ -23,7 +23,6 @@ struct model_store_call {
 		model_store_members_done *members;
 		model_store_count_done *count;
 		model_store_mails_done *mails;
-		model_store_done *simple;
 	} done;
 	const struct kind *kind; /* of an entity */
 	char *id;                /* of an entity; of members: the id to start after */

@@ -15,7 +15,8 @@ static void setup(void)
 {
 	struct error err;
 	redis_fixture_start(&server, REDIS_FIXTURE_MEMORY);
-	if (!redis_create(NULL, server.url, &model_store_library, 1, 5000, &redis, &err))
+	if (!redis_create(NULL, server.url, model_store_libraries, MODEL_STORE_LIBRARIES, 5000,
+	                  &redis, &err))
 		ck_abort_msg("%s", err.message);
 }
 
@@ -316,7 +317,7 @@ START_TEST(a_redis_that_is_away_or_full_is_unavailable)
 	ck_assert_int_eq(err.code, ERR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(err.message, "WRONGTYPE"));
 	expect_command("CONFIG SET maxmemory 1", "OK");
-	model_store_go_live(one.store, keep_error, &err);
+	model_generation_go_live(redis, 1, keep_error, &err);
 	settle();
 	ck_assert_msg(err.code == ERR_UNAVAILABLE, "%s", err.message);
 	try_fold(&one, &step, 0, 1);
@@ -324,41 +325,102 @@ START_TEST(a_redis_that_is_away_or_full_is_unavailable)
 	redis_fixture_kill(&server);
 	err = (struct error){ 0 };
 	model_store_get(one.store, "product", "p", keep_entity_error, &err);
-	struct model_store_live live;
-	ck_assert(!model_store_live_read(redis, &live, &lost));
+	struct model_generations generations;
+	ck_assert(!model_generations_read(redis, &generations, &lost));
 	ck_assert_msg(err.code == ERR_UNAVAILABLE, "%s", err.message);
 	ck_assert_msg(lost.code == ERR_UNAVAILABLE, "%s", lost.message);
 	folder_destroy(&one);
 }
 END_TEST
 
-START_TEST(generations_change_over)
+static void keep_number(void *arg, uint64_t generation, const struct error *err)
+{
+	ck_assert_ptr_null(err);
+	*(uint64_t *)arg = generation;
+}
+
+static uint64_t begin(uint64_t floor)
+{
+	uint64_t number = 0;
+	model_generation_begin(redis, floor, keep_number, &number);
+	settle();
+	return number;
+}
+
+static struct model_generations look(void)
 {
 	struct error err;
-	struct model_store_live live;
+	struct model_generations generations;
+	ck_assert(model_generations_read(redis, &generations, &err));
+	return generations;
+}
+
+START_TEST(generations_change_over)
+{
 	static const struct step step = { "product", "entity_created", "p", 1, "{}" };
 	struct folder one = folder_create(1), two = folder_create(2);
-	ck_assert(model_store_live_read(redis, &live, &err));
-	ck_assert_uint_eq(live.generation, 0);
+	struct error err;
 	int count = 0;
-	model_store_go_live(one.store, done, &count);
+	ck_assert(look().none);
+	ck_assert_uint_eq(begin(0), 1);
+	ck_assert_uint_eq(look().live, 0);
+	ck_assert_uint_eq(look().building, 1);
+	model_generation_go_live(redis, 1, done, &count);
 	fold(&one, &step, 0, 1);
+	ck_assert_uint_eq(begin(0), 2);
+	ck_assert_uint_eq(begin(0), 2); /* it is being built already */
+	ck_assert_uint_eq(look().live, 1);
 	fold(&two, &step, 0, 1);
-	model_store_go_live(two.store, done, &count);
-	model_store_drop(redis, 1);
+	model_generation_go_live(redis, 3, keep_error, &err);
 	settle();
-	ck_assert_int_eq(count, 2);
-	ck_assert(model_store_live_read(redis, &live, &err));
-	ck_assert_uint_eq(live.generation, 2);
-	ck_assert_uint_eq(live.highest, 2);
-	expect_command("KEYS {model:1}*", "");
-	expect_command("EXISTS {model:2}product_entity:p", "1");
-	expect_command("HSET model:live version 0", "0");
-	ck_assert(model_store_live_read(redis, &live, &err));
-	ck_assert_uint_eq(live.generation, 0);
-	ck_assert_uint_eq(live.highest, 2);
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	ck_assert_uint_eq(look().live, 1);
+	model_generation_go_live(redis, 2, done, &count);
+	model_generation_go_live(redis, 2, done, &count); /* an answer was lost */
+	settle();
+	ck_assert_int_eq(count, 3);
+	struct model_generations generations = look();
+	ck_assert_uint_eq(generations.live, 2);
+	ck_assert_uint_eq(generations.building, 0);
+	ck_assert_uint_eq(generations.highest, 2);
+	ck_assert_uint_eq(generations.dropped_count, 1);
+	ck_assert_uint_eq(generations.dropped[0], 1);
 	folder_destroy(&one);
 	folder_destroy(&two);
+}
+END_TEST
+
+START_TEST(a_dropped_generation_leaves_nothing)
+{
+	static const struct step step = { "product", "entity_created", "p", 1, "{}" };
+	struct folder one = folder_create(1), two = folder_create(2);
+	int count = 0;
+	fold(&one, &step, 0, 1);
+	fold(&two, &step, 0, 1);
+	expect_command("HSET model:live generation 2 version 1 highest 2 drop:1 1", "4");
+	model_generation_drop(redis, 1, done, &count);
+	settle();
+	ck_assert_int_eq(count, 1);
+	ck_assert_uint_eq(look().dropped_count, 0);
+	expect_command("KEYS {model:1}*", "");
+	expect_command("EXISTS {model:2}product_entity:p", "1");
+	folder_destroy(&one);
+	folder_destroy(&two);
+}
+END_TEST
+
+START_TEST(another_version_of_code_builds_its_own)
+{
+	expect_command("HSET model:live generation 3 version 0 highest 4 building 4 "
+	               "building_version 0",
+	               "5");
+	ck_assert_uint_eq(look().live, 0);
+	ck_assert_uint_eq(look().building, 0);
+	ck_assert_uint_eq(begin(0), 5);
+	ck_assert_uint_eq(look().dropped[0], 4);
+	ck_assert_uint_eq(look().building, 5);
+	expect_command("DEL model:live", "1");
+	ck_assert_uint_eq(begin(7), 8); /* a number is never used twice */
 }
 END_TEST
 
@@ -372,6 +434,8 @@ int main(void)
 	tcase_add_test(tcase, a_run_from_another_checkpoint_is_refused);
 	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
 	tcase_add_test(tcase, generations_change_over);
+	tcase_add_test(tcase, a_dropped_generation_leaves_nothing);
+	tcase_add_test(tcase, another_version_of_code_builds_its_own);
 	tcase_add_test(tcase, a_redis_that_is_away_or_full_is_unavailable);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);

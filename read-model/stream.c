@@ -30,8 +30,8 @@ struct stream {
 struct get {
 	struct stream *stream;
 	uint64_t tag;
-	struct model_store *store;
-	char *name, *id; /* while it waits for the model; else NULL */
+	struct generation *generation; /* that answers */
+	char *name, *id;               /* while it waits for the model; else NULL */
 };
 
 static void stream_free(struct stream *stream)
@@ -119,7 +119,10 @@ static void got(void *arg, const struct model_store_entity *entity, const struct
 {
 	struct get *get = arg;
 	struct stream *stream = get->stream;
+	struct error invalid;
 	uint64_t tag = get->tag;
+	if (err == NULL && !generation_valid(get->generation, &invalid))
+		err = &invalid;
 	free(get);
 	stream->pending--;
 	if (stream->call == NULL) {
@@ -140,10 +143,12 @@ static void reached(void *arg, const struct error *err)
 	struct get *get = arg;
 	struct stream *stream = get->stream;
 	char *name = get->name, *id = get->id;
-	if (err != NULL || stream->call == NULL)
+	if (err != NULL || stream->call == NULL) {
 		got(get, NULL, err);
-	else
-		model_store_get(get->store, name, id, got, get);
+	} else {
+		get->generation = stream->model->live;
+		model_store_get(get->generation->store, name, id, got, get);
+	}
 	free(name);
 	free(id);
 }
@@ -169,7 +174,7 @@ static void start(struct stream *stream, const Rm__GetItem *item)
 	ASSERT(get != NULL);
 	get->stream = stream;
 	get->tag = item->tag;
-	get->store = live->store;
+	get->generation = live;
 	stream->pending++;
 	if (projector_wait(live->projector, &position, wait_ms, reached, get)) {
 		model_store_get(live->store, request->name, request->id, got, get);
