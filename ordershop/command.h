@@ -25,6 +25,7 @@ int status_command(const struct command *self, int argc, char **argv);
 int stop_command(const struct command *self, int argc, char **argv);
 int start_command(const struct command *self, int argc, char **argv);
 int events_command(const struct command *self, int argc, char **argv);
+int rebuild_command(const struct command *self, int argc, char **argv);
 int import_command(const struct command *self, int argc, char **argv);
 int bench_command(const struct command *self, int argc, char **argv);
 

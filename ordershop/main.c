@@ -28,6 +28,12 @@ static const struct command commands[] = {
 	  "One line per event: time (UTC), topic, entry id, type, entity, version, data.\n"
 	  "--from takes an entry id (exclusive) or a time: 2024-05-01, 2024-05-01T12:30:00,\n"
 	  "or `10m`, `2h`, `3d` ago." },
+	{ "rebuild", "", "Builds the read model anew from the log, and shows how far it is.",
+	  rebuild_command,
+	  "Queries are answered by the old model until the new one has caught up. If the service "
+	  "dies\n"
+	  "meanwhile, it goes on with it when it starts again. Nothing of the log is changed.\n"
+	  "Ctrl-C ends only this command, not the rebuild." },
 	{ "import", "olist DIR", "Plays real orders through the running shop, and verifies.",
 	  import_command,
 	  "DIR holds the CSV files of the public Brazilian E-Commerce data set of Olist:\n"

@@ -3,8 +3,11 @@ import json
 import random
 import uuid
 
+import grpc
+
 import eventstore_v1_pb2 as es
 import readmodel_v1_pb2 as rm
+from shop import wait_until
 
 STATUSES = ["CREATED", "IN_STOCK", "CLEARED", "SHIPPED", "DELIVERED", "CANCELLED"]
 KINDS = ["customer", "product", "order", "billing", "shipping", "parcel"]
@@ -118,3 +121,15 @@ class Writer:
         done = self.events.Append(es.AppendRequest(topic=kind, events=batch), timeout=10)
         self.token = rm.Token(topic=kind, entry_id=done.events[-1].entry_id)
         return self.token
+
+    def append_surely(self):
+        """While the store finds its Redis again."""
+        wait_until(self.try_append, what="an append")
+
+    def try_append(self):
+        there = set(self.there)
+        try:
+            return self.append()
+        except grpc.RpcError:
+            self.there = there
+            return None

@@ -107,6 +107,17 @@ class Parts:
         service.log = os.path.join(self.folder, f"{name}.log")
         return service
 
+    @contextlib.contextmanager
+    def more_models(self, count):
+        """Further instances of the read model on the same Redis."""
+        more = [self.another_model(f"read-model-{i}").start() for i in range(count)]
+        try:
+            yield more
+        finally:
+            for model in more:
+                model.kill()
+                model.channel.close()
+
     def __enter__(self):
         for redis in {self.redis, self.model_redis}:
             redis.start()
