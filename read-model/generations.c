@@ -12,7 +12,7 @@ enum {
 	LOOK_MS = 1000,
 	LOOKS_PER_LOG_CHECK = 2,
 	/* How long the new generation may take to come to where the old one had stopped. */
-	CHANGE_OVER_MS = 5000
+	CHANGE_OVER_MS = 3000
 };
 
 /* A generation whose keys are to be deleted. */
@@ -44,6 +44,7 @@ struct generations {
 	bool beginning; /* Redis was asked for its number */
 	bool going_live;
 	struct generation *changing; /* the old one stops, then this one answers */
+	bool stalled;                /* it has to be waited for again */
 	struct generation *retired;
 	struct doomed *doomed;
 	struct rebuild_ask *asks;
@@ -140,7 +141,11 @@ static void next_reached(void *arg, const struct error *err)
 	struct generation *next = arg;
 	if (next->model->stopping)
 		return;
-	if (err != NULL)
+	if (err != NULL && err->code == ERR_UNAVAILABLE) { /* Redis is away: after the next look */
+		next->model->generations->stalled = true;
+		return;
+	}
+	if (err != NULL) /* the log may have lost what the old one had */
 		log_warn("change_over_late", "reason=\"%s\"", err->message);
 	change_over(next);
 }
@@ -342,6 +347,10 @@ static void looked(void *arg, const struct model_generations *found, const struc
 	if (found->highest > generations->highest)
 		generations->highest = found->highest;
 	note_doomed(generations, found);
+	if (generations->stalled) {
+		generations->stalled = false;
+		old_stopped(generations->changing);
+	}
 	if (generations->changing != NULL || generations->going_live)
 		return;
 	if (found->none && (model->live != NULL || model->next != NULL))
