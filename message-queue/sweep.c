@@ -145,7 +145,8 @@ static void on_registry(void *arg, const struct redis_value *value, const struct
 			queue_mark(queue);
 		}
 	}
-	set_healthy(queues, ok && !queues->stopped);
+	if (!queues->stopped) /* else the server may be gone */
+		set_healthy(queues, ok);
 }
 
 /* Another instance, or an earlier life of this one, may have set them. */

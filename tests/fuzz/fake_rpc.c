@@ -105,7 +105,7 @@ void rpc_server_start(struct rpc_server *server)
 
 void rpc_server_set_healthy(struct rpc_server *server, bool healthy)
 {
-	(void)server;
+	ASSERT(server == the_server);
 	(void)healthy;
 }
 

@@ -170,7 +170,7 @@ def message_queue():
     names = dict(service='order-service', function='create')
     one = mq.Message(message_id=ID % 1, payload='{"params": {}}', metadata='{"actor": "x"}', **names)
     record = bytes(8) + one.SerializeToString()
-    first = answer(['fuzz', 'other']) + answer(1) + answer(['order-service/create', 'odd'])
+    first = answer(['fuzz', 'other']) + answer(1) + answer(['order-service/create', 'odd']) + answer([])
     begin = first + answer([0, -1, [], [], '0'])
     result = mq.Result(result='{"a": 1}', tokens=[mq.Token(topic='order', entry_id='1-0')])
     outcome = b'R' + result.SerializeToString()
@@ -204,6 +204,7 @@ def message_queue():
     yield 'outcome', (
         begin + s.open('Outcome', mq.OutcomeRequest(message_id=ID % 1, **names)) + answer(['O', outcome]))
     yield 'queues', begin + s.open('Queues', mq.QueuesRequest()) + answer([1, 2, 3, 4, ID % 1, bytes(8)])
+    yield 'stopped', answer(['fuzz']) + answer(1) + answer(['order-service/create']) + answer([]) + TIMER * 4
     yield 'redis_lost', fail() + fail() + fail() + TIMER * 2 + call + fail() + fail()
     old = dict(service_name='order-service', func_name='create')
     yield 'old_send', (
