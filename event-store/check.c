@@ -212,12 +212,27 @@ static bool check_event(const Es__NewEvent *event, size_t *bytes, struct error *
 	        check_object("metadata", event->metadata, METADATA_MAX, bytes, err));
 }
 
+static bool check_durability(const Es__AppendRequest *request, struct error *err)
+{
+	bool replicated = request->durability == ES__DURABILITY__DURABILITY_REPLICATED;
+	unsigned min = replicated ? 1 : 0, max = replicated ? REPLICAS_MAX : 0;
+	if ((int)request->durability < 0 ||
+	    request->durability > ES__DURABILITY__DURABILITY_REPLICATED)
+		return error_set(err, ERR_INVALID, "durability: must be 0 to %d, is %d",
+		                 ES__DURABILITY__DURABILITY_REPLICATED, (int)request->durability);
+	if (request->replicas < min || request->replicas > max)
+		return error_set(err, ERR_INVALID,
+		                 "replicas: must be %u to %u with this durability, is %u", min, max,
+		                 request->replicas);
+	return true;
+}
+
 bool check_append(const Es__AppendRequest *request, size_t *bytes, struct error *err)
 {
 	size_t total = 0;
 	if (request == NULL)
 		return error_set(err, ERR_INVALID, "request: is missing");
-	if (!name_check("topic", request->topic, err))
+	if (!name_check("topic", request->topic, err) || !check_durability(request, err))
 		return false;
 	if (request->n_events == 0 || request->n_events > APPEND_EVENTS_MAX)
 		return error_set(err, ERR_INVALID, "events: must be 1 to %d, are %zu",

@@ -9,6 +9,7 @@
 
 enum {
 	APPEND_EVENTS_MAX = 256,
+	REPLICAS_MAX = 16, /* that an append may wait for */
 	APPEND_BYTES_MAX = 2 * 1024 * 1024,
 	EVENT_DATA_MAX = 1024 * 1024,
 	EVENT_WORD_MAX = 64,  /* action and type */

@@ -1,7 +1,8 @@
-#include "event-store/log.h"
+#include "event-store/log_internal.h"
 
 #include "event-store/check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -12,20 +13,6 @@ enum {
 	CALL_BYTES = 1024 * 1024
 };
 
-/* What an error message needs of an event whose version was checked. */
-struct expectation {
-	const char *entity_id;
-	Es__Expect expect;
-	uint64_t version;
-};
-
-struct request {
-	log_done *done;
-	void *arg;
-	size_t count;
-	struct expectation *expectations;
-};
-
 /* One call of append.lua. */
 struct call {
 	struct topic *topic;
@@ -34,6 +21,11 @@ struct call {
 	struct request *requests;
 	size_t count, capacity;
 	size_t events;
+	/* Of a replicated one, until both answers are there. */
+	unsigned waits;
+	const char *answer;
+	int64_t confirmed; /* replicas that have it */
+	struct error failure;
 	struct call *prev, *next;
 };
 
@@ -44,7 +36,11 @@ enum topic_state { UNKNOWN, REGISTERING, KNOWN };
 
 struct topic {
 	struct log *log;
-	char name[80];
+	/* Appends that wait for replicas have lanes of their own, by their number: a replica that is late
+	 * holds up nobody who did not ask for it. */
+	char key[80]; /* the lane's letter and the name */
+	const char *name;
+	unsigned replicas;
 	enum topic_state state;
 	struct call *calls; /* collected, in order; the last one is open */
 	size_t in_flight;
@@ -90,16 +86,21 @@ void log_set_floor(struct log *log, struct entry_id floor)
 	log->floor = floor;
 }
 
-static struct topic *find_topic(struct log *log, const char *name)
+static struct topic *find_topic(struct log *log, const char *name, unsigned replicas)
 {
 	struct topic *topic;
-	HASH_FIND_STR(log->topics, name, topic);
+	char key[sizeof(topic->key)];
+	int len = snprintf(key, sizeof(key), "%c%s", (char)('0' + replicas), name);
+	ASSERT(len > 0 && (size_t)len < sizeof(key));
+	HASH_FIND_STR(log->topics, key, topic);
 	if (topic == NULL) {
 		topic = calloc(1, sizeof(*topic));
-		ASSERT(topic != NULL && strlen(name) < sizeof(topic->name));
+		ASSERT(topic != NULL);
 		topic->log = log;
-		memcpy(topic->name, name, strlen(name));
-		HASH_ADD_STR(log->topics, name, topic);
+		memcpy(topic->key, key, sizeof(key));
+		topic->name = topic->key + 1;
+		topic->replicas = replicas;
+		HASH_ADD_STR(log->topics, key, topic);
 	}
 	return topic;
 }
@@ -151,7 +152,7 @@ static void add_event(struct redis_command *command, const Es__NewEvent *event)
 void log_append_checked(struct log *log, const Es__AppendRequest *request, log_done *done,
                         void *arg)
 {
-	struct topic *topic = find_topic(log, request->topic);
+	struct topic *topic = find_topic(log, request->topic, request->replicas);
 	struct call *call = open_call(topic);
 	if (call->count == call->capacity) {
 		call->capacity = call->capacity == 0 ? 16 : call->capacity * 2;
@@ -174,98 +175,31 @@ void log_append_checked(struct log *log, const Es__AppendRequest *request, log_d
 	call->events += request->n_events;
 }
 
+static bool check_disk(enum store_disk disk, struct error *err)
+{
+	static const char *const states[] = {
+		[STORE_DISK_UNKNOWN] = "hides its configuration",
+		[STORE_DISK_NONE] = "has appendonly no",
+		[STORE_DISK_LATER] = "has another appendfsync",
+	};
+	if (disk == STORE_DISK_EACH_WRITE)
+		return true;
+	return error_set(err, ERR_PRECONDITION,
+	                 "durability: FSYNC needs a Redis with appendonly yes and appendfsync "
+	                 "always; this one %s. Set it so, or append with DEFAULT",
+	                 states[disk]);
+}
+
 bool log_append(struct log *log, const Es__AppendRequest *request, size_t *bytes, log_done *done,
                 void *arg, struct error *err)
 {
 	if (!check_append(request, bytes, err))
 		return false;
+	if (request->durability == ES__DURABILITY__DURABILITY_FSYNC &&
+	    !check_disk(store_disk(log->store), err))
+		return false;
 	log_append_checked(log, request, done, arg);
 	return true;
-}
-
-static void refusal(const struct request *request, const char *line, struct log_outcome *outcome,
-                    struct error *err)
-{
-	char why = line[0];
-	char *end;
-	unsigned long index = strtoul(line + 1, &end, 10);
-	unsigned long long version = strtoull(end, NULL, 10);
-	outcome->err = err;
-	if (why == 'M') {
-		error_set(err, ERR_PRECONDITION,
-		          "events: some of the event ids are in the log already and some are not; "
-		          "an append is repeated as a whole or not at all");
-		return;
-	}
-	if (index >= request->count || (why != 'D' && why != 'V')) {
-		error_set(err, ERR_INTERNAL, "append.lua answered something else");
-		return;
-	}
-	if (why == 'D') {
-		error_set(err, ERR_INVALID, "events[%lu].event_id: is there twice", index);
-		return;
-	}
-	const struct expectation *expected = &request->expectations[index];
-	outcome->current_version = version;
-	static const char *const words[] = {
-		[ES__EXPECT__EXPECT_ANY] = "expected any",
-		[ES__EXPECT__EXPECT_NONE] = "expected none",
-		[ES__EXPECT__EXPECT_EXISTS] = "expected one that exists",
-	};
-	if (expected->expect == ES__EXPECT__EXPECT_EXACT)
-		error_set(err, ERR_CONFLICT,
-		          "events[%lu]: entity \"%.128s\" has version %llu, expected %llu", index,
-		          expected->entity_id, version, (unsigned long long)expected->version);
-	else
-		error_set(err, ERR_CONFLICT, "events[%lu]: entity \"%.128s\" has version %llu, %s",
-		          index, expected->entity_id, version, words[expected->expect]);
-}
-
-/* Reads "[=]<version> <entry id>\n"; returns what follows, NULL when it is something else. */
-static const char *parse_appended(const char *line, struct arena *arena, Es__Appended *appended)
-{
-	es__appended__init(appended);
-	if (*line == '=') {
-		appended->duplicate = true;
-		line++;
-	}
-	char *space;
-	appended->version = strtoull(line, &space, 10);
-	if (space == line || *space != ' ')
-		return NULL;
-	const char *id = space + 1, *end = id + strcspn(id, "\n");
-	appended->entry_id = arena_copy(arena, id, (size_t)(end - id));
-	return *end == '\n' ? end + 1 : end;
-}
-
-static const char *settle(struct call *call, const struct request *request, const char *line)
-{
-	struct log_outcome outcome = { 0 };
-	struct error err;
-	if (*line == '!') {
-		refusal(request, line + 1, &outcome, &err);
-		line = strchr(line, '\n');
-		line = line != NULL ? line + 1 : "";
-	} else {
-		Es__Appended **events =
-		    arena_alloc(call->arena, request->count * sizeof(Es__Appended *));
-		Es__Appended *bodies =
-		    arena_alloc(call->arena, request->count * sizeof(Es__Appended));
-		for (size_t i = 0; i < request->count && line != NULL; i++) {
-			events[i] = &bodies[i];
-			line = parse_appended(line, call->arena, events[i]);
-		}
-		if (line == NULL) {
-			error_set(&err, ERR_INTERNAL, "append.lua answered something else");
-			outcome.err = &err;
-			line = "";
-		} else {
-			outcome.events = events;
-			outcome.count = request->count;
-		}
-	}
-	request->done(request->arg, &outcome);
-	return line;
 }
 
 static void fail(struct call *call, const struct error *err)
@@ -280,11 +214,42 @@ static void retire(struct call *call)
 	struct log *log = call->topic->log;
 	call->count = 0;
 	call->events = 0;
+	call->answer = NULL;
+	call->confirmed = 0;
+	call->failure.code = ERR_NONE;
 	arena_reset(call->arena);
 	DL_PREPEND(log->spare, call);
 }
 
 static void flush_topic(struct topic *topic);
+
+/* It may come back as another server, or empty. */
+static void forget_topics(struct log *log, const struct error *err)
+{
+	struct topic *each, *next;
+	if (err == NULL || err->code == ERR_CANCELLED)
+		return;
+	HASH_ITER(hh, log->topics, each, next)
+	{
+		if (each->state == KNOWN)
+			each->state = UNKNOWN;
+	}
+}
+
+/* `err`: of those that were appended; a refusal is one whatever the replicas have. */
+static void settle_all(struct call *call, const char *answer, const struct error *err)
+{
+	struct log *log = call->topic->log;
+	if (answer == NULL) {
+		fail(call, err);
+	} else {
+		for (size_t i = 0; i < call->count; i++)
+			answer = log_answer(&call->requests[i], answer, err, call->arena);
+	}
+	retire(call);
+	if (log->settled != NULL)
+		log->settled(log->settled_arg);
+}
 
 static void appended(void *arg, const struct redis_value *value, const struct error *err)
 {
@@ -294,15 +259,7 @@ static void appended(void *arg, const struct redis_value *value, const struct er
 	struct error refused;
 	size_t len;
 	topic->in_flight--;
-	if (err != NULL && err->code != ERR_CANCELLED) {
-		/* it may come back as another server, or empty */
-		struct topic *each, *next;
-		HASH_ITER(hh, log->topics, each, next)
-		{
-			if (each->state == KNOWN)
-				each->state = UNKNOWN;
-		}
-	}
+	forget_topics(log, err);
 	if (err == NULL)
 		flush_topic(topic); /* the next call leaves before this one's answers */
 	if (err == NULL && redis_value_kind(value) != REDIS_STRING) {
@@ -310,16 +267,51 @@ static void appended(void *arg, const struct redis_value *value, const struct er
 		          redis_value_string(value, &len));
 		err = &refused;
 	}
-	if (err != NULL) {
-		fail(call, err);
-	} else {
-		const char *line = redis_value_string(value, &len);
-		for (size_t i = 0; i < call->count; i++)
-			line = settle(call, &call->requests[i], line);
-	}
-	retire(call);
-	if (log->settled != NULL)
-		log->settled(log->settled_arg);
+	settle_all(call, err == NULL ? redis_value_string(value, &len) : NULL, err);
+}
+
+static void finish_replicated(struct call *call)
+{
+	struct topic *topic = call->topic;
+	bool failed = call->failure.code != ERR_NONE;
+	topic->in_flight--;
+	if (!failed)
+		flush_topic(topic);
+	else
+		forget_topics(topic->log, &call->failure);
+	if (!failed && call->confirmed < (int64_t)topic->replicas)
+		error_set(&call->failure, ERR_DEADLINE,
+		          "replicas: %lld of %u have the events after %d ms. They are in the log: "
+		          "append them again with the same ids to wait again",
+		          (long long)call->confirmed, topic->replicas, STORE_REPLICAS_MS);
+	settle_all(call, call->answer, call->failure.code != ERR_NONE ? &call->failure : NULL);
+}
+
+/* The answer to the append, and that to the WAIT behind it. */
+static void appended_replicated(void *arg, const struct redis_value *value, const struct error *err)
+{
+	struct call *call = arg;
+	size_t len;
+	if (err != NULL)
+		call->failure = *err;
+	else if (redis_value_kind(value) == REDIS_STRING)
+		call->answer = arena_strdup(call->arena, redis_value_string(value, &len));
+	else
+		error_set(&call->failure, ERR_UNAVAILABLE, "redis refused the append: %.200s",
+		          redis_value_string(value, &len));
+	if (--call->waits == 0)
+		finish_replicated(call);
+}
+
+static void replicated(void *arg, const struct redis_value *value, const struct error *err)
+{
+	struct call *call = arg;
+	if (err != NULL)
+		call->failure = *err;
+	else
+		call->confirmed = redis_value_integer(value);
+	if (--call->waits == 0)
+		finish_replicated(call);
 }
 
 static void registered(void *arg, const struct redis_value *value, const struct error *err)
@@ -348,6 +340,19 @@ static void registered(void *arg, const struct redis_value *value, const struct 
 		log->settled(log->settled_arg);
 }
 
+static void send_call(struct call *call)
+{
+	struct topic *topic = call->topic;
+	struct store *store = topic->log->store;
+	if (topic->replicas == 0) {
+		store_append(store, &call->command, appended, call);
+		return;
+	}
+	call->waits = 2;
+	store_append_replicated(store, &call->command, topic->replicas, appended_replicated,
+	                        replicated, call);
+}
+
 static void flush_topic(struct topic *topic)
 {
 	if (topic->calls == NULL)
@@ -360,7 +365,7 @@ static void flush_topic(struct topic *topic)
 		struct call *call = topic->calls;
 		DL_DELETE(topic->calls, call);
 		topic->in_flight++;
-		store_append(topic->log->store, &call->command, appended, call);
+		send_call(call);
 	}
 }
 

@@ -1,4 +1,4 @@
-#include "event-store/store.h"
+#include "event-store/store_internal.h"
 
 #include "base/clock.h"
 
@@ -6,22 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The kinds of keys of a topic: "kind:{topic}", some with more after it. */
-#define EVENTS   "events"
-#define ENTITIES "entities"
-#define RECENT   "recent"
-#define GROUPS   "groups"
-#define OWNERS   "owners"
-#define PARKED   "parked"
-#define INDEX    "parked_ids"
-#define REPLAYS  "replays"
-#define TOPICS   "topics"
-
 enum {
 	TIMEOUT_MS = 5000,
 	BUCKET_HOURS = 12, /* the window of 24 hours: this bucket and the two before */
-	BUCKET_LIFE_S = 37 * 3600,
-	LAG_MAX = 10000 /* each is read to be counted, while Redis does nothing else */
+	BUCKET_LIFE_S = 37 * 3600
 };
 
 extern const char event_store_append_lua[], event_store_topic_lua[], event_store_group_lua[],
@@ -32,20 +20,6 @@ static const struct redis_library libraries[] = {
 	{ "eventstore_group", event_store_group_lua },
 	{ "eventstore_group_info", event_store_group_info_lua },
 	{ "eventstore_parked", event_store_parked_lua },
-};
-
-enum { HOOKS_MAX = 4 };
-
-struct store {
-	struct loop *loop;
-	struct {
-		void (*fn)(void *arg);
-		void *arg;
-	} hooks[HOOKS_MAX];
-	size_t hook_count;
-	struct redis *writes;
-	struct redis *reads;
-	struct redis_command command; /* of everything but appends */
 };
 
 static bool before_send(void *arg)
@@ -62,7 +36,8 @@ static bool after_send(void *arg)
 {
 	struct store *store = arg;
 	before_send(store);
-	return redis_waiting(store->writes) > 0 || redis_waiting(store->reads) > 0;
+	return redis_waiting(store->writes) > 0 || redis_waiting(store->reads) > 0 ||
+	       redis_waiting(store->replicated) > 0;
 }
 
 void store_before_send(struct store *store, void (*hook)(void *arg), void *arg)
@@ -81,6 +56,8 @@ bool store_create(struct loop *loop, const char *url, struct store **out, struct
 	loop_add_hook(loop, before_send, store);
 	if (!redis_create(loop, url, libraries, ARRAY_LEN(libraries), TIMEOUT_MS, &store->writes,
 	                  err) ||
+	    !redis_create(loop, url, libraries, ARRAY_LEN(libraries), TIMEOUT_MS,
+	                  &store->replicated, err) ||
 	    !redis_create(loop, url, NULL, 0, TIMEOUT_MS, &store->reads, err)) {
 		store_destroy(store);
 		return false;
@@ -98,13 +75,13 @@ void store_destroy(struct store *store)
 	if (store->reads != NULL)
 		loop_remove_hook(store->loop, after_send, store);
 	redis_destroy(store->writes);
+	redis_destroy(store->replicated);
 	redis_destroy(store->reads);
 	redis_command_free(&store->command);
 	free(store);
 }
 
-/* `topic` and `group` are checked names. */
-static void add_key(struct redis_command *command, const char *kind, const char *topic)
+void store_add_key(struct redis_command *command, const char *kind, const char *topic)
 {
 	char key[128];
 	snprintf(key, sizeof(key), "%s:{%s}", kind, topic);
@@ -118,76 +95,18 @@ static void add_bucket(struct redis_command *command, const char *topic, uint64_
 	redis_arg(command, key);
 }
 
-static void add_group_key(struct redis_command *command, const char *kind, const char *topic,
-                          const char *group)
-{
-	char key[192];
-	snprintf(key, sizeof(key), "%s:{%s}:%s", kind, topic, group);
-	redis_arg(command, key);
-}
-
-static void add_id(struct redis_command *command, struct entry_id id, bool exclusive)
+void store_add_id(struct redis_command *command, struct entry_id id, bool exclusive)
 {
 	char text[ENTRY_ID_SIZE + 1] = "(";
 	entry_id_format(id, text + 1);
 	redis_arg(command, exclusive ? text : text + 1);
 }
 
-static struct redis_command *begin(struct store *store, const char *name)
+struct redis_command *store_begin(struct store *store, const char *name)
 {
 	redis_command_clear(&store->command);
 	redis_arg(&store->command, name);
 	return &store->command;
-}
-
-static bool ask(struct redis *redis, struct redis_command *command, const char *section,
-                const char *name, char out[64], struct error *err)
-{
-	const struct redis_value *value;
-	size_t len;
-	redis_command_clear(command);
-	redis_arg(command, "CONFIG");
-	redis_arg(command, section);
-	redis_arg(command, name);
-	if (!redis_wait(redis, command, 0, &value, err))
-		return false;
-	const char *text = redis_value_string(redis_value_at(value, 1), &len);
-	if (len > 63)
-		len = 63;
-	memcpy(out, text, len);
-	out[len] = '\0';
-	return true;
-}
-
-bool store_check(struct store *store, const char **warning, struct error *err)
-{
-	char policy[64], memory[64], append_only[64];
-	struct error ignored;
-	struct redis_command *ping = begin(store, "PING");
-	const struct redis_value *value;
-	*warning = NULL;
-	if (!redis_wait(store->writes, ping, 0, &value, err))
-		return error_wrap(err, "redis");
-	/* Hosted servers may hide their configuration: then nothing can be said. */
-	if (!ask(store->writes, ping, "GET", "maxmemory-policy", policy, &ignored) ||
-	    !ask(store->writes, ping, "GET", "maxmemory", memory, &ignored) ||
-	    !ask(store->writes, ping, "GET", "appendonly", append_only, &ignored)) {
-		*warning = "the configuration of Redis cannot be read; events are as safe as it is";
-		return true;
-	}
-	if (strcmp(memory, "0") != 0 && strcmp(policy, "noeviction") != 0)
-		return error_set(err, ERR_PRECONDITION,
-		                 "redis: maxmemory-policy is %s, so it may throw away events; set "
-		                 "it to noeviction",
-		                 policy);
-	if (strcmp(append_only, "yes") != 0)
-		*warning = "appendonly is off in Redis: events do not survive its end";
-	return true;
-}
-
-void store_ping(struct store *store, redis_done *done, void *arg)
-{
-	redis_queue(store->writes, begin(store, "PING"), done, arg);
 }
 
 void store_append_begin(struct redis_command *command, const char *topic, struct entry_id floor)
@@ -197,8 +116,8 @@ void store_append_begin(struct redis_command *command, const char *topic, struct
 	redis_arg(command, "FCALL");
 	redis_arg(command, "eventstore_append");
 	redis_arg(command, "6");
-	add_key(command, EVENTS, topic);
-	add_key(command, ENTITIES, topic);
+	store_add_key(command, EVENTS, topic);
+	store_add_key(command, ENTITIES, topic);
 	/* and one ahead: another store's clock may be past the turn already */
 	const uint64_t buckets[] = { bucket, bucket - 1, bucket - 2, bucket + 1 };
 	for (size_t i = 0; i < ARRAY_LEN(buckets); i++)
@@ -214,9 +133,19 @@ void store_append(struct store *store, const struct redis_command *command, redi
 	redis_queue(store->writes, command, done, arg);
 }
 
+void store_append_replicated(struct store *store, const struct redis_command *command,
+                             unsigned replicas, redis_done *done, redis_done *replicated, void *arg)
+{
+	redis_queue(store->replicated, command, done, arg);
+	struct redis_command *wait = store_begin(store, "WAIT");
+	redis_arg_integer(wait, replicas);
+	redis_arg_integer(wait, STORE_REPLICAS_MS);
+	redis_queue(store->replicated, wait, replicated, arg);
+}
+
 void store_register_topic(struct store *store, const char *topic, redis_done *done, void *arg)
 {
-	struct redis_command *command = begin(store, "FCALL");
+	struct redis_command *command = store_begin(store, "FCALL");
 	redis_arg(command, "eventstore_topic");
 	redis_arg(command, "1");
 	redis_arg(command, TOPICS);
@@ -224,122 +153,17 @@ void store_register_topic(struct store *store, const char *topic, redis_done *do
 	redis_queue(store->writes, command, done, arg);
 }
 
-static struct redis_command *begin_call(struct store *store, const char *function, unsigned keys)
-{
-	struct redis_command *command = begin(store, "FCALL");
-	redis_arg(command, function);
-	redis_arg_integer(command, keys);
-	return command;
-}
-
-void store_group_open(struct store *store, const char *topic, const char *group, bool live,
-                      const char *token, unsigned lease_ms, redis_done *done, void *arg)
-{
-	struct redis_command *command = begin_call(store, "eventstore_group_open", 3);
-	add_key(command, GROUPS, topic);
-	add_key(command, EVENTS, topic);
-	add_key(command, OWNERS, topic);
-	redis_arg(command, group);
-	redis_arg(command, live ? "live" : "beginning");
-	redis_arg(command, token);
-	redis_arg_integer(command, lease_ms);
-	redis_queue(store->writes, command, done, arg);
-}
-
-void store_group_save(struct store *store, const char *topic, const char *group, const char *token,
-                      struct entry_id checkpoint, unsigned lease_ms, redis_done *done, void *arg)
-{
-	struct redis_command *command = begin_call(store, "eventstore_group_save", 3);
-	add_key(command, GROUPS, topic);
-	add_key(command, OWNERS, topic);
-	add_group_key(command, REPLAYS, topic, group);
-	redis_arg(command, group);
-	redis_arg(command, token);
-	add_id(command, checkpoint, false);
-	redis_arg_integer(command, lease_ms);
-	redis_queue(store->writes, command, done, arg);
-}
-
-void store_group_park(struct store *store, const char *topic, const char *group, const char *token,
-                      struct entry_id id, unsigned attempts, const char *reason, redis_done *done,
-                      void *arg)
-{
-	struct redis_command *command = begin_call(store, "eventstore_park", 4);
-	add_key(command, OWNERS, topic);
-	add_group_key(command, PARKED, topic, group);
-	add_group_key(command, INDEX, topic, group);
-	add_group_key(command, REPLAYS, topic, group);
-	redis_arg(command, group);
-	redis_arg(command, token);
-	add_id(command, id, false);
-	redis_arg_integer(command, attempts);
-	redis_arg(command, reason);
-	redis_queue(store->writes, command, done, arg);
-}
-
-void store_parked(struct store *store, const char *topic, const char *group, const char *after,
-                  size_t limit, redis_done *done, void *arg)
-{
-	struct redis_command *command = begin_call(store, "eventstore_parked", 3);
-	add_group_key(command, PARKED, topic, group);
-	add_group_key(command, INDEX, topic, group);
-	add_key(command, EVENTS, topic);
-	redis_arg(command, after);
-	redis_arg_integer(command, (int64_t)limit);
-	redis_queue(store->writes, command, done, arg);
-}
-
-void store_parked_take(struct store *store, const char *topic, const char *group, bool replay,
-                       const char *const *entry_ids, size_t count, redis_done *done, void *arg)
-{
-	struct redis_command *command = begin_call(store, "eventstore_parked_take", 3);
-	add_group_key(command, PARKED, topic, group);
-	add_group_key(command, INDEX, topic, group);
-	add_group_key(command, REPLAYS, topic, group);
-	redis_arg(command, replay ? "replay" : "drop");
-	for (size_t i = 0; i < count; i++)
-		redis_arg(command, entry_ids[i]);
-	redis_queue(store->writes, command, done, arg);
-}
-
-void store_replays(struct store *store, const char *topic, const char *group, size_t limit,
-                   redis_done *done, void *arg)
-{
-	struct redis_command *command = begin_call(store, "eventstore_replays", 2);
-	add_group_key(command, REPLAYS, topic, group);
-	add_key(command, EVENTS, topic);
-	redis_arg_integer(command, (int64_t)limit);
-	redis_queue(store->writes, command, done, arg);
-}
-
-void store_replay_done(struct store *store, const char *topic, const char *group,
-                       struct entry_id id)
-{
-	struct redis_command *command = begin(store, "ZREM");
-	add_group_key(command, REPLAYS, topic, group);
-	add_id(command, id, false);
-	redis_queue(store->writes, command, NULL, NULL);
-}
-
-void store_flush(struct store *store, unsigned timeout_ms)
-{
-	const struct redis_value *value;
-	struct error ignored;
-	if (redis_connected(store->writes) &&
-	    !redis_wait(store->writes, begin(store, "PING"), timeout_ms, &value, &ignored))
-		return; /* nothing depends on it */
-}
-
 void store_read(struct store *store, const char *topic, const struct store_range *range,
                 redis_done *done, void *arg)
 {
-	struct redis_command *command = begin(store, range->backward ? "XREVRANGE" : "XRANGE");
-	add_key(command, EVENTS, topic);
+	struct redis_command *command =
+	    store_begin(store, range->backward ? "XREVRANGE" : "XRANGE");
+	store_add_key(command, EVENTS, topic);
 	if (range->backward)
-		add_id(command, range->to, range->to_exclusive);
-	add_id(command, range->from, range->from_exclusive);
+		store_add_id(command, range->to, range->to_exclusive);
+	store_add_id(command, range->from, range->from_exclusive);
 	if (!range->backward)
-		add_id(command, range->to, range->to_exclusive);
+		store_add_id(command, range->to, range->to_exclusive);
 	redis_arg(command, "COUNT");
 	redis_arg_integer(command, (int64_t)range->count);
 	redis_queue(store->reads, command, done, arg);
@@ -347,7 +171,7 @@ void store_read(struct store *store, const char *topic, const struct store_range
 
 void store_topics(struct store *store, redis_done *done, void *arg)
 {
-	struct redis_command *command = begin(store, "XRANGE");
+	struct redis_command *command = store_begin(store, "XRANGE");
 	redis_arg(command, TOPICS);
 	redis_arg(command, "-");
 	redis_arg(command, "+");
@@ -393,7 +217,7 @@ void store_time(struct store *store, store_time_done *done, void *arg)
 	clocks->closed = ENTRY_ID_LAST;
 	clocks->done = done;
 	clocks->arg = arg;
-	clocks->left = redis_queue_all(store->reads, begin(store, "TIME"), got_clock, clocks);
+	clocks->left = redis_queue_all(store->reads, store_begin(store, "TIME"), got_clock, clocks);
 }
 
 struct entry_id store_closed(const struct redis_value *value)
@@ -407,8 +231,8 @@ struct entry_id store_closed(const struct redis_value *value)
 void store_heads(struct store *store, const char *topic, const char *const *entity_ids,
                  size_t count, redis_done *done, void *arg)
 {
-	struct redis_command *command = begin(store, "HMGET");
-	add_key(command, ENTITIES, topic);
+	struct redis_command *command = store_begin(store, "HMGET");
+	store_add_key(command, ENTITIES, topic);
 	for (size_t i = 0; i < count; i++)
 		redis_arg(command, entity_ids[i]);
 	redis_queue(store->reads, command, done, arg);
@@ -444,28 +268,11 @@ void store_topic_detail(struct store *store, const char *topic, enum store_detai
 		[STORE_BYTES] = { { "MEMORY", "USAGE" }, EVENTS, { NULL } },
 		[STORE_GROUPS] = { { "HGETALL" }, GROUPS, { NULL } },
 	};
-	struct redis_command *command = begin(store, forms[detail].before[0]);
+	struct redis_command *command = store_begin(store, forms[detail].before[0]);
 	if (forms[detail].before[1] != NULL)
 		redis_arg(command, forms[detail].before[1]);
-	add_key(command, forms[detail].key, topic);
+	store_add_key(command, forms[detail].key, topic);
 	for (size_t i = 0; i < 4 && forms[detail].after[i] != NULL; i++)
 		redis_arg(command, forms[detail].after[i]);
 	redis_queue(store->reads, command, done, arg);
-}
-
-void store_group_info(struct store *store, const char *topic, const char *group,
-                      const char *checkpoint, redis_done *done, void *arg)
-{
-	struct redis_command *command = begin(store, "FCALL_RO");
-	redis_arg(command, "eventstore_group_info");
-	redis_arg(command, "4");
-	add_key(command, EVENTS, topic);
-	add_key(command, OWNERS, topic);
-	add_group_key(command, PARKED, topic, group);
-	add_group_key(command, REPLAYS, topic, group);
-	redis_arg(command, group);
-	redis_arg(command, checkpoint);
-	redis_arg_integer(command, LAG_MAX);
-	/* on the connection that loads functions */
-	redis_queue(store->writes, command, done, arg);
 }

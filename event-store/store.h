@@ -29,8 +29,18 @@ void store_destroy(struct store *store);
 MUST_USE bool store_check(struct store *store, const char **warning, struct error *err);
 /* Calls `hook` in every turn before the commands leave: for what collects them. */
 void store_before_send(struct store *store, void (*hook)(void *arg), void *arg);
-/* For the health timer. */
+/* For the health timer; one at a time. An answer that is no REDIS_ERROR: all is well. */
 void store_ping(struct store *store, redis_done *done, void *arg);
+
+/* When Redis answers, what was written is ... */
+enum store_disk {
+	STORE_DISK_UNKNOWN,   /* (it hides its configuration) */
+	STORE_DISK_NONE,      /* in memory only */
+	STORE_DISK_LATER,     /* in memory, and on disk soon */
+	STORE_DISK_EACH_WRITE /* on disk */
+};
+/* As of the last ping. */
+enum store_disk store_disk(const struct store *store);
 
 /* --- writing --- */
 
@@ -39,6 +49,12 @@ void store_ping(struct store *store, redis_done *done, void *arg);
 void store_append_begin(struct redis_command *command, const char *topic, struct entry_id floor);
 void store_append(struct store *store, const struct redis_command *command, redis_done *done,
                   void *arg);
+/* `done` gets the answer; right after it `replicated` gets how many replicas have what was written:
+ * waits for `replicas` of them, STORE_REPLICAS_MS at most. */
+enum { STORE_REPLICAS_MS = 1000 };
+void store_append_replicated(struct store *store, const struct redis_command *command,
+                             unsigned replicas, redis_done *done, redis_done *replicated,
+                             void *arg);
 void store_register_topic(struct store *store, const char *topic, redis_done *done, void *arg);
 
 /* Groups: answers as group.lua describes them. `token` is this store's. */

@@ -88,6 +88,7 @@ class Server:
         self.port, self.options, self.sentinel = port, options, sentinel
         self.folder = os.path.join(folder, str(port))
         self.process = None
+        self.admin = None  # a connection from before it wanted a password
         os.mkdir(self.folder)
 
     def start(self):
@@ -122,10 +123,21 @@ class Server:
                 return line.split(":", 1)[1]
         return None
 
+    def cut_off(self, *replicas):
+        """They hear nothing more of this master; its clients, cluster and sentinels notice nothing."""
+        self.admin = Client(self.port)
+        self.admin.call("CONFIG", "SET", "requirepass", "nobody knows")
+        for replica in replicas:
+            replica.call("CLIENT", "KILL", "TYPE", "master")
+            wait_until(lambda r=replica: r.info("replication", "master_link_status") == "down",
+                       what="the replica has lost its master")
+
     def kill(self):
+        if self.admin:
+            self.admin.close()
+            self.admin = None
         if self.process:
-            with_signal = signal.SIGKILL
-            self.process.send_signal(with_signal)
+            self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
 
@@ -203,6 +215,20 @@ class Cluster(Servers):
                    what="the new master is known")
         wait_until(lambda: self.is_whole(node), what="the new master is part of the cluster")
         return node
+
+    def replica_of(self, master):
+        return next(s for s in self.living() if s.call("ROLE")[:1] == ["slave"] and
+                    s.call("ROLE")[2] == master.port)
+
+    def cut_off_replica(self, master):
+        master.cut_off(self.replica_of(master))
+
+    def join_as_replica(self, node, master):
+        self.meet(node)
+        name = self.id_of(master)
+        wait_until(lambda: self.try_replicate(node, name), what="one more replica")
+        wait_until(lambda: "state=online" in (master.info("replication", "slave0") or ""),
+                   what="the replica has what its master has")
 
     @staticmethod
     def try_replicate(replica, master_id):
@@ -290,6 +316,9 @@ class Sentinels(Servers):
     def master(self):
         _, port = self.sentinels[0].call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop")
         return next(s for s in self.data if s.port == int(port))
+
+    def cut_off_replicas(self, master):
+        master.cut_off(*[s for s in self.data if s is not master])
 
     def url(self):
         return "sentinel://" + ",".join(f"127.0.0.1:{s.port}" for s in self.sentinels) + "/shop"

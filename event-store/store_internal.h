@@ -1,0 +1,44 @@
+/* store_internal.h - store.c: events and the registry; store_group.c: groups;
+ * store_disk.c: what Redis does with it all. (store_tail.c has connections of its own.) */
+#ifndef EVENT_STORE_STORE_INTERNAL_H
+#define EVENT_STORE_STORE_INTERNAL_H
+
+#include "event-store/store.h"
+
+/* The kinds of keys of a topic: "kind:{topic}", some with more after it. */
+#define EVENTS   "events"
+#define ENTITIES "entities"
+#define RECENT   "recent"
+#define GROUPS   "groups"
+#define OWNERS   "owners"
+#define PARKED   "parked"
+#define INDEX    "parked_ids"
+#define REPLAYS  "replays"
+#define TOPICS   "topics"
+
+enum { HOOKS_MAX = 4 };
+
+struct store {
+	struct loop *loop;
+	struct {
+		void (*fn)(void *arg);
+		void *arg;
+	} hooks[HOOKS_MAX];
+	size_t hook_count;
+	struct redis *writes;
+	struct redis *reads;
+	struct redis
+	    *replicated; /* appends that wait for replicas, which holds up what comes after them */
+	enum store_disk disk;
+	redis_done *ping_done;
+	void *ping_arg;
+	struct redis_command command; /* of everything but appends */
+};
+
+/* The store's one command, cleared, with its name. */
+struct redis_command *store_begin(struct store *store, const char *name);
+/* `topic` is a checked name. */
+void store_add_key(struct redis_command *command, const char *kind, const char *topic);
+void store_add_id(struct redis_command *command, struct entry_id id, bool exclusive);
+
+#endif

@@ -1,0 +1,70 @@
+"""A Redis Cluster of real servers, three masters with a replica each, changed under load.
+
+With ?replicas=1 nothing that was acknowledged may be lost, also when a master dies.
+"""
+import os
+import time
+import unittest
+
+from redis_servers import Cluster
+from shop import wait_until
+from store_load import Load, Stores
+
+TOPICS = [f"t{i}" for i in range(9)]
+
+
+class ClusterTest(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.close)
+        self.log = os.path.join(self.cluster.folder, "stores.log")
+
+    def stores(self):
+        stores = Stores(self.cluster.url() + "?replicas=1", log=self.log)
+        self.addCleanup(stores.close)
+        return stores
+
+    def slots(self):
+        return {topic: self.cluster.slot(f"events:{{{topic}}}") for topic in TOPICS}
+
+    def test_slots_move_and_a_master_is_added(self):
+        slots = self.slots()
+        self.assertEqual(len({self.cluster.owner(s).port for s in slots.values()}), 3,
+                         "the topics are spread over all masters")
+        with Load(self.stores(), TOPICS) as load:
+            load.progress()
+            first, second, third = self.cluster.servers[:3]
+            for number, topic in enumerate(TOPICS):
+                self.cluster.move_slot(slots[topic], (first, second, third)[number % 3])
+            load.progress()
+            new = self.cluster.add_master()
+            replica = self.cluster.add_node(self.cluster.spare_ports.pop())
+            self.cluster.join_as_replica(replica, new)
+            for topic in TOPICS[::2]:
+                self.cluster.move_slot(slots[topic], new)
+            self.cluster.move_slot(self.cluster.slot("topics"), new)
+            load.progress()
+        load.check(self)
+        self.assertIn("library_name", str(new.call("FUNCTION", "LIST")),
+                      "the new master has the functions")
+
+    def test_master_dies(self):
+        with Load(self.stores(), TOPICS) as load:
+            load.progress()
+            slot = self.slots()["t0"]
+            victim = self.cluster.owner(slot)
+            self.cluster.cut_off_replica(victim)  # what it takes now, it takes with it
+            time.sleep(0.5)
+            victim.kill()
+            heir = wait_until(lambda: next((s for s in [self.cluster.owner(slot)]
+                                            if s is not victim), None), what="a failover")
+            # its shard has no replica now, so nothing of it is acknowledged until there is one
+            victim.start()
+            load.progress(timeout_s=60)
+            self.assertEqual((heir.call("ROLE")[0], victim.call("ROLE")[0]), ("master", "slave"))
+        self.assertGreater(load.repeats, 0, "clients noticed")
+        load.check(self)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
