@@ -80,35 +80,38 @@ class Chaos(unittest.TestCase):
     def round(self, seed, seconds):
         print(f"seed {seed}, {seconds} s of fire", flush=True)
         with Shop() as shop:
-            clerk = Clerk(shop, careful_client.Rest, f"{seed} clerk")
-            clerk.open_shop()
-            buyers = [clerk] + [
-                Buyer(shop, careful_client.Rest if i < REST_CLIENTS else careful_client.Grpc,
-                      f"{seed} {i}") for i in range(REST_CLIENTS + GRPC_CLIENTS)]
-            follower, stopping = Follower(shop), threading.Event()
-            threads = [threading.Thread(target=b.run, args=(stopping,)) for b in buyers]
             fire = Fire(shop, seed)
+            self.fight(shop, seed, lambda: fire.burn(seconds), fire.done)
+
+    def fight(self, shop, seed, burn, faults):
+        """Clients while `burn` runs; then what they left is judged."""
+        clerk = Clerk(shop, careful_client.Rest, f"{seed} clerk")
+        clerk.open_shop()
+        buyers = [clerk] + [
+            Buyer(shop, careful_client.Rest if i < REST_CLIENTS else careful_client.Grpc,
+                  f"{seed} {i}") for i in range(REST_CLIENTS + GRPC_CLIENTS)]
+        follower, stopping = Follower(shop), threading.Event()
+        threads = [threading.Thread(target=b.run, args=(stopping,)) for b in buyers]
+        try:
+            for buyer, thread in zip(buyers, threads):
+                buyer.products = clerk.products
+                thread.start()
+            burn()
+        finally:
+            stopping.set()
+            for thread in threads:
+                thread.join()
+            work = shop_log.Work(shop)
             try:
-                for buyer, thread in zip(buyers, threads):
-                    buyer.products = clerk.products
-                    thread.start()
-                fire.burn(seconds)
+                work.wait(90)
+                self.judge(shop, buyers, work, follower)
+            except BaseException:
+                print("faults: " + ", ".join(faults))
+                raise
             finally:
-                stopping.set()
-                for thread in threads:
-                    thread.join()
-                work = shop_log.Work(shop)
-                try:
-                    work.wait(90)
-                    self.judge(shop, buyers, work, follower)
-                except BaseException:
-                    print("faults: " + ", ".join(fire.done))
-                    raise
-                finally:
-                    follower.stop()
-                    work.close()
-            print(f"  {len(fire.done)} faults, "
-                  f"{sum(len(b.sent) for b in buyers)} commands", flush=True)
+                follower.stop()
+                work.close()
+        print(f"  {len(faults)} faults, {sum(len(b.sent) for b in buyers)} commands", flush=True)
 
     def judge(self, shop, buyers, work, follower):
         self.assertEqual([b.failure for b in buyers if b.failure], [])

@@ -245,6 +245,11 @@ class Cluster(Servers):
     def is_whole(server):
         return "cluster_state:ok" in server.call("CLUSTER", "INFO")
 
+    def is_settled(self):
+        """Every node is up and every master has a replica that follows it."""
+        return all(self.is_whole(s) for s in self.living()) and all(
+            "state=online" in (m.info("replication", "slave0") or "") for m in self.masters())
+
     @staticmethod
     def nodes(server):
         return server.call("CLUSTER", "NODES").splitlines()

@@ -42,7 +42,8 @@ def wait_until(check, timeout_s=30, what="condition"):
 
 
 class Shop:
-    def __init__(self, data=None):
+    def __init__(self, data=None, options=()):
+        self.options = options  # more of them, for `run`
         self.data = data or tempfile.mkdtemp(prefix="ordershop-")
         self.port, self.store_port, self.queue_port, self.model_port = free_ports(4)
         self.process = None
@@ -53,7 +54,7 @@ class Shop:
             [EXECUTABLE, "run", "--data", self.data, "--port", str(self.port),
              "--event-store-port", str(self.store_port),
              "--message-queue-port", str(self.queue_port),
-             "--read-model-port", str(self.model_port)],
+             "--read-model-port", str(self.model_port), *self.options],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         timer = time.monotonic()
         line = self.process.stdout.readline().strip()
