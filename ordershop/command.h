@@ -26,6 +26,7 @@ int stop_command(const struct command *self, int argc, char **argv);
 int start_command(const struct command *self, int argc, char **argv);
 int events_command(const struct command *self, int argc, char **argv);
 int rebuild_command(const struct command *self, int argc, char **argv);
+int queue_command(const struct command *self, int argc, char **argv);
 int import_command(const struct command *self, int argc, char **argv);
 int bench_command(const struct command *self, int argc, char **argv);
 

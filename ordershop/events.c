@@ -4,13 +4,13 @@
 #include "base/json.h"
 #include "ordershop/client.h"
 #include "ordershop/command.h"
+#include "ordershop/lines.h"
 #include "ordershop/when.h"
 #include "proto/eventstore_v1.pb-c.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static struct config_option options[] = {
 	{ .name = "all", .type = CONFIG_FLAG, .help = "all topics in one order" },
@@ -39,7 +39,7 @@ struct listing {
 	char topic[80], entry_id[ENTRY_ID_SIZE];
 };
 
-enum { NAMES_MAX = 256, TIME_SIZE = sizeof("2024-05-01T12:30:00.123456Z") + 8 };
+enum { NAMES_MAX = 256 };
 
 static bool flag(const char *name)
 {
@@ -47,26 +47,22 @@ static bool flag(const char *name)
 }
 
 /* An entry id is the event's time. */
-static const char *time_of(const Es__Event *event, char text[TIME_SIZE])
+static const char *time_of(const Es__Event *event, char text[LINE_TIME_SIZE])
 {
 	struct entry_id id = { 0 };
 	struct error err;
-	struct tm parts;
-	time_t seconds;
 	size_t len;
 
 	if (!entry_id_parse(event->entry_id, &id, &err))
 		return "";
-	seconds = (time_t)(id.ms / 1000);
-	len = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
-	snprintf(text + len, TIME_SIZE - len, ".%03u%03uZ", (unsigned)(id.ms % 1000),
-	         (unsigned)(id.us % 1000));
+	len = strlen(line_time(id.ms, text));
+	snprintf(text + len, LINE_TIME_SIZE - len, "%03uZ", (unsigned)(id.us % 1000));
 	return text;
 }
 
 static void print_text(const Es__Event *event)
 {
-	char when[TIME_SIZE];
+	char when[LINE_TIME_SIZE];
 
 	printf("%s %s %s %s %s v%" PRIu64 " %s\n", time_of(event, when), event->topic,
 	       event->entry_id, *event->event_type ? event->event_type : event->event_action,
@@ -74,46 +70,23 @@ static void print_text(const Es__Event *event)
 	       event->event_data);
 }
 
-static void put_member(struct buffer *line, const char *name, const char *text)
-{
-	buffer_printf(line, "\"%s\":", name);
-	json_write_string(line, text, strlen(text));
-	buffer_putc(line, ',');
-}
-
-/* JSON within as it is, so that the line can be queried; anything else as a string. */
-static void put_json(struct buffer *line, const char *name, const char *text, char after)
-{
-	struct json *json;
-	struct error err;
-
-	buffer_printf(line, "\"%s\":", name);
-	if (json_parse(text, strlen(text), &json, &err)) {
-		json_write(line, json);
-		json_free(json);
-	} else {
-		json_write_string(line, text, strlen(text));
-	}
-	buffer_putc(line, after);
-}
-
 static void print_json(const Es__Event *event)
 {
-	char when[TIME_SIZE];
+	char when[LINE_TIME_SIZE];
 	struct buffer line;
 
-	buffer_init(&line, 16 * 1024 * 1024);
+	buffer_init(&line, LINE_MAX_BYTES);
 	buffer_putc(&line, '{');
-	put_member(&line, "time", time_of(event, when));
-	put_member(&line, "topic", event->topic);
-	put_member(&line, "entry_id", event->entry_id);
-	put_member(&line, "event_id", event->event_id);
-	put_member(&line, "event_action", event->event_action);
-	put_member(&line, "event_type", event->event_type);
-	put_member(&line, "entity_id", event->entity_id);
+	line_string(&line, "time", time_of(event, when));
+	line_string(&line, "topic", event->topic);
+	line_string(&line, "entry_id", event->entry_id);
+	line_string(&line, "event_id", event->event_id);
+	line_string(&line, "event_action", event->event_action);
+	line_string(&line, "event_type", event->event_type);
+	line_string(&line, "entity_id", event->entity_id);
 	buffer_printf(&line, "\"entity_version\":%" PRIu64 ",", event->entity_version);
-	put_json(&line, "event_data", event->event_data, ',');
-	put_json(&line, "metadata", *event->metadata ? event->metadata : "{}", '}');
+	line_json(&line, "event_data", event->event_data, ',');
+	line_json(&line, "metadata", *event->metadata ? event->metadata : "{}", '}');
 	buffer_putc(&line, '\n');
 	fwrite(line.bytes, 1, line.len, stdout);
 	buffer_free(&line);

@@ -34,6 +34,16 @@ static const struct command commands[] = {
 	  "dies\n"
 	  "meanwhile, it goes on with it when it starts again. Nothing of the log is changed.\n"
 	  "Ctrl-C ends only this command, not the rebuild." },
+	{ "queue", "ACTION", "Looks after the queues and their dead letters.",
+	  queue_command,
+	  "  list                                   all queues\n"
+	  "  dead [SERVICE/FUNCTION]                dead letters, with the reason, oldest first\n"
+	  "  requeue SERVICE/FUNCTION ID...|--all   sends them again, with all their attempts\n"
+	  "  drop SERVICE/FUNCTION ID...|--all      forgets them\n"
+	  "  purge SERVICE/FUNCTION                 takes off all that waits; who waits for it is\n"
+	  "                                         answered CANCELLED\n"
+	  "  limit SERVICE/FUNCTION N               what it may hold; 0: 1,000,000. Senders above\n"
+	  "                                         it are answered RESOURCE_EXHAUSTED" },
 	{ "import", "olist DIR", "Plays real orders through the running shop, and verifies.",
 	  import_command,
 	  "DIR holds the CSV files of the public Brazilian E-Commerce data set of Olist:\n"

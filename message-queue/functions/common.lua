@@ -87,9 +87,10 @@ local function park(keys, id, now, noted, reason)
 	redis.call('HDEL', keys[ATTEMPTS], id)
 end
 
--- Ends a delivery that failed: parks the message after max_attempts, else returns it after delay_ms.
--- True if parked. The caller has taken the id out of the leases.
-local function give_back(keys, id, now, delay_ms, max_attempts, reason)
+-- Ends a delivery that failed: parks the message after max_attempts, else returns it after delay_ms, or
+-- with no delay adds it to `heads`. True if parked. The caller has taken the id out of the leases, and
+-- calls return_heads when all are through.
+local function give_back(keys, id, now, delay_ms, max_attempts, reason, heads)
 	local noted = redis.call('HINCRBY', keys[ATTEMPTS], id, 1)
 	local failed, lane = failed_and_lane(noted)
 	if failed >= max_attempts then
@@ -99,9 +100,16 @@ local function give_back(keys, id, now, delay_ms, max_attempts, reason)
 	if delay_ms > 0 then
 		redis.call('ZADD', keys[DELAYED], now + delay_ms, id)
 	else
-		redis.call('LPUSH', keys[lane], id)
+		heads[#heads + 1] = { lane = lane, id = id }
 	end
 	return false
+end
+
+-- To the head of their lists, the oldest in front.
+local function return_heads(keys, heads)
+	for i = #heads, 1, -1 do
+		redis.call('LPUSH', keys[heads[i].lane], heads[i].id)
+	end
 end
 
 -- The ids that are served next, at most `count`; nil: nothing waits.

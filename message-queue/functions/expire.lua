@@ -56,17 +56,19 @@ redis.register_function('queue_expire', function(keys, args)
 	local returned, parked = {}, {}
 	add_due(keys, now, limit)
 	local ended, cursor = ended_leases(keys, now, args[3], limit)
-	for i = #ended, 1, -1 do
-		local id = ended[i]
+	local heads = {}
+	for _, id in ipairs(ended) do
 		if outcome_of(keys, id) then
 			-- Answered through the original interface, but never acknowledged.
 			remove(keys, id)
 		else
 			redis.call('HDEL', keys[LEASES], id)
-			local list = give_back(keys, id, now, 0, max_attempts, 'its lease ended') and parked or returned
+			local dead = give_back(keys, id, now, 0, max_attempts, 'its lease ended', heads)
+			local list = dead and parked or returned
 			list[#list + 1] = id
 		end
 	end
+	return_heads(keys, heads)
 	local first = redis.call('ZRANGE', keys[DELAYED], 0, 0, 'WITHSCORES')
 	local wait = first[2] and math.max(0, first[2] - now) or -1
 	return { waiting(keys), wait, returned, parked, cursor }

@@ -3,7 +3,8 @@
 --         1, priority, delay_ms) per special message, then (id, record) per message
 -- returns {states, outcomes, given}
 --   states    one letter per message: R reserved for the next free place of the runs, Q queued,
---             W waits for its time, D on the queue already, O done before, X parked as dead, F refused: the queue is full
+--             W waits for its time, D on the queue already, O done before, X parked as dead,
+--             F refused: the queue is full
 --   outcomes  of the O and X, in order: the outcome, the reason
 --   given     as reserve returns; when the queue was not empty, older ones go first
 -- Refuses single messages only; a repeated call changes nothing.
@@ -29,7 +30,8 @@ local function push(keys, args)
 		runs[#runs + 1] = tonumber(args[i])
 	end
 	for _ = 1, args[3] do
-		specials[tonumber(args[first])] = { priority = tonumber(args[first + 1]), delay_ms = tonumber(args[first + 2]) }
+		local priority, delay_ms = tonumber(args[first + 1]), tonumber(args[first + 2])
+		specials[tonumber(args[first])] = { priority = priority, delay_ms = delay_ms }
 		first = first + 3
 	end
 	for i = first, #args, 2 do

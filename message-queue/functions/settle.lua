@@ -42,16 +42,17 @@ end)
 -- ARGV    (id, delay_ms, max_attempts, reason) per message, oldest first
 -- returns one letter per message: Q waits again, X parked as dead, U not in flight
 redis.register_function('queue_retry', function(keys, args)
-	local now, states = now_ms(), {}
-	for i = #args - 3, 1, -4 do
+	local now, states, heads = now_ms(), {}, {}
+	for i = 1, #args, 4 do
 		local id = args[i]
 		local state = 'U'
 		if redis.call('HDEL', keys[LEASES], id) == 1 then
-			state = give_back(keys, id, now, tonumber(args[i + 1]), tonumber(args[i + 2]), args[i + 3])
-				and 'X' or 'Q'
+			state = give_back(keys, id, now, tonumber(args[i + 1]), tonumber(args[i + 2]), args[i + 3],
+				heads) and 'X' or 'Q'
 		end
-		table.insert(states, 1, state)
+		states[#states + 1] = state
 	end
+	return_heads(keys, heads)
 	return table.concat(states)
 end)
 

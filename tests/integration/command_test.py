@@ -35,7 +35,8 @@ def topics(shop):
 
 class Words(unittest.TestCase):
     def test_help_everywhere(self):
-        for command in ["run", "serve", "status", "stop", "start", "events", "import", "bench"]:
+        for command in ["run", "serve", "status", "stop", "start", "events", "queue", "import",
+                        "bench"]:
             done = ordershop(command, "--help")
             self.assertEqual(done.returncode, 0, command)
             self.assertTrue(done.stdout.startswith(f"usage: ordershop {command}"), done.stdout)

@@ -4,12 +4,8 @@ has its outcome, one for all who call with its id, and its effect once.
 A consumer trusts `redelivered`: it looks whether the work is done only when that says so, and would do
 it twice if it were wrong.
 """
-import os
 import queue
 import random
-import signal
-import subprocess
-import tempfile
 import threading
 import unittest
 import uuid
@@ -18,7 +14,8 @@ import grpc
 
 import messagequeue_v1_pb2 as mq
 import messagequeue_v1_pb2_grpc as mq_grpc
-from shop import EXECUTABLE, free_ports, wait_until
+from queue_processes import Processes
+from shop import wait_until
 
 INSTANCES = 3
 CONSUMERS = 2  # of each instance at first
@@ -26,48 +23,6 @@ CALLERS = 6    # they call in pairs, each message twice
 CALLS = 100    # of each caller
 LEASE_MS = 3000
 SERVICE, FUNCTION = "work", "do"
-
-
-class Processes:
-    """One redis-server that writes all to disk first, and queues on it."""
-
-    def __init__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="queues-")
-        self.socket = os.path.join(self.folder.name, "redis.sock")
-        self.ports = free_ports(INSTANCES)
-        self.redis = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder.name,
-             "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy",
-             "noeviction"], stdout=subprocess.DEVNULL)
-        self.queues = [None] * INSTANCES
-        wait_until(lambda: os.path.exists(self.socket), what="Redis")
-        for number in range(INSTANCES):
-            self.start(number)
-
-    def start(self, number):
-        with open(os.path.join(self.folder.name, f"queue{number}.log"), "ab") as log:
-            self.queues[number] = subprocess.Popen(
-                [EXECUTABLE, "serve", "message-queue", "--redis", f"unix://{self.socket}",
-                 "--listen", f"127.0.0.1:{self.ports[number]}"], stdout=log, stderr=log)
-
-        def answers():
-            with grpc.insecure_channel(f"127.0.0.1:{self.ports[number]}") as channel:
-                try:
-                    return mq_grpc.MessageQueueStub(channel).Queues(mq.QueuesRequest(), timeout=2)
-                except grpc.RpcError:
-                    return None
-        wait_until(lambda: answers() is not None, what=f"queue {number}")
-
-    def kill(self, number):
-        self.queues[number].send_signal(signal.SIGKILL)
-        self.queues[number].wait()
-
-    def end(self):
-        for process in [*self.queues, self.redis]:
-            if process and process.poll() is None:
-                process.kill()
-                process.wait()
-        self.folder.cleanup()
 
 
 class Load:
@@ -206,7 +161,7 @@ class Load:
 
 class Queues(unittest.TestCase):
     def test_kill_one_after_the_other(self):
-        processes = Processes()
+        processes = Processes(INSTANCES)
         self.addCleanup(processes.end)
         load = Load(processes.ports)
         try:

@@ -1,0 +1,21 @@
+/* lines.h - what commands print line by line. */
+#ifndef ORDERSHOP_LINES_H
+#define ORDERSHOP_LINES_H
+
+#include "base/buffer.h"
+
+#include <stdint.h>
+
+enum { LINE_TIME_SIZE = 48, LINE_MAX_BYTES = 16 * 1024 * 1024 };
+
+/* "2024-05-01T12:30:00.123", as UTC without its Z, so that digits may follow. Returns `text`. */
+const char *line_time(uint64_t ms, char text[LINE_TIME_SIZE]);
+/* `"name":"text",` */
+void line_string(struct buffer *line, const char *name, const char *text);
+/* `"name":text`, then `after`. JSON goes in as it is, so that the line can be queried; anything else as
+ * a string. */
+void line_json(struct buffer *line, const char *name, const char *text, char after);
+/* For people: control characters, which would move their terminal, become spaces. */
+void line_print(const char *text);
+
+#endif
