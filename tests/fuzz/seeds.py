@@ -204,6 +204,25 @@ def message_queue():
     yield 'outcome', (
         begin + s.open('Outcome', mq.OutcomeRequest(message_id=ID % 1, **names)) + answer(['O', outcome]))
     yield 'queues', begin + s.open('Queues', mq.QueuesRequest()) + answer([1, 2, 3, 4, ID % 1, bytes(8)])
+    dead = [1, [ID % 1, '1700000000000000', 3, 'broken', record, ID % 2, '1700000000000001', 1, 'x', 'odd']]
+    yield 'dead_letters', (
+        begin + s.open('DeadLetters', mq.DeadLettersRequest(limit=2, after='1', **names)) + answer(dead))
+    yield 'requeue_all', (
+        begin + consume + answer([]) + s.open('RequeueDead', mq.DeadSelection(all=True, **names), call=1)
+        + answer([1000, '1700000000000000']) + answer([1, '1700000000000000']) + answer([ID % 1, record, 1]))
+    drop = s.open('DropDead', mq.DeadSelection(message_ids=[ID % 1], **names))
+    yield 'drop', begin + drop + answer(1)
+    purge = mq.PurgeRequest(**names)
+    yield 'purge', (
+        begin + call + answer(['Q', [], []]) + s.open('Purge', purge, call=1)
+        + answer([1, [ID % 1, ID % 2]]) + answer([0, [ID % 3]]))
+    yield 'purge_cancelled', begin + s.open('Purge', purge) + cancel() + answer([1, [ID % 1]])
+    yield 'configure', (
+        begin + s.open('Configure', mq.ConfigureRequest(max_messages=1, **names)) + answer(1) + TIMER
+        + answer(['order-service/create', '2', 'odd']))
+    special = mq.Message(message_id=ID % 1, payload='1', priority=mq.HIGH, delay_ms=5, **names)
+    yield 'delayed', (
+        begin + s.open('Send', mq.SendRequest(message=special)) + answer(1) + answer(['W', [], []]) + TIMER)
     yield 'stopped', answer(['fuzz']) + answer(1) + answer(['order-service/create']) + answer([]) + TIMER * 4
     yield 'redis_lost', fail() + fail() + fail() + TIMER * 2 + call + fail() + fail()
     old = dict(service_name='order-service', func_name='create')
