@@ -1,5 +1,6 @@
 #include "domain/cache.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -147,9 +148,11 @@ void cache_drop(struct cache *cache, const char *id, uint64_t generation)
 		entry_remove(cache, entry);
 }
 
-void cache_hold(const struct cached *cached)
+void cache_hold(const struct cached *cached, const char *event_id)
 {
-	((struct entry *)cached)->held++;
+	struct entry *entry = (struct entry *)cached;
+	entry->held++;
+	snprintf(entry->cached.made_by, UUID_SIZE, "%s", event_id);
 }
 
 void cache_release(struct cache *cache, const char *id, uint64_t generation)
@@ -158,7 +161,8 @@ void cache_release(struct cache *cache, const char *id, uint64_t generation)
 	if (entry == NULL || entry->cached.generation != generation)
 		return;
 	ASSERT(entry->held > 0);
-	entry->held--;
+	if (--entry->held == 0)
+		entry->cached.made_by[0] = '\0';
 }
 
 size_t cache_count(const struct cache *cache)

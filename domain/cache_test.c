@@ -58,7 +58,7 @@ START_TEST(what_is_held_stays)
 	char id[32];
 	const struct cached *held = cache_put(cache, "held", 1, &state.base);
 	uint64_t generation = held->generation;
-	cache_hold(held);
+	cache_hold(held, "00000000-0000-4000-8000-000000000001");
 	for (int i = 0; i < 100; i++) {
 		snprintf(id, sizeof(id), "%d", i);
 		cache_put(cache, id, 1, &state.base);
@@ -82,7 +82,7 @@ START_TEST(a_late_answer_does_not_touch_a_new_generation)
 	Shop__Customer state = customer("Ann");
 	const struct cached *held = cache_put(cache, "a", 1, &state.base);
 	uint64_t first = held->generation;
-	cache_hold(held);
+	cache_hold(held, "00000000-0000-4000-8000-000000000001");
 	cache_drop(cache, "a", first);
 	ck_assert_ptr_null(cache_find(cache, "a"));
 	uint64_t second = cache_put(cache, "a", 5, &state.base)->generation;

@@ -209,7 +209,10 @@ struct need {
 	/* NEED_CALL, NEED_SEND */
 	const char *service, *function, *key, *params, *message_id;
 	struct reply reply;
-	void *runner; /* free for the runner */
+	/* Free for the runner: where the state came from, and what the store has to find. */
+	void *runner;
+	uint64_t generation;
+	const char *made_by; /* event id; NULL: the version says it all */
 	struct need *next;
 	UT_hash_handle hh; /* by what identifies it */
 };

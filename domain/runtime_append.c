@@ -30,7 +30,7 @@ static bool predict(struct run *run, const struct batch *batch)
 		    cache_put(cache, event->entity_id, event->expected_version + 1,
 		              deleted ? NULL : event->state);
 		event->runner = cached->generation;
-		cache_hold(cached);
+		cache_hold(cached, event->event_id);
 	}
 	return true;
 }

@@ -15,9 +15,13 @@ static bool take_from_cache(struct run *run, struct need *need)
 	const struct cached *cached = cache_find(run->runtime->cache, need->loaded.id);
 	if (cached == NULL)
 		return false;
-	if (!need->known || need->assumed || need->loaded.version != cached->version) {
+	if (!need->known || need->assumed || need->loaded.version != cached->version ||
+	    need->generation != cached->generation) {
 		need->loaded.version = cached->version;
 		need->loaded.state = cache_state(cached, run->arena);
+		need->generation = cached->generation;
+		need->made_by =
+		    cached->made_by[0] == '\0' ? NULL : arena_strdup(run->arena, cached->made_by);
 	}
 	need->known = true;
 	need->assumed = false;
@@ -56,6 +60,8 @@ static void loaded(void *arg, const ProtobufCMessage *item, const struct error *
 	struct need *need = load->need;
 	if (domain_store_fill(need, run->arena, item, err, &run->failure)) {
 		need->runner = &from_store;
+		need->generation = 0;
+		need->made_by = NULL;
 		if (run_is_own(run, need->loaded.topic)) {
 			struct cache *cache = run->runtime->cache;
 			const struct cached *cached = cache_find(cache, need->loaded.id);

@@ -132,6 +132,10 @@ static Es__NewEvent *event_pack(struct domain_store *store, struct arena *arena,
 		out->expect =
 		    event->expect_none ? ES__EXPECT__EXPECT_NONE : ES__EXPECT__EXPECT_EXACT;
 		out->expected_version = event->expect_none ? 0 : event->expected_version;
+		const struct need *need = event->need;
+		if (need != NULL && need->made_by != NULL && !event->expect_none &&
+		    event->expected_version == need->loaded.version)
+			out->after_event_id = need->made_by;
 	}
 	return out->event_data == NULL ? NULL : out;
 }

@@ -204,6 +204,14 @@ static bool check_event(const Es__NewEvent *event, size_t *bytes, struct error *
 		                 "expect: must be EXPECT_ANY for an event without entity_id");
 	if (event->expected_version > INT64_MAX / 1024)
 		return error_set(err, ERR_INVALID, "expected_version: is beyond any version");
+	if (event->after_event_id[0] != '\0' &&
+	    (event->expect != ES__EXPECT__EXPECT_EXACT || event->expected_version == 0))
+		return error_set(
+		    err, ERR_INVALID,
+		    "after_event_id: needs EXPECT_EXACT and an expected_version above 0");
+	if (event->after_event_id[0] != '\0' && !uuid_valid(event->after_event_id))
+		return error_set(err, ERR_INVALID, "after_event_id: must be a UUID, is \"%.40s\"",
+		                 event->after_event_id);
 	return check_text("event_action", event->event_action, 1, EVENT_WORD_MAX, bytes, err) &&
 	       check_text("event_type", event->event_type, 0, EVENT_WORD_MAX, bytes, err) &&
 	       check_text("entity_id", event->entity_id, 0, EVENT_NAME_MAX, bytes, err) &&

@@ -126,6 +126,19 @@ static struct call *open_call(struct topic *topic)
 	return call;
 }
 
+/* "<version>", or "<version> <id of the event that made it>" */
+static void add_exact(struct redis_command *command, const Es__NewEvent *event)
+{
+	char text[32 + UUID_SIZE];
+	if (event->after_event_id[0] == '\0') {
+		redis_arg_integer(command, (int64_t)event->expected_version);
+		return;
+	}
+	snprintf(text, sizeof(text), "%llu %s", (unsigned long long)event->expected_version,
+	         event->after_event_id);
+	redis_arg(command, text);
+}
+
 static void add_event(struct redis_command *command, const Es__NewEvent *event)
 {
 	switch (event->expect) {
@@ -136,7 +149,7 @@ static void add_event(struct redis_command *command, const Es__NewEvent *event)
 		redis_arg_bytes(command, "+", 1);
 		break;
 	case ES__EXPECT__EXPECT_EXACT:
-		redis_arg_integer(command, (int64_t)event->expected_version);
+		add_exact(command, event);
 		break;
 	default:
 		redis_arg_bytes(command, "*", 1);

@@ -28,6 +28,13 @@ static void refusal(const struct request *request, const char *line, struct log_
 	}
 	const struct expectation *expected = &request->expectations[index];
 	outcome->current_version = version;
+	if (expected->expect == ES__EXPECT__EXPECT_EXACT && expected->version == version) {
+		error_set(err, ERR_CONFLICT,
+		          "events[%lu]: version %llu of entity \"%.128s\" was not made by "
+		          "after_event_id",
+		          index, version, expected->entity_id);
+		return;
+	}
 	static const char *const words[] = {
 		[ES__EXPECT__EXPECT_ANY] = "expected any",
 		[ES__EXPECT__EXPECT_NONE] = "expected none",

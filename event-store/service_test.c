@@ -120,6 +120,38 @@ START_TEST(deleted_entity_begins_again)
 }
 END_TEST
 
+/* Two writers count the same versions: the number alone does not say whose event made it. */
+START_TEST(exact_version_of_a_given_event)
+{
+	struct error err;
+	testing_append("after", "a", "{}");
+	Es__AppendRequest *mine = testing_request("after", "a", "{}", ES__EXPECT__EXPECT_EXACT, 1);
+	Es__AppendRequest *theirs =
+	    testing_request("after", "a", "{}", ES__EXPECT__EXPECT_EXACT, 1);
+	Es__AppendRequest *next = testing_request("after", "a", "{}", ES__EXPECT__EXPECT_EXACT, 2);
+	next->events[0]->after_event_id = mine->events[0]->event_id;
+	ck_assert(testing_send(theirs, &err) != NULL);
+	ck_assert(testing_send(mine, &err) == NULL);
+	ck_assert(testing_send(next, &err) == NULL);
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	ck_assert_ptr_nonnull(strstr(err.message, "version 2 of entity \"a\""));
+	next->events[0]->after_event_id = theirs->events[0]->event_id;
+	ck_assert_msg(testing_send(next, &err) != NULL, "%s", err.message);
+	/* It is there, but made another version. */
+	mine->events[0]->after_event_id = theirs->events[0]->event_id;
+	mine->events[0]->expected_version = 3;
+	ck_assert(testing_send(mine, &err) == NULL);
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	mine->events[0]->after_event_id = "x";
+	ck_assert(testing_send(mine, &err) == NULL);
+	ck_assert_ptr_nonnull(strstr(err.message, "after_event_id: must be a UUID"));
+	mine->events[0]->after_event_id = theirs->events[0]->event_id;
+	mine->events[0]->expect = ES__EXPECT__EXPECT_ANY;
+	ck_assert(testing_send(mine, &err) == NULL);
+	ck_assert_ptr_nonnull(strstr(err.message, "after_event_id: needs EXPECT_EXACT"));
+}
+END_TEST
+
 struct answers {
 	size_t count, conflicts;
 	uint64_t last_version;
@@ -146,9 +178,12 @@ START_TEST(stream_applies_in_order)
 	struct answers answers = { 0 };
 	struct rpc_mux *mux = rpc_mux_create(testing.loop, testing.channel,
 	                                     &es__event_store__descriptor, "AppendStream", 4096);
+	const char *before = "";
 	for (size_t i = 0; i < 1000; i++) {
 		Es__AppendItem item = ES__APPEND_ITEM__INIT;
 		item.request = testing_request("row", "a", "{}", ES__EXPECT__EXPECT_EXACT, i);
+		item.request->events[0]->after_event_id = before;
+		before = item.request->events[0]->event_id;
 		rpc_mux_request(mux, &item.base, 10000, answered, &answers);
 		item.request = testing_request("row", "a", "{}", ES__EXPECT__EXPECT_NONE, 0);
 		if (i > 0)
@@ -330,6 +365,7 @@ int main(void)
 	tcase_add_test(tests, append_repeated_answers_the_same);
 	tcase_add_test(tests, append_refuses);
 	tcase_add_test(tests, append_is_all_or_nothing);
+	tcase_add_test(tests, exact_version_of_a_given_event);
 	tcase_add_test(tests, deleted_entity_begins_again);
 	tcase_add_test(tests, stream_applies_in_order);
 	tcase_add_test(tests, read_topic_and_all);

@@ -4,7 +4,7 @@
 --       4.. further dedupe buckets to look into
 -- ARGV  1 life of a bucket in seconds, 2 and 3 the lowest id that may be given (ms, us), then for
 --       each request: number of events, and for each event: expected version (* any, ! none,
---       + exists, or the number), event_id, event_action, event_data, event_type, entity_id, metadata
+--       + exists, or the number, or "<number> <event id>": that event must have made it), event_id, event_action, event_data, event_type, entity_id, metadata
 --
 -- Returns one text, lines in the order of the requests. A request that was appended or had been:
 -- a line "<version> <entry id>" for each event, with "=" before it if it had been. One that was
@@ -64,7 +64,7 @@ local function first_id(last, floor_ms, floor_us)
 	return ms, us
 end
 
-local function refused(expect, version, deleted)
+local function refused(expect, version, deleted, known)
 	if expect == '*' then
 		return false
 	elseif expect == '!' then
@@ -72,12 +72,21 @@ local function refused(expect, version, deleted)
 	elseif expect == '+' then
 		return version == 0 or deleted
 	end
-	return version ~= tonumber(expect)
+	local number = tonumber(expect)
+	if number then
+		return version ~= number
+	end
+	-- The version alone may be that of another writer's event.
+	local space = string.find(expect, ' ', 1, true)
+	local line = known[string.sub(expect, space + 1)]
+	number = string.sub(expect, 1, space)
+	return version ~= tonumber(number) or not line or string.sub(line, 1, space) ~= number
 end
 
--- The event ids; the entities, LAST first; by event, the place of its entity among them (1: of none).
+-- The event ids, behind them those that must be there before; the entities, LAST first; by event, the place of its entity among them (1: of none).
 local function collect(args)
 	local events, entities, entity_of, place_of, count = {}, { LAST }, {}, { [LAST] = 1 }, 0
+	local before = {}
 	local i, total = 4, #args
 	while i < total do
 		local last = i + args[i] * PER_EVENT
@@ -92,8 +101,15 @@ local function collect(args)
 			count = count + 1
 			events[count] = args[e + 1]
 			entity_of[count] = place
+			local space = string.find(args[e], ' ', 1, true)
+			if space then
+				before[#before + 1] = string.sub(args[e], space + 1)
+			end
 		end
 		i = last + 1
+	end
+	for k = 1, #before do
+		events[count + k] = before[k]
 	end
 	return events, entities, entity_of
 end
@@ -151,7 +167,7 @@ local function check(args, first, last, n, entity_of, versions, deleted, known)
 		local place = entity_of[n]
 		n = n + 1
 		if place > 1 then
-			if refused(args[e], versions[place], deleted[place]) then
+			if refused(args[e], versions[place], deleted[place], known) then
 				for k = #old, 1, -1 do
 					versions[old[k][1]], deleted[old[k][1]] = old[k][2], old[k][3]
 				end
@@ -193,7 +209,7 @@ local function append(keys, args)
 			repeats = true
 		elseif entity_of[n] > 1 then
 			local place = entity_of[n]
-			if refused(args[first], versions[place], deleted[place]) then
+			if refused(args[first], versions[place], deleted[place], known) then
 				why, at = 'V', first
 			else
 				deleted[place] = args[first + 2] == 'entity_deleted'

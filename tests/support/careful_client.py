@@ -27,6 +27,7 @@ class Again(Exception):
 
 class Rest:
     """By the gateway."""
+    hangs_up = 0.05  # how often, after a moment, as a client that lost its connection
     PLURALS = {"inventory": "inventories"}
 
     def __init__(self, shop, random):
@@ -41,8 +42,8 @@ class Rest:
             params = dict(params)
             path += f"/{params.pop('entity_id')}"
         method = {"create": "POST", "update": "PUT", "delete": "DELETE"}[verb]
-        # Now and then it is cut after a moment, as by a client that lost its connection.
-        timeout = self.random.uniform(0.001, 0.05) if self.random.random() < 0.05 else 10
+        cut = self.random.random() < self.hangs_up
+        timeout = self.random.uniform(0.001, 0.05) if cut else 10
         try:
             status, answer = self.shop.rest(method, path, None if verb == "delete" else params,
                                             {"Idempotency-Key": message_id}, timeout)
@@ -76,7 +77,7 @@ class Grpc:
         request = mq.CallRequest(message=mq.Message(
             service=f"{entity}-service", function=name, message_id=message_id,
             payload=json.dumps({"params": params})))
-        cut = self.random.random() < 0.05
+        cut = self.random.random() < Rest.hangs_up
         try:
             result = mq_grpc.MessageQueueStub(self.channel).Call(
                 request, timeout=self.random.uniform(0.001, 0.05) if cut else 10).result

@@ -111,7 +111,7 @@ class Shop:
                     found["redis-model" if "redis-model.sock" in words[0] else "redis"] = int(entry)
         return found
 
-    def redis_socket(self, name):
+    def socket(self, name):
         return os.path.join(self.data, name + ".sock")
 
     def rest(self, method, path, body=None, headers=None, timeout=30):
