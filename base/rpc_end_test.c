@@ -160,6 +160,22 @@ START_TEST(a_socket_path_that_is_too_long_is_refused)
 }
 END_TEST
 
+START_TEST(an_address_must_have_a_port)
+{
+	static const char *const wrong[] = { "",       "nonsense", "127.0.0.1", "127.0.0.1:",
+		                             ":50051", "h:99999",  "h:-1",      "h:1x",
+		                             "h:1:",   "h: 1" };
+	struct rpc_server *second = rpc_server_create(fixture.loop);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct error err;
+		ck_assert_msg(!rpc_server_listen(second, wrong[i], NULL, &err), "%s", wrong[i]);
+		ck_assert_int_eq(err.code, ERR_INVALID);
+		ck_assert_ptr_nonnull(strstr(err.message, "host:port"));
+	}
+	rpc_server_destroy(second);
+}
+END_TEST
+
 START_TEST(a_socket_file_left_by_a_dead_server_is_no_hindrance)
 {
 	char again[512];
@@ -210,6 +226,7 @@ int main(void)
 	tcase_add_test(all, destroying_a_channel_ends_its_calls);
 	tcase_add_test(all, an_address_in_use_is_refused);
 	tcase_add_test(all, a_socket_path_that_is_too_long_is_refused);
+	tcase_add_test(all, an_address_must_have_a_port);
 	tcase_add_test(all, a_socket_file_left_by_a_dead_server_is_no_hindrance);
 	tcase_add_test(all, waiting_for_an_answer_can_be_interrupted);
 	suite_add_tcase(suite, all);

@@ -1,5 +1,6 @@
 #include "base/rpc_server_internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <grpc/grpc_security.h>
 #include <stdlib.h>
@@ -109,12 +110,29 @@ static bool check_unix_path(const char *path, struct error *err)
 	return true;
 }
 
+/* gRPC takes a missing port, or one above 65535, for another one. */
+static bool check_port(const char *address, struct error *err)
+{
+	const char *colon = strrchr(address, ':');
+	char *end = NULL;
+	unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
+	if (colon != NULL && colon != address && isdigit((unsigned char)colon[1]) && *end == '\0' &&
+	    port <= 65535)
+		return true;
+	return error_set(
+	    err, ERR_INVALID,
+	    "cannot listen on \"%s\": it must be host:port, with a port up to 65535, or "
+	    "unix:/path",
+	    address);
+}
+
 bool rpc_server_listen(struct rpc_server *server, const char *address, int *port, struct error *err)
 {
 	static const char unix_prefix[] = "unix:";
 	ASSERT(!server->started);
-	if (strncmp(address, unix_prefix, strlen(unix_prefix)) == 0 &&
-	    !check_unix_path(address + strlen(unix_prefix), err))
+	bool is_unix = strncmp(address, unix_prefix, strlen(unix_prefix)) == 0;
+	if (is_unix ? !check_unix_path(address + strlen(unix_prefix), err)
+	            : !check_port(address, err))
 		return false;
 	grpc_server_credentials *plain = grpc_insecure_server_credentials_create();
 	int taken = grpc_server_add_http2_port(server->server, address, plain);

@@ -49,7 +49,8 @@ void rpc_server_destroy(struct rpc_server *server);
 void rpc_server_add(struct rpc_server *server, const ProtobufCServiceDescriptor *service,
                     const struct rpc_method *methods, size_t method_count, void *ctx);
 /* `address`: "127.0.0.1:50051" (port 0: any free one) or "unix:/path". May be called several times
- * before start. *port (may be NULL) is the port taken. ERR_EXISTS when the address is in use. */
+ * before start. *port (may be NULL) is the port taken. ERR_EXISTS when the address is in use,
+ * ERR_INVALID when it is none. */
 MUST_USE bool rpc_server_listen(struct rpc_server *server, const char *address, int *port,
                                 struct error *err);
 void rpc_server_start(struct rpc_server *server);

@@ -13,15 +13,6 @@ static void keep(char *out, size_t size, const char *text)
 	snprintf(out, size, "%s", text);
 }
 
-static void unused(void *ctx, struct rpc_call *call, const ProtobufCMessage *request)
-{
-	(void)ctx;
-	(void)request;
-	struct error err;
-	error_set(&err, ERR_UNIMPLEMENTED, "not faked");
-	rpc_finish(call, &err);
-}
-
 /* ---- message queue ---- */
 
 static void submit(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
@@ -82,11 +73,7 @@ static void queues(void *ctx, struct rpc_call *call, const ProtobufCMessage *mes
 }
 
 static const struct rpc_method mq_methods[] = {
-	{ .name = "Call", .kind = RPC_UNARY, .message = unused },
-	{ .name = "Send", .kind = RPC_UNARY, .message = unused },
 	{ .name = "SubmitStream", .kind = RPC_BIDI_STREAM, .message = submit },
-	{ .name = "Consume", .kind = RPC_BIDI_STREAM, .message = unused },
-	{ .name = "Outcome", .kind = RPC_UNARY, .message = unused },
 	{ .name = "Queues", .kind = RPC_UNARY, .message = queues },
 };
 
@@ -175,15 +162,12 @@ static void report(void *ctx, struct rpc_call *call, const ProtobufCMessage *mes
 }
 
 static const struct rpc_method rm_methods[] = {
-	{ .name = "Get", .kind = RPC_UNARY, .message = unused },
-	{ .name = "GetMany", .kind = RPC_UNARY, .message = unused },
 	{ .name = "List", .kind = RPC_UNARY, .message = list },
 	{ .name = "Unbilled", .kind = RPC_UNARY, .message = orders },
 	{ .name = "Unshipped", .kind = RPC_UNARY, .message = orders },
 	{ .name = "Delivered", .kind = RPC_UNARY, .message = orders },
 	{ .name = "Mails", .kind = RPC_UNARY, .message = mails },
 	{ .name = "Report", .kind = RPC_UNARY, .message = report },
-	{ .name = "Checkpoints", .kind = RPC_UNARY, .message = unused },
 	{ .name = "GetStream", .kind = RPC_BIDI_STREAM, .message = get_stream },
 };
 
@@ -235,16 +219,11 @@ static void topics(void *ctx, struct rpc_call *call, const ProtobufCMessage *mes
 }
 
 static const struct rpc_method es_methods[] = {
-	{ .name = "Append", .kind = RPC_UNARY, .message = unused },
-	{ .name = "AppendStream", .kind = RPC_BIDI_STREAM, .message = unused },
 	{ .name = "Read", .kind = RPC_SERVER_STREAM, .message = read_events },
-	{ .name = "ReadEntity", .kind = RPC_UNARY, .message = unused },
-	{ .name = "ReadEntityStream", .kind = RPC_BIDI_STREAM, .message = unused },
 	{ .name = "Subscribe",
 	  .kind = RPC_SERVER_STREAM,
 	  .message = subscribe,
 	  .ended = subscription_ended },
-	{ .name = "Consume", .kind = RPC_BIDI_STREAM, .message = unused },
 	{ .name = "Topics", .kind = RPC_UNARY, .message = topics },
 };
 

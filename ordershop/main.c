@@ -16,7 +16,10 @@ static const struct command commands[] = {
 	  "cart order billing shipping crm mail. The event store listens on 127.0.0.1:50051,\n"
 	  "the message queue on :50052, the read model on :50053, or where --listen says; the\n"
 	  "others look for them there unless told otherwise. The gateway has --host and\n"
-	  "--port." },
+	  "--port.\n\n"
+	  "Redis is redis://[[user]:password@]host:port[/db], unix:///path[?db=N], several nodes\n"
+	  "of a cluster with commas between, or sentinel://host:port,host:port/NAME. With\n"
+	  "?replicas=N at the end an answer comes when N replicas have what it says." },
 	{ "status", "", "Shows services, topics, queues and how far the read model is.",
 	  status_command, NULL },
 	{ "stop", "SERVICE", "Stops one service of a running shop, until it is started again.",

@@ -23,7 +23,7 @@
 static struct config_option options[] = {
 	{ .name = "redis",
 	  .placeholder = "URL",
-	  .help = "redis://[[user]:password@]host:port[/db] or unix:///path",
+	  .help = "where the three with a Redis have it",
 	  .fallback = "redis://127.0.0.1:6379" },
 	{ .name = "listen",
 	  .placeholder = "LIST",
@@ -314,6 +314,9 @@ static bool read_listen(struct server *server, struct error *err)
 		if (*next)
 			server->listen[server->listen_count++] = next;
 	}
+	if (server->listen_count == 0)
+		return error_set(err, ERR_INVALID, "--listen: there is no address in \"%s\"",
+		                 given);
 	return true;
 }
 
