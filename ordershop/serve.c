@@ -333,9 +333,10 @@ static bool start_when_possible(struct server *server, struct error *err)
 			log_warn("waiting_to_start", "reason=\"%s\"", err->message);
 		unsigned ms = backoff_ms(&backoff);
 		struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
-		if (sigtimedwait(&server->signals, NULL, &pause) > 0)
-			return error_set(err, ERR_CANCELLED, "stopped while it waited: %s",
-			                 err->message);
+		if (sigtimedwait(&server->signals, NULL, &pause) > 0) {
+			err->code = ERR_CANCELLED;
+			return error_wrap(err, "stopped while it waited");
+		}
 	}
 	return true;
 }

@@ -70,10 +70,10 @@ pid_t spawn_process(const struct process_spec *spec, const char *log_folder,
 void spawn_last_words(const struct process_spec *spec, const char *log_folder, char *out,
                       size_t size)
 {
-	static const char field[] = " error=\"";
+	static const char *const fields[] = { " error=\"", " reason=\"" };
 	char path[PATH_MAX], tail[1024];
 	ssize_t len = 0;
-	char *line, *error;
+	char *line, *field;
 	int log;
 
 	name_log(spec, log_folder, path);
@@ -89,9 +89,11 @@ void spawn_last_words(const struct process_spec *spec, const char *log_folder, c
 	tail[len > 0 ? len : 0] = '\0';
 	line = strrchr(tail, '\n');
 	line = line ? line + 1 : tail;
-	error = strstr(line, field);
-	if (error) {
-		line = error + strlen(field);
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		field = strstr(line, fields[i]);
+		if (!field)
+			continue;
+		line = field + strlen(fields[i]);
 		line[strcspn(line, "\"")] = '\0';
 	}
 	snprintf(out, size, "%s", line);

@@ -11,7 +11,7 @@
  * -1: errno says why. */
 pid_t spawn_process(const struct process_spec *spec, const char *log_folder,
                     const sigset_t *signals, int *ready_fd);
-/* The last line in its log, of a log line only the error; "" when there is none. */
+/* The last line in its log, of a log line only the error or reason; "" when there is none. */
 void spawn_last_words(const struct process_spec *spec, const char *log_folder, char *out,
                       size_t size);
 

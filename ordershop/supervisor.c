@@ -20,6 +20,7 @@ enum {
 	BACKOFF_MAX_MS = 5000,
 	STEADY_MS =
 	    10000, /* a process that was ready for so long starts with the least backoff again */
+	SLOW_START_MS = 3000,
 	GIVE_UP_AFTER = 5, /* ends before the first `ready` */
 };
 
@@ -99,6 +100,7 @@ static void spawn(struct supervisor *supervisor, struct process *process)
 		return;
 	}
 	set_state(supervisor, process, PROCESS_STARTING, 0);
+	process->remind_ms = process->since_ms + SLOW_START_MS;
 }
 
 static void became_ready(struct supervisor *supervisor, struct process *process)
@@ -216,6 +218,17 @@ static bool stage_open(const struct supervisor *supervisor, unsigned stage)
 	return true;
 }
 
+/* It may wait for something, such as a Redis that is not there: that must not look like nothing. */
+static void remind(struct supervisor *supervisor, struct process *process, uint64_t now)
+{
+	char words[128];
+
+	spawn_last_words(process->spec, supervisor->options.log_folder, words, sizeof(words));
+	log_warn("not_ready", "name=%s for_s=%llu last_words=\"%s\"", process->spec->name,
+	         (unsigned long long)(now - process->since_ms) / 1000, words);
+	process->remind_ms = now + (now - process->since_ms);
+}
+
 static void look_at(struct supervisor *supervisor, struct process *process, uint64_t now)
 {
 	bool go = process->wanted && !supervisor->stopping;
@@ -235,6 +248,8 @@ static void look_at(struct supervisor *supervisor, struct process *process, uint
 			if (process->spec->probe(process->spec->probe_arg))
 				became_ready(supervisor, process);
 		}
+		if (process->state == PROCESS_STARTING && now >= process->remind_ms)
+			remind(supervisor, process, now);
 		break;
 	case PROCESS_STOPPING:
 		if (now >= process->wake_ms) {
@@ -282,6 +297,8 @@ static int next_wake(const struct supervisor *supervisor)
 
 		if (timed && process->wake_ms < next)
 			next = process->wake_ms;
+		if (process->state == PROCESS_STARTING && process->remind_ms < next)
+			next = process->remind_ms;
 	}
 	if (next == UINT64_MAX)
 		return -1;

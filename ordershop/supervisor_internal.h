@@ -21,8 +21,9 @@ struct process {
 	unsigned failures;
 	unsigned restarts;
 	uint64_t since_ms;
-	uint64_t wake_ms; /* when the state needs a look: probe, spawn, kill */
-	int client;       /* of the control socket, waits for READY or STOPPED; -1: none */
+	uint64_t wake_ms;   /* when the state needs a look: probe, spawn, kill */
+	uint64_t remind_ms; /* when to say that it is still STARTING */
+	int client;         /* of the control socket, waits for READY or STOPPED; -1: none */
 };
 
 struct supervisor {

@@ -80,14 +80,29 @@ class Words(unittest.TestCase):
 class Run(unittest.TestCase):
     def test_what_cannot_start_says_why(self):
         with tempfile.TemporaryDirectory() as data:
-            ports = [str(p) for p in free_ports(4)]
-            done = ordershop("run", "--data", data, "--redis", "redis://127.0.0.1:1", "--port",
-                             ports[0], "--event-store-port", ports[1], "--message-queue-port",
-                             ports[2], "--read-model-port", ports[3])
+            done = subprocess.run([EXECUTABLE, *self.words(data)], text=True, timeout=60,
+                                  capture_output=True, env={"PATH": data})
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             last = done.stderr.splitlines()[-1]
-            for word in ["does not start", "Connection refused", f"{data}/logs/"]:
+            for word in ["does not start", "cannot start redis-server", f"{data}/logs/"]:
                 self.assertIn(word, last)
+
+    def test_what_waits_says_for_what(self):
+        with tempfile.TemporaryDirectory() as data:
+            run = subprocess.Popen([EXECUTABLE, *self.words(data), "--redis",
+                                    "redis://127.0.0.1:1"], text=True, stderr=subprocess.PIPE)
+            said = run.stderr.readline()
+            run.terminate()
+            rest = run.communicate(timeout=30)[1]
+            self.assertEqual(run.returncode, 0, rest)
+            for word in ["not_ready", "name=event-store", "127.0.0.1:1: Connection refused"]:
+                self.assertIn(word, said)
+
+    @staticmethod
+    def words(data):
+        ports = [str(p) for p in free_ports(4)]
+        return ["run", "--data", data, "--port", ports[0], "--event-store-port", ports[1],
+                "--message-queue-port", ports[2], "--read-model-port", ports[3]]
 
     def test_a_port_in_use_is_named(self):
         with socket.socket() as taken, tempfile.TemporaryDirectory() as data:
