@@ -24,9 +24,9 @@ struct log_check {
 };
 enum { SUSPICIONS_ENOUGH = 2 };
 
-struct log_end log_end_of(const ProtobufCMessage *message)
+struct log_end log_end_of(const ProtobufCMessage *response)
 {
-	const Es__TopicsResponse *topics = (const Es__TopicsResponse *)message;
+	const Es__TopicsResponse *topics = (const Es__TopicsResponse *)response;
 	struct log_end end = { .position = { "", "" } };
 	for (size_t i = 0; i < topics->n_topics; i++) {
 		struct model_position last;

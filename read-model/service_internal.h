@@ -71,8 +71,8 @@ struct log_end {
 	struct model_position position;
 	uint64_t events;
 };
-/* `topics` is an Es__TopicsResponse. */
-struct log_end log_end_of(const ProtobufCMessage *topics);
+/* `response` is an Es__TopicsResponse. */
+struct log_end log_end_of(const ProtobufCMessage *response);
 
 /* ERR_UNAVAILABLE while there is no live generation. */
 MUST_USE bool model_ready(const struct read_model *model, struct error *err);

@@ -20,7 +20,7 @@
 #include "read-model/projection.h"
 
 /* Of the code: another value leads to a rebuild into a new generation. */
-enum { MODEL_VERSION = 1 };
+enum { MODEL_VERSION = 2 };
 
 struct model_store;
 

@@ -185,6 +185,25 @@ START_TEST(keys_of_a_shop)
 }
 END_TEST
 
+START_TEST(an_order_keeps_its_place)
+{
+	static const struct step steps[] = {
+		{ "order", "entity_created", "o1", 1, ORDER("o1", "CREATED") },
+		{ "order", "entity_created", "o2", 1, ORDER("o2", "CREATED") },
+		{ "billing", "entity_created", "b1", 1,
+		  "{\"entity_id\":\"b1\",\"order_id\":\"o1\"}" },
+		{ "order", "entity_updated", "o1", 2, ORDER("o1", "CREATED") },
+		{ "billing", "entity_deleted", "b1", 2, "{\"entity_id\":\"b1\"}" },
+	};
+	struct folder folder = folder_create(1);
+	fold(&folder, steps, 0, 3);
+	expect_command("ZRANGE {model:1}unbilled_order_ids 0 -1", "o2");
+	fold(&folder, steps, 3, 5); /* nothing of the order moves, but it is unbilled again */
+	expect_command("ZRANGE {model:1}unbilled_order_ids 0 -1", "o1\no2");
+	folder_destroy(&folder);
+}
+END_TEST
+
 START_TEST(a_run_from_another_checkpoint_is_refused)
 {
 	static const struct step steps[] = {
@@ -431,6 +450,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, keys_of_a_shop);
+	tcase_add_test(tcase, an_order_keeps_its_place);
 	tcase_add_test(tcase, a_run_from_another_checkpoint_is_refused);
 	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
 	tcase_add_test(tcase, generations_change_over);

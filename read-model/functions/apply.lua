@@ -149,7 +149,8 @@ local function put(run, op, args, at)
 		if move(run, index, id, score, old[2 + i], value, again) then moved = true end
 	end
 	if kind.status then
-		run.orders[id] = { args[values + kind.status], score }
+		-- the creation is known only when it was needed: settle_orders may have to ask for it
+		run.orders[id] = { args[values + kind.status], moved and score }
 		if moved then touch(run, id) end
 	end
 	local command, size = kind.put, 3 + 2 * kind.count
@@ -192,9 +193,9 @@ local function settle_orders(run)
 	for i = 1, #run.touched do
 		local id = run.touched[i]
 		local order = run.orders[id]
-		if not order then
-			local status = redis.call('HGET', prefix .. 'order_entity:' .. id, 'status')
-			order = { status, status and redis.call('ZSCORE', prefix .. 'order_ids', id) }
+		if not order then order = { redis.call('HGET', prefix .. 'order_entity:' .. id, 'status') } end
+		if order[1] and not order[2] then
+			order[2] = redis.call('ZSCORE', prefix .. 'order_ids', id)
 		end
 		local billings, shippings = prefix .. 'order_billings:' .. id,
 			prefix .. 'order_shippings:' .. id

@@ -1,24 +1,17 @@
-"""The read model is a fold of the log, each event once: wherever its process dies, while it is built
-anew, and when the log or its own Redis is not what it was.
+"""The read model is a fold of the log, each event once, wherever its process dies.
 
 The naive fold that it is compared with is tests/support/fold.py. The seed of each history is printed;
 SEED=n repeats one.
 """
-import contextlib
-import json
 import os
 import random
-import shutil
 import threading
 import time
 import unittest
-import uuid
 
 import grpc
 
-import eventstore_v1_pb2 as es
 import readmodel_v1_pb2 as rm
-import readmodel_v1_pb2_grpc
 from fold import Fold, Writer, check_model, read_log
 from parts import Parts
 from shop import wait_until
@@ -64,15 +57,6 @@ class Projection(unittest.TestCase):
         self.assertGreater(fold.events, 100)
         check_model(self, parts.queries, fold, writer.token)
 
-    def live(self, parts):
-        answer = parts.queries.Checkpoints(rm.CheckpointsRequest(), timeout=10)
-        return next((c.projection for c in answer.checkpoints if c.live), None)
-
-    def keys(self, parts):
-        """The generations that have keys."""
-        names = parts.model_redis.cli("KEYS", "{model:*").split()
-        return {name[1:name.index("}")] for name in names}
-
     def test_death_at_every_point_of_a_batch(self):
         with Parts() as parts:
             writer = Writer(parts.events, SEED)
@@ -104,13 +88,9 @@ class Projection(unittest.TestCase):
                     parts.model.start()
                     self.check(parts, writer)
             # what was left unfinished goes on by itself, and nothing else is left
-            wait_until(lambda: self.fields(parts) == {"highest", "generation", "version"}, 60,
-                       "one generation, no leftovers")
-            self.assertEqual(self.keys(parts), {self.live(parts)})
+            wait_until(parts.one_generation, 60, "one generation, no leftovers")
+            self.assertEqual(parts.generation_keys(), {parts.live()})
             self.check(parts, writer)
-
-    def fields(self, parts):
-        return set(parts.model_redis.cli("HKEYS", "model:live").split())
 
     def rebuilding(self, parts):
         """True when it is asked to, or had no time to answer."""
@@ -118,120 +98,6 @@ class Projection(unittest.TestCase):
             return bool(parts.queries.Rebuild(rm.RebuildRequest(), timeout=5).projection)
         except grpc.RpcError:
             return parts.model.process.poll() is not None
-
-    def test_rebuilds_with_queries_running(self):
-        """Two instances, appends, one rebuild after the other: no query ever shows less than its
-        token, nor less than one before it did on the same instance."""
-        with Parts() as parts:
-            writer = Writer(parts.events, SEED)
-            for _ in range(100):
-                writer.append()
-            parts.model.start()
-            with parts.more_models(1) as (other,):
-                models = [parts.queries, readmodel_v1_pb2_grpc.ReadModelStub(other.channel)]
-                readers = [Reader(parts, model, number) for number, model in enumerate(models * 2)]
-                with contextlib.ExitStack() as stack:
-                    for reader in readers:
-                        stack.enter_context(reader)
-                    for _ in range(3):
-                        name = parts.queries.Rebuild(rm.RebuildRequest(), timeout=10).projection
-                        wait_until(lambda n=name: self.live(parts) == n, what=f"{name} is live")
-                    # long enough that the keys of the older ones go
-                    wait_until(lambda: self.fields(parts) == {"highest", "generation", "version"},
-                               60, "one generation, no leftovers")
-                    done = [reader.reads for reader in readers]
-                    wait_until(lambda: all(r.failure or r.reads > d + 5
-                                           for r, d in zip(readers, done)), what="reads after it")
-                self.assertEqual([r.failure for r in readers], [None] * len(readers))
-                writer.append()
-                self.check(parts, writer)
-
-    def test_a_log_restored_from_an_older_copy(self):
-        with Parts(own_model_redis=True) as parts:
-            writer = Writer(parts.events, SEED)
-            for _ in range(50):
-                writer.append()
-            parts.model.start()
-            parts.redis.kill()
-            copy = parts.redis.folder + ".copy"
-            shutil.copytree(parts.redis.folder, copy)
-            parts.redis.start()
-            there = set(writer.there)
-            for _ in range(30):
-                writer.append_surely()
-            self.check(parts, writer)
-            parts.redis.kill()
-            shutil.rmtree(parts.redis.folder)
-            shutil.copytree(copy, parts.redis.folder)
-            parts.redis.start()
-            writer.there = there
-            for _ in range(5):
-                writer.append_surely()
-            wait_until(lambda: parts.model.said("log_differs"), what="a log line")
-            wait_until(lambda: self.live(parts) == "model:2", what="a new generation")
-            self.check(parts, writer)
-
-    def test_a_model_of_an_older_copy_goes_on(self):
-        with Parts(own_model_redis=True) as parts:
-            writer = Writer(parts.events, SEED)
-            for _ in range(30):
-                writer.append()
-            parts.model.start()
-            self.check(parts, writer)
-            parts.model_redis.kill()
-            copy = parts.model_redis.folder + ".copy"
-            shutil.copytree(parts.model_redis.folder, copy)
-            parts.model_redis.start()
-            for _ in range(30):
-                writer.append()
-            self.check(parts, writer)
-            parts.model_redis.kill()
-            shutil.rmtree(parts.model_redis.folder)
-            shutil.copytree(copy, parts.model_redis.folder)
-            parts.model_redis.start()
-            wait_until(lambda: parts.model.said("model_went_back"), what="a log line")
-            self.check(parts, writer)
-            self.assertEqual(self.live(parts), "model:1")
-
-
-class Reader:
-    """Appends to an entity of its own and reads it, with the token of its append or with none."""
-
-    def __init__(self, parts, model, number):
-        self.parts, self.model, self.id = parts, model, f"reader-{number}"
-        self.reads, self.failure, self.stopping = 0, None, False
-        self.thread = threading.Thread(target=self.run)
-
-    def append(self, value):
-        event = es.NewEvent(event_id=str(uuid.uuid4()), event_action="entity_updated",
-                            entity_id=self.id, event_data=json.dumps({"value": value}))
-        done = self.parts.events.Append(es.AppendRequest(topic="parcel", events=[event]), timeout=10)
-        return rm.Token(topic="parcel", entry_id=done.events[0].entry_id)
-
-    def version(self, token=None):
-        wait = rm.Consistency(tokens=[token] if token else [], wait_ms=20000)
-        answer = self.model.Get(rm.GetRequest(name="parcel", id=self.id, consistency=wait),
-                                timeout=30)
-        return answer.entity.version
-
-    def run(self):
-        try:
-            while not self.stopping:
-                wanted = self.reads + 1
-                token = self.append(wanted)
-                for seen in (self.version(token), self.version(), self.version()):
-                    if seen != wanted:
-                        raise AssertionError(f"{self.id}: version {seen} after {wanted}")
-                self.reads += 1
-        except Exception as error:
-            self.failure = error
-
-    def __enter__(self):
-        self.thread.start()
-
-    def __exit__(self, *_):
-        self.stopping = True
-        self.thread.join()
 
 
 if __name__ == "__main__":

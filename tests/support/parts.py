@@ -12,6 +12,7 @@ import grpc
 import eventstore_v1_pb2_grpc
 import health_pb2
 import health_pb2_grpc
+import readmodel_v1_pb2 as rm
 import readmodel_v1_pb2_grpc
 from shop import EXECUTABLE, free_ports, wait_until
 
@@ -106,6 +107,21 @@ class Parts:
                           "--event-store", self.store.address)
         service.log = os.path.join(self.folder, f"{name}.log")
         return service
+
+    def live(self):
+        """The generation that answers, as "model:N"."""
+        answer = self.queries.Checkpoints(rm.CheckpointsRequest(), timeout=10)
+        return next((c.projection for c in answer.checkpoints if c.live), None)
+
+    def generation_keys(self):
+        """The generations that have keys."""
+        names = self.model_redis.cli("KEYS", "{model:*").split()
+        return {name[1:name.index("}")] for name in names}
+
+    def one_generation(self):
+        """None is being built, and none is to be deleted."""
+        fields = set(self.model_redis.cli("HKEYS", "model:live").split())
+        return fields == {"highest", "generation", "version"}
 
     @contextlib.contextmanager
     def more_models(self, count):
