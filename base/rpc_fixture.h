@@ -20,7 +20,7 @@
 
 #define STORE (&es__event_store__descriptor)
 
-enum { WAIT_MS = 10000, SUBSCRIBE_BOUND = 1024 * 1024 };
+enum { WAIT_MS = 20000, SUBSCRIBE_BOUND = 1024 * 1024 };
 
 struct fixture {
 	struct loop *loop;

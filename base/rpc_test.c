@@ -99,12 +99,12 @@ START_TEST(a_deadline_ends_both_sides)
 {
 	struct outcome outcome;
 	uint64_t start_us = clock_monotonic_us();
-	ask_entity("never", 100, &outcome);
+	ask_entity("never", 500, &outcome);
 	ck_assert_int_eq(outcome.err.code, ERR_DEADLINE);
-	ck_assert_uint_lt(clock_monotonic_us() - start_us, 2000000);
+	ck_assert_uint_lt(clock_monotonic_us() - start_us, 5000000);
 	fixture_wait(&fixture.ended, 1);
 	ck_assert_uint_gt(fixture.time_left_ms, 10);
-	ck_assert_uint_le(fixture.time_left_ms, 100);
+	ck_assert_uint_le(fixture.time_left_ms, 500);
 	ask_entity("", 0, &outcome);
 	ck_assert_uint_eq(fixture.time_left_ms, UINT64_MAX);
 }

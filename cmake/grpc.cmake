@@ -8,6 +8,11 @@ list(TRANSFORM archives PREPEND "-l")
 
 add_library(grpc INTERFACE)
 target_include_directories(grpc SYSTEM INTERFACE ${GRPC_INCLUDE_DIRS})
+if(TSAN)
+	# It was not built for ThreadSanitizer, which can leave a library out, but not a part of ours.
+	target_link_libraries(grpc INTERFACE ${GRPC_LINK_LIBRARIES} Threads::Threads m)
+	return()
+endif()
 target_link_options(grpc INTERFACE -static-libgcc -Wl,--gc-sections)
 target_link_libraries(grpc INTERFACE -Wl,-Bstatic -Wl,--start-group ${archives} -Wl,--end-group
                       -Wl,-Bdynamic Threads::Threads m)
