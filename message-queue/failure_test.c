@@ -217,6 +217,27 @@ START_TEST(a_stop_returns_what_is_held)
 }
 END_TEST
 
+/* How often to try is the consumer's word, also while it is not there. */
+START_TEST(a_restart_parks_nothing)
+{
+	static struct worker worker;
+	fixture_send(&fixture, fixture_id(1), "1");
+	for (unsigned i = 1; i <= 7; i++) {
+		worker_start(&worker, &fixture, "work", "do", 1, 60000, 20);
+		worker_wait(&worker, 1);
+		ck_assert_uint_eq(worker.got[0].attempt, i);
+		if (i < 7)
+			worker_vanish(&worker);
+	}
+	fixture_kill_service(&fixture);
+	fixture_serve(&fixture);
+	worker_start(&worker, &fixture, "work", "do", 1, 60000, 20);
+	worker_wait(&worker, 1);
+	ck_assert_uint_eq(worker.got[0].attempt, 8);
+	worker_vanish(&worker);
+}
+END_TEST
+
 START_TEST(a_taken_address_is_an_error)
 {
 	struct error err = { 0 };
@@ -266,6 +287,7 @@ int main(void)
 	tcase_add_test(tcase, redis_goes_and_comes);
 	tcase_add_test(tcase, an_id_twice_in_one_batch_settles_once);
 	tcase_add_test(tcase, a_stop_returns_what_is_held);
+	tcase_add_test(tcase, a_restart_parks_nothing);
 	tcase_add_test(tcase, a_taken_address_is_an_error);
 	tcase_add_test(tcase, two_instances_share);
 	TCase *disk = tcase_create("disk");

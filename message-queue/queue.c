@@ -90,7 +90,7 @@ struct queue *queues_get_named(struct queues *queues, const char *name)
 	queue->keys = store_queue_create(name);
 	strcpy(queue->cursor, "0");
 	queue->backlog = true;
-	queue->max_attempts = DEFAULT_MAX_ATTEMPTS;
+	queue->max_attempts = UNKNOWN_MAX_ATTEMPTS;
 	HASH_ADD_KEYPTR(hh, queues->by_name, queue->name, strlen(queue->name), queue);
 	return queue;
 }

@@ -12,7 +12,8 @@
 enum {
 	PLACES_MAX = 512, /* deliveries asked for in one call */
 	BATCH_BYTES_MAX = 4 * 1024 * 1024,
-	DEFAULT_MAX_ATTEMPTS = 5
+	/* While no consumer of this process has named a number: those who know it park the message. */
+	UNKNOWN_MAX_ATTEMPTS = 100
 };
 
 /* One message on its way to Redis, and one who waits for its answer. Freed when it is both pushed
