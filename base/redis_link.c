@@ -286,8 +286,11 @@ static void send_collected(struct redis_link *link)
 	batch_swap(&link->flight, &link->collected);
 	link->redis->seen_count = 0;
 	link->redis->poll_ms = 0;
-	if (link->redis->seeds.replicas > 0)
+	if (link->redis->seeds.replicas > 0) {
 		redis_put_wait(&link->flight, link->redis->seeds.replicas, REPLICAS_TIMEOUT_MS);
+		if (link->flight.timeout_ms < 2 * REPLICAS_TIMEOUT_MS)
+			link->flight.timeout_ms = 2 * REPLICAS_TIMEOUT_MS;
+	}
 	start_batch(link, &link->flight);
 }
 
