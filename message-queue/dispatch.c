@@ -145,10 +145,14 @@ static struct consumer *next_free(struct queue *queue)
 	return NULL;
 }
 
+static bool may_deliver(const struct queue *queue)
+{
+	return queue->queues->started && !queue->queues->stopped && !queue->returning;
+}
+
 struct held *deliver_now(struct queue *queue, const char *id, const char *record, size_t len)
 {
-	struct queues *queues = queue->queues;
-	struct consumer *consumer = queues->started && !queues->stopped ? next_free(queue) : NULL;
+	struct consumer *consumer = may_deliver(queue) ? next_free(queue) : NULL;
 	if (consumer == NULL || consumer->options.once)
 		return NULL; /* what takes one only acknowledges in Redis */
 	struct held *held = hold(consumer, queue, id, 1);
@@ -173,10 +177,9 @@ static void add_run(struct places *places, uint32_t lease_ms)
 void places_take(struct queue *queue, size_t max, struct places *places)
 {
 	*places = (struct places){ 0 };
-	struct queues *queues = queue->queues;
 	if (max > PLACES_MAX)
 		max = PLACES_MAX;
-	if (!queues->started || queues->stopped || queue->subscriptions == NULL || max == 0)
+	if (!may_deliver(queue) || queue->subscriptions == NULL || max == 0)
 		return;
 	places->consumers = calloc(max, sizeof(struct consumer *));
 	places->runs = calloc(max, sizeof(*places->runs));

@@ -96,9 +96,10 @@ struct queue {
 	const char *function; /* in name */
 	struct store_queue *keys;
 	bool registered;
-	bool backlog;  /* Redis may hold messages that wait */
-	bool recheck;  /* an answer of Redis was lost: outcomes may be there unseen */
-	size_t checks; /* under way */
+	bool backlog;   /* Redis may hold messages that wait */
+	bool returning; /* what a former life had in flight is not back yet: nothing is delivered */
+	bool recheck;   /* an answer of Redis was lost: outcomes may be there unseen */
+	size_t checks;  /* under way */
 	uint32_t max_attempts;
 	uint64_t limit; /* messages; 0: that of all queues */
 

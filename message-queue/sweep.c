@@ -41,6 +41,10 @@ static void on_expired(void *arg, const struct redis_value *value, const struct 
 		queue->recheck = true;
 		return;
 	}
+	if (queue->returning) {
+		queue->returning = false;
+		queue_mark(queue);
+	}
 	end_all(queue, redis_value_at(value, 2), false);
 	end_all(queue, redis_value_at(value, 3), true);
 	if (redis_value_integer(redis_value_at(value, 0)) > 0) {
@@ -55,15 +59,15 @@ static void on_expired(void *arg, const struct redis_value *value, const struct 
 		queue_expire_after(queue, (uint64_t)next_ms);
 }
 
-static void expire(struct queue *queue, bool all)
+static void expire(struct queue *queue)
 {
 	store_expire(queue->queues->store, queue->keys, EXPIRE_LIMIT, queue->max_attempts,
-	             all ? "all" : queue->cursor, on_expired, queue);
+	             queue->returning ? "all" : queue->cursor, on_expired, queue);
 }
 
 static void on_due(void *arg)
 {
-	expire(arg, false);
+	expire(arg);
 }
 
 void queue_expire_after(struct queue *queue, uint64_t delay_ms)
@@ -141,7 +145,8 @@ static void on_registry(void *arg, const struct redis_value *value, const struct
 		struct queue *queue, *next;
 		HASH_ITER(hh, queues->by_name, queue, next)
 		{
-			expire(queue, !queues->peers);
+			queue->returning = !queues->peers;
+			expire(queue);
 			queue_mark(queue);
 		}
 	}
@@ -212,8 +217,8 @@ static void sweep_queues(struct queues *queues)
 			queue->recheck = false;
 			check_waiting(queue);
 		}
-		if ((index++ + total - from) % total < SWEEP_QUEUES) {
-			expire(queue, false);
+		if ((index++ + total - from) % total < SWEEP_QUEUES || queue->returning) {
+			expire(queue);
 			swept++;
 		}
 	}

@@ -37,8 +37,7 @@ static const struct command commands[] = {
 	  "dies\n"
 	  "meanwhile, it goes on with it when it starts again. Nothing of the log is changed.\n"
 	  "Ctrl-C ends only this command, not the rebuild." },
-	{ "queue", "ACTION", "Looks after the queues and their dead letters.",
-	  queue_command,
+	{ "queue", "ACTION", "Looks after the queues and their dead letters.", queue_command,
 	  "  list                                   all queues\n"
 	  "  dead [SERVICE/FUNCTION]                dead letters, with the reason, oldest first\n"
 	  "  requeue SERVICE/FUNCTION ID...|--all   sends them again, with all their attempts\n"
