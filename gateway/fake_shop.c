@@ -248,6 +248,7 @@ void fake_shop_drop(struct fake_shop *shop)
 	struct error err;
 	error_set(&err, ERR_UNAVAILABLE, "dropped");
 	rpc_finish(shop->subscriber, &err);
+	shop->subscriber = NULL; /* what comes now is for the next one */
 }
 
 void fake_shop_start(struct fake_shop *shop, struct loop *loop)
