@@ -132,6 +132,36 @@ START_TEST(what_takes_longer_is_stored)
 }
 END_TEST
 
+/* As if the message `id` had been sent again to another instance, and done there like `other`. */
+static void end_elsewhere(const char *id, const char *other)
+{
+	const char *argv[] = { "EVAL",
+		               "for _, key in ipairs(redis.call('KEYS', '*:done:*')) do"
+		               " local outcome = redis.call('HGET', key, ARGV[1])"
+		               " if outcome then redis.call('HSET', key, ARGV[2], outcome) end "
+		               "end",
+		               "0", other, id };
+	free(redis_fixture_command(&fixture.redis, argv, ARRAY_LEN(argv)));
+}
+
+START_TEST(what_ended_elsewhere_is_not_stored)
+{
+	static struct worker worker;
+	struct pending call, sent;
+	worker_start(&worker, &fixture, "work", "do", 10, 0, 0);
+	wait_connected(&worker);
+	end_elsewhere(fixture_id(1), fixture_id(99));
+	submit(fixture_id(1), MQ__SENDING__FIRST, false, &call);
+	submit(fixture_id(2), MQ__SENDING__FIRST, true, &sent);
+	worker_wait(&worker, 3);
+	fixture_run(&fixture, pending_done, &sent, 1000);
+	check_stored("1"); /* the second alone */
+	worker_settle(&worker, "do", fixture_id(1), "\"late\"");
+	fixture_expect(&fixture, &call, "0"); /* the first outcome counts */
+	worker_vanish(&worker);
+}
+END_TEST
+
 START_TEST(it_is_sent_again_to_a_new_process)
 {
 	static struct worker worker, second;
@@ -234,6 +264,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, only_the_outcome_is_kept);
 	tcase_add_test(tcase, what_takes_longer_is_stored);
+	tcase_add_test(tcase, what_ended_elsewhere_is_not_stored);
 	tcase_add_test(tcase, it_is_sent_again_to_a_new_process);
 	tcase_add_test(tcase, a_consumer_that_goes_or_fails_gives_it_back);
 	tcase_add_test(tcase, without_a_free_consumer_it_is_stored);

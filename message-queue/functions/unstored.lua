@@ -36,12 +36,15 @@ end)
 -- queue_adopt: such messages take longer, or their delivery has failed: they are put on disk, as in
 -- flight.
 -- ARGV    lease_ms, then (id, record) per message
--- returns how many; not those that are on the queue already
+-- returns how many; not those that are on the queue already, or have ended: sent again to another
+-- instance, they would be delivered once more, and their first outcome would not count
 redis.register_function('queue_adopt', function(keys, args)
 	local ends, adopted = now_ms() + args[1], 0
 	for i = 2, #args, 2 do
-		if redis.call('HSETNX', keys[MESSAGES], args[i], args[i + 1]) == 1 then
-			redis.call('HSET', keys[LEASES], args[i], ends)
+		local id = args[i]
+		local ended = outcome_of(keys, id) or redis.call('HEXISTS', keys[DEAD], id) == 1
+		if not ended and redis.call('HSETNX', keys[MESSAGES], id, args[i + 1]) == 1 then
+			redis.call('HSET', keys[LEASES], id, ends)
 			adopted = adopted + 1
 		end
 	end
