@@ -12,6 +12,7 @@ struct question {
 	struct error err; /* code set: some answer failed */
 	size_t count;
 	struct queue_view {
+		struct question *question;
 		struct queue *queue;
 		Mq__QueueInfo info;
 	} views[];
@@ -125,8 +126,8 @@ static void send_infos(struct question *question)
 
 static void on_info(void *arg, const struct redis_value *value, const struct error *failed)
 {
-	struct question *question = arg;
-	struct queue_view *view = &question->views[question->count - question->unanswered];
+	struct queue_view *view = arg; /* the masters of a cluster answer in any order */
+	struct question *question = view->question;
 	question->unanswered--;
 	struct error err;
 	if (!store_check(value, failed, &err)) {
@@ -165,12 +166,13 @@ void queues_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *re
 	for (struct queue *queue = queues_first(service->queues); queue != NULL;
 	     queue = queue_after(queue)) {
 		struct queue_view *view = &question->views[question->unanswered++];
+		view->question = question;
 		view->queue = queue;
 		view->info = (Mq__QueueInfo)MQ__QUEUE_INFO__INIT;
 		view->info.service = queue_service(queue);
 		view->info.function = queue_function(queue);
 		view->info.consumers = queue_consumers(queue);
 		view->info.max_messages = queue_limit(queue);
-		store_info(service->store, queue_keys(queue), on_info, question);
+		store_info(service->store, queue_keys(queue), on_info, view);
 	}
 }
