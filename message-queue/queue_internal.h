@@ -128,7 +128,8 @@ struct queues {
 	struct queue *by_name;
 	struct queue *dirty;
 	size_t callers;
-	bool started; /* the registry was read: deliveries may begin */
+	bool registry_read, instances_read;
+	bool started; /* both were: deliveries may begin */
 	bool stopped;
 	bool loading;
 	bool is_healthy;

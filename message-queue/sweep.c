@@ -126,6 +126,22 @@ static void set_healthy(struct queues *queues, bool healthy)
 	queues->healthy(queues->healthy_arg, healthy);
 }
 
+/* Only when it is known who else lives: what is in flight may be theirs. The masters of a cluster answer
+ * in any order. */
+static void begin_deliveries(struct queues *queues)
+{
+	if (queues->started || !queues->registry_read || !queues->instances_read)
+		return;
+	queues->started = true;
+	struct queue *queue, *next;
+	HASH_ITER(hh, queues->by_name, queue, next)
+	{
+		queue->returning = !queues->peers;
+		expire(queue);
+		queue_mark(queue);
+	}
+}
+
 static void on_registry(void *arg, const struct redis_value *value, const struct error *failed)
 {
 	struct queues *queues = arg;
@@ -140,15 +156,9 @@ static void on_registry(void *arg, const struct redis_value *value, const struct
 	}
 	if (!ok)
 		log_debug("registry_unread", "reason=\"%s\"", err.message);
-	if (ok && !queues->started) {
-		queues->started = true;
-		struct queue *queue, *next;
-		HASH_ITER(hh, queues->by_name, queue, next)
-		{
-			queue->returning = !queues->peers;
-			expire(queue);
-			queue_mark(queue);
-		}
+	if (ok) {
+		queues->registry_read = true;
+		begin_deliveries(queues);
 	}
 	if (!queues->stopped) /* else the server may be gone */
 		set_healthy(queues, ok);
@@ -189,6 +199,8 @@ static void on_instances(void *arg, const struct redis_value *value, const struc
 		peers = peers || strcmp(name, queues->instance) != 0;
 	}
 	queues->peers = peers;
+	queues->instances_read = true;
+	begin_deliveries(queues);
 	if (peers && queues->peer.heap_index == 0 && !queues->stopped)
 		loop_timer_start(queues->loop, &queues->peer, PEER_MS, on_peer, queues);
 }
