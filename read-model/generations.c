@@ -425,7 +425,11 @@ struct generations *generations_create(struct read_model *model,
 
 void generations_stop(struct generations *generations)
 {
+	struct error err;
 	loop_timer_stop(generations->model->loop, &generations->timer);
+	/* one that was asked for during a change-over waits for the next look */
+	error_set(&err, ERR_UNAVAILABLE, "the read model stops; ask again");
+	answer_asks(generations, 0, &err);
 }
 
 void generations_destroy(struct generations *generations)
@@ -447,7 +451,6 @@ void generations_destroy(struct generations *generations)
 	{
 		free(doomed);
 	}
-	ASSERT(generations->asks == NULL); /* redis_destroy has ended what they wait for */
 	log_check_destroy(generations->log_check);
 	free(generations);
 }
