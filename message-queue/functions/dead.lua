@@ -19,7 +19,7 @@ redis.register_function('queue_dead', function(keys, args)
 		if parked then
 			local noted, reason, from = read_parked(parked)
 			list[#list + 1] = page[i]
-			list[#list + 1] = page[i + 1]
+			list[#list + 1] = string.format('%.0f', page[i + 1]) -- never 1.7e+15, as Redis 7.2 may say
 			list[#list + 1] = noted % PRIORITY_STEP
 			list[#list + 1] = reason
 			list[#list + 1] = string.sub(parked, from)
