@@ -283,7 +283,7 @@ static void deliver_ready(struct group *group, uint64_t now)
 			member->batch[member->batch_count] = delivery->event;
 			member->attempts[member->batch_count++] = (struct group_attempt){
 				.number = delivery->attempt,
-				.redelivered = delivery->attempt > 1 ||
+				.redelivered = delivery->attempt > 1 || delivery->replay ||
 				               entry_id_compare(delivery->id, group->older) <= 0,
 			};
 		} else if (!any_room(group)) {

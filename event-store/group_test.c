@@ -224,6 +224,7 @@ START_TEST(parked_events_come_again)
 	ck_assert_str_eq(got->ids[3], got->ids[1]);
 	ck_assert_str_eq(got->data[3], "{\"n\":1}");
 	ck_assert_uint_eq(got->attempts[3], 1);
+	ck_assert(!got->redelivered[1] && got->redelivered[3]);
 	ck_assert_uint_eq(list("again", "", 0)->total, 2);
 	/* parked once more, then all at once */
 	send_nack(got, 3, ES__NACK_ACTION__NACK_PARK, 0);
