@@ -313,13 +313,12 @@ START_TEST(read_entities)
 }
 END_TEST
 
-START_TEST(topics_tell)
+static void check_told(const char *last_id, bool brief)
 {
 	struct error err;
 	const ProtobufCMessage *message;
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
-	testing_append("told", "a", "{}");
-	const Es__Appended *last = testing_append("told", "b", "{}");
+	request.brief = brief;
 	ck_assert(rpc_unary_wait(testing.channel, &es__event_store__descriptor, "Topics",
 	                         &request.base, 5000, testing.arena, &message, &err));
 	const Es__TopicsResponse *response = (const Es__TopicsResponse *)message;
@@ -328,11 +327,23 @@ START_TEST(topics_tell)
 		if (strcmp(topic->topic, "told") != 0)
 			continue;
 		ck_assert_uint_eq(topic->length, 2);
-		ck_assert_str_eq(topic->last_id, last->entry_id);
-		ck_assert_uint_gt(topic->bytes, 0);
+		ck_assert_str_eq(topic->last_id, last_id);
+		ck_assert((topic->bytes == 0) == brief);
+		ck_assert_uint_eq(topic->n_groups, brief ? 0 : 1);
 		return;
 	}
 	ck_abort_msg("the topic is not told");
+}
+
+START_TEST(topics_tell)
+{
+	testing_append("told", "a", "{}");
+	const Es__Appended *last = testing_append("told", "b", "{}");
+	struct received *got = testing_consume("told", "g", ES__START__START_BEGINNING, 1);
+	testing_until(&got->count, 1);
+	check_told(last->entry_id, false);
+	check_told(last->entry_id, true);
+	testing_end(got);
 }
 END_TEST
 

@@ -111,7 +111,7 @@ void store_heads(struct store *store, const char *topic, const char *const *enti
 bool store_head_parse(const char *head, uint64_t *version, struct entry_id *id);
 
 enum store_detail { STORE_LENGTH, STORE_FIRST, STORE_LAST, STORE_BYTES, STORE_GROUPS };
-/* Facts about a topic: XLEN; the first or last entry; bytes; the hash of groups. */
+/* Facts about a topic, the cheap ones first: XLEN; the first or last entry; bytes; the hash of groups. */
 void store_topic_detail(struct store *store, const char *topic, enum store_detail detail,
                         redis_done *done, void *arg);
 /* How a group stands, as group_info.lua describes it; the lag is counted up to 10,000. */

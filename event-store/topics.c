@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Answers arrive in the order of the questions, all in the call's arena. The call may end before:
- * then `call` is NULL and the memory is this struct's own. */
+/* All answers are in the call's arena. The call may end before: then `call` is NULL and the memory is
+ * this struct's own. */
 struct topics {
 	struct event_store *store;
 	struct rpc_call *call;
 	struct arena *arena;
 	Es__TopicsResponse response;
+	enum store_detail last; /* that is asked for */
 	size_t asked;
 	bool failed;
 };
@@ -140,7 +141,7 @@ static void got_registry(void *arg, const struct redis_value *value, const struc
 		topic->topic =
 		    arena_strdup(topics->arena, store_topic_of_entry(redis_value_at(value, i)));
 		topics->response.topics[topics->response.n_topics++] = topic;
-		for (int detail = STORE_LENGTH; detail <= STORE_GROUPS; detail++)
+		for (int detail = STORE_LENGTH; detail <= (int)topics->last; detail++)
 			store_topic_detail(topics->store->store, topic->topic,
 			                   (enum store_detail)detail, got_detail,
 			                   ask(topics, topic, (enum store_detail)detail));
@@ -152,10 +153,10 @@ void topics_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *re
 {
 	struct event_store *store = ctx;
 	struct topics *topics = calloc(1, sizeof(*topics));
-	(void)request;
 	ASSERT(topics != NULL);
 	topics->store = store;
 	topics->call = call;
+	topics->last = ((const Es__TopicsRequest *)request)->brief ? STORE_LAST : STORE_GROUPS;
 	topics->arena = arena_create();
 	es__topics_response__init(&topics->response);
 	rpc_set_data(call, topics);

@@ -305,6 +305,7 @@ static void ask_topics(struct functions *functions)
 	functions->asked = functions->waiting;
 	functions->waiting = NULL;
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	request.brief = true;
 	rpc_unary(model->event_store, &es__event_store__descriptor, "Topics", &request.base,
 	          MODEL_TOPICS_TIMEOUT_MS, topics_done, functions);
 }

@@ -77,6 +77,7 @@ void log_check_look(struct log_check *check)
 		return;
 	check->asking = true;
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	request.brief = true;
 	rpc_unary(model->event_store, &es__event_store__descriptor, "Topics", &request.base,
 	          MODEL_TOPICS_TIMEOUT_MS, topics_done, check);
 }

@@ -376,6 +376,7 @@ static void checkpoints(void *ctx, struct rpc_call *call, const ProtobufCMessage
 	*ask = (struct ask){ .model = ctx, .call = call, .request = message };
 	rpc_set_data(call, ask);
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	request.brief = true;
 	rpc_unary(ask->model->event_store, &es__event_store__descriptor, "Topics", &request.base,
 	          MODEL_TOPICS_TIMEOUT_MS, checkpoints_done, ask);
 }
