@@ -10,12 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-	CONNECT_TIMEOUT_MS = 90,
-	BACKOFF_MIN_MS = 50,
-	BACKOFF_MAX_MS = 1000,
-	REPLICAS_TIMEOUT_MS = 1000
-};
+enum { CONNECT_TIMEOUT_MS = 90, REPLICAS_TIMEOUT_MS = 1000 };
 
 static const char *refusal(enum error_code code)
 {
@@ -97,12 +92,10 @@ static void lose(struct redis_link *link, const struct error *why)
 	redis_link_close(link);
 	link->last_error = *why;
 	link->last_error.code = ERR_UNAVAILABLE;
-	link->retry_at_us = clock_monotonic_us() + link->backoff_ms * 1000ULL;
+	unsigned pause_ms = backoff_ms(&link->backoff);
+	link->retry_at_us = clock_monotonic_us() + pause_ms * 1000ULL;
 	if (redis->loop != NULL)
-		loop_timer_start(redis->loop, &link->timer, link->backoff_ms, reconnect, link);
-	link->backoff_ms *= 2;
-	if (link->backoff_ms > BACKOFF_MAX_MS)
-		link->backoff_ms = BACKOFF_MAX_MS;
+		loop_timer_start(redis->loop, &link->timer, pause_ms, reconnect, link);
 	struct error copy = link->last_error;
 	redis_link_fail(link, &copy);
 	if (link == redis->home)
@@ -123,7 +116,7 @@ static void become_ready(struct redis_link *link)
 {
 	batch_clear(&link->setup);
 	link->state = LINK_READY;
-	link->backoff_ms = BACKOFF_MIN_MS;
+	backoff_reset(&link->backoff);
 }
 
 static void start_asking(struct redis_link *link)
@@ -416,7 +409,6 @@ struct redis_link *redis_link_create(struct redis *redis)
 	ASSERT(link != NULL);
 	link->redis = redis;
 	link->fd = -1;
-	link->backoff_ms = BACKOFF_MIN_MS;
 	batch_init(&link->setup);
 	batch_init(&link->collected);
 	batch_init(&link->flight);

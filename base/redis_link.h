@@ -2,6 +2,7 @@
 #ifndef BASE_REDIS_LINK_H
 #define BASE_REDIS_LINK_H
 
+#include "base/backoff.h"
 #include "base/redis_internal.h"
 
 enum { REDIS_MASTERS_MAX = 256 };
@@ -21,7 +22,7 @@ struct redis_link {
 	int fd;
 	redisReader *reader;
 	uint64_t retry_at_us;
-	unsigned backoff_ms;
+	struct backoff backoff;
 	struct loop_timer timer; /* connects again after a loss */
 	struct error last_error;
 	size_t slot_count; /* that it serves */
