@@ -4,7 +4,8 @@
 --       4.. further dedupe buckets to look into
 -- ARGV  1 life of a bucket in seconds, 2 and 3 the lowest id that may be given (ms, us), then for
 --       each request: number of events, and for each event: expected version (* any, ! none,
---       + exists, or the number, or "<number> <event id>": that event must have made it), event_id, event_action, event_data, event_type, entity_id, metadata
+--       + exists, or the number, or "<number> <event id>": that event must have made it), event_id,
+--       event_action, event_data, event_type, entity_id, metadata
 --
 -- Returns one text, lines in the order of the requests. A request that was appended or had been:
 -- a line "<version> <entry id>" for each event, with "=" before it if it had been. One that was
@@ -83,7 +84,8 @@ local function refused(expect, version, deleted, known)
 	return version ~= tonumber(number) or not line or string.sub(line, 1, space) ~= number
 end
 
--- The event ids, behind them those that must be there before; the entities, LAST first; by event, the place of its entity among them (1: of none).
+-- The event ids, behind them those that must be there before; the entities, LAST first; by event, the
+-- place of its entity among them (1: of none).
 local function collect(args)
 	local events, entities, entity_of, place_of, count = {}, { LAST }, {}, { [LAST] = 1 }, 0
 	local before = {}
