@@ -3,11 +3,16 @@
 With ?replicas=1 nothing that was acknowledged may be lost, also when a master dies.
 """
 import os
+import subprocess
 import time
 import unittest
 
+import grpc
+
+import messagequeue_v1_pb2 as mq
+import messagequeue_v1_pb2_grpc as mq_grpc
 from redis_servers import Cluster
-from shop import wait_until
+from shop import EXECUTABLE, free_ports, wait_until
 from store_load import Load, Stores
 
 TOPICS = [f"t{i}" for i in range(9)]
@@ -47,6 +52,30 @@ class ClusterTest(unittest.TestCase):
         load.check(self)
         self.assertIn("library_name", str(new.call("FUNCTION", "LIST")),
                       "the new master has the functions")
+
+    def test_each_queue_is_told_of_by_itself(self):
+        """The masters answer in any order: the slowest one here has the queue that is asked for first."""
+        names = [f"f{i}" for i in range(9)]
+        port, = free_ports(1)
+        with open(self.log, "ab") as log:
+            process = subprocess.Popen(
+                [EXECUTABLE, "serve", "message-queue", "--redis", self.cluster.url(), "--listen",
+                 f"127.0.0.1:{port}"], stdout=log, stderr=log)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            queues = mq_grpc.MessageQueueStub(channel)
+            for count, name in enumerate(names, 1):
+                for _ in range(count):
+                    message = mq.Message(service="work", function=name, payload="1")
+                    queues.Send(mq.SendRequest(message=message), wait_for_ready=True, timeout=10)
+            victim = self.cluster.owner(self.cluster.slot(f"{{queue:work/{names[0]}}}:messages"))
+            victim.pause()
+            asked = queues.Queues.future(mq.QueuesRequest(), timeout=10)
+            time.sleep(0.3)
+            victim.resume()
+            depths = {queue.function: queue.depth for queue in asked.result().queues}
+        self.assertEqual(depths, {name: count for count, name in enumerate(names, 1)})
 
     def test_master_dies(self):
         with Load(self.stores(), TOPICS) as load:
