@@ -301,8 +301,11 @@ static bool take_more(struct group *group)
 	struct event_slice *slice = feed_take(group->feed);
 	if (slice == NULL)
 		return false;
-	for (size_t i = 0; i < slice->count; i++)
-		delivery_create(group, slice->events[i]);
+	for (size_t i = 0; i < slice->count; i++) {
+		/* A replay may be ahead of the feed. */
+		if (group_delivery(group, slice->events[i]->id) == NULL)
+			delivery_create(group, slice->events[i]);
+	}
 	event_slice_unref(slice);
 	return true;
 }

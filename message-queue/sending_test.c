@@ -105,6 +105,28 @@ START_TEST(only_the_outcome_is_kept)
 }
 END_TEST
 
+START_TEST(one_id_in_one_turn_runs_once)
+{
+	static struct worker worker;
+	struct pending calls[4];
+	worker_start(&worker, &fixture, "work", "do", 10, 0, 0);
+	wait_connected(&worker);
+	submit(fixture_id(1), MQ__SENDING__FIRST, false, &calls[0]);
+	submit(fixture_id(1), MQ__SENDING__FIRST, false, &calls[1]);
+	submit(fixture_id(1), MQ__SENDING__ANY, true, &calls[2]);
+	submit(fixture_id(1), MQ__SENDING__AGAIN, false, &calls[3]);
+	worker_wait(&worker, 2);
+	worker_settle(&worker, "do", fixture_id(1), "\"once\"");
+	fixture_expect(&fixture, &calls[0], "\"once\"");
+	fixture_expect(&fixture, &calls[1], "\"once\"");
+	fixture_expect(&fixture, &calls[3], "\"once\"");
+	fixture_run(&fixture, pending_done, &calls[2], 1000);
+	ck_assert_uint_eq(worker.count, 2);
+	check_stored("0");
+	worker_vanish(&worker);
+}
+END_TEST
+
 START_TEST(what_takes_longer_is_stored)
 {
 	static struct worker worker, second;
@@ -263,6 +285,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, only_the_outcome_is_kept);
+	tcase_add_test(tcase, one_id_in_one_turn_runs_once);
 	tcase_add_test(tcase, what_takes_longer_is_stored);
 	tcase_add_test(tcase, what_ended_elsewhere_is_not_stored);
 	tcase_add_test(tcase, it_is_sent_again_to_a_new_process);

@@ -112,21 +112,44 @@ static void look(void *arg)
 
 /* ---- delivered at once ---- */
 
+/* Waits for the one of its id that a consumer has. */
+static void join(struct submission *item)
+{
+	DL_DELETE(item->queue->pushes, item);
+	item->queue->push_count--;
+	item->duplicate = true;
+	submission_delivered(item);
+}
+
 void queue_deliver_at_once(struct queue *queue)
 {
+	struct submission *item, *next;
+	bool delivered = false;
 	/* What waits in Redis, or is on its way there, goes first. */
 	if (queue->backlog || queue->pushing > 0 || !queue->queues->is_healthy)
 		return;
 	while (queue->pushes != NULL && queue->pushes->at_once) {
-		struct submission *item = queue->pushes;
+		item = queue->pushes;
+		if (queue_in_flight_here(queue, item->id)) {
+			join(item);
+			continue;
+		}
 		struct held *held = deliver_now(queue, item->id, item->record, item->record_len);
 		if (held == NULL)
-			return;
+			break;
 		DL_DELETE(queue->pushes, item);
 		queue->push_count--;
 		unstored_begin(held, item->record, item->record_len);
 		item->record = NULL;
 		submission_delivered(item);
+		delivered = true;
+	}
+	if (!delivered)
+		return;
+	DL_FOREACH_SAFE(queue->pushes, item, next)
+	{
+		if (queue_in_flight_here(queue, item->id))
+			join(item);
 	}
 }
 
