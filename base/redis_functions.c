@@ -75,6 +75,9 @@ void redis_put_wait(struct batch *batch, int replicas, unsigned timeout_ms)
 	char number[16], ms[16];
 	snprintf(number, sizeof(number), "%d", replicas);
 	snprintf(ms, sizeof(ms), "%u", timeout_ms);
+	/* A command that blocked is waited for as of its beginning, without what ended it; one after it is
+	 * waited for as of now. */
+	put(batch, "PING", NULL, NULL);
 	put(batch, "WAIT", number, ms);
 }
 
