@@ -322,10 +322,8 @@ START_TEST(many_at_once)
 		snprintf(payload, sizeof(payload), "%u", i);
 		fixture_expect(&fixture, &pending[i], payload);
 	}
+	/* Each is a call of its own, so nothing says in which order they arrive. */
 	ck_assert_uint_eq(worker.count, ARRAY_LEN(pending));
-	for (unsigned i = 1; i < worker.count; i++)
-		ck_assert_uint_lt(strtoul(worker.got[i - 1].payload, NULL, 10),
-		                  strtoul(worker.got[i].payload, NULL, 10));
 	worker_vanish(&worker);
 }
 END_TEST

@@ -1,5 +1,6 @@
 """Hostile and ordinary requests to the gateway: right status, a message that helps, a clean log."""
 import http.client
+import threading
 import unittest
 import uuid
 
@@ -138,12 +139,19 @@ class Rest(unittest.TestCase):
         connection.request("GET", "/events")
         feed = connection.getresponse()
         self.assertIn("text/event-stream", feed.getheader("Content-Type"))
-        made, = self.shop.result("POST", "/customer", {"name": "seen", "email": "s@e.org"})
-        text = ""
-        while made not in text:
-            line = feed.fp.readline()
-            self.assertTrue(line, f"the feed ended: {text}")
-            text += line.decode()
+        lines, made = [], []
+
+        def read():
+            for line in iter(feed.fp.readline, b""):
+                lines.append(line.decode())
+        threading.Thread(target=read, daemon=True).start()
+
+        def seen():
+            """The feed shows what happens from now on; when that begins, it does not say."""
+            made.append(self.shop.result("POST", "/customer",
+                                         {"name": "seen", "email": "s@e.org"})[0])
+            return any(one in line for line in list(lines) for one in made)
+        wait_until(seen, what="a customer in the feed")
         connection.close()
 
 
