@@ -1,7 +1,7 @@
 #include "base/redis_internal.h"
 
 #include "base/clock.h"
-#include "tests/support/redis_fixture.h"
+#include "base/redis_words.h"
 
 #include <check.h>
 #include <signal.h>
@@ -9,12 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const struct redis_library libraries[] = {
-	{ "redistest", "redis.register_function('redistest_double', function(keys, args)\n"
-	               "  return tonumber(args[1]) * 2\n"
-	               "end)\n" },
-};
 
 static struct redis_fixture server;
 
@@ -28,89 +22,39 @@ static void teardown(void)
 	redis_fixture_destroy(&server);
 }
 
-static struct redis *connect_to(struct loop *loop, unsigned timeout_ms)
-{
-	struct error err;
-	struct redis *redis;
-	if (!redis_create(loop, server.url, libraries, ARRAY_LEN(libraries), timeout_ms, &redis,
-	                  &err))
-		ck_abort_msg("%s", err.message);
-	return redis;
-}
-
-static void put_words(struct redis_command *command, const char *words)
-{
-	char copy[512];
-	snprintf(copy, sizeof(copy), "%s", words);
-	redis_command_init(command);
-	char *rest;
-	for (char *word = strtok_r(copy, " ", &rest); word != NULL;
-	     word = strtok_r(NULL, " ", &rest))
-		redis_arg(command, word);
-}
-
-static bool run(struct redis *redis, const char *words, const struct redis_value **value,
-                struct error *err)
-{
-	struct redis_command command;
-	put_words(&command, words);
-	bool ok = redis_wait(redis, &command, 0, value, err);
-	redis_command_free(&command);
-	return ok;
-}
-
-static void expect_text(struct redis *redis, const char *words, const char *expected)
-{
-	struct error err;
-	const struct redis_value *value;
-	size_t len;
-	if (!run(redis, words, &value, &err))
-		ck_abort_msg("%s: %s", words, err.message);
-	ck_assert_str_eq(redis_value_string(value, &len), expected);
-}
-
-static void expect_integer(struct redis *redis, const char *words, int64_t expected)
-{
-	struct error err;
-	const struct redis_value *value;
-	if (!run(redis, words, &value, &err))
-		ck_abort_msg("%s: %s", words, err.message);
-	ck_assert_int_eq(redis_value_integer(value), expected);
-}
-
 START_TEST(values_of_every_kind)
 {
-	struct redis *redis = connect_to(NULL, 2000);
+	struct redis *redis = words_connect(&server, NULL, 2000);
 	struct error err;
 	const struct redis_value *value;
 	size_t len;
-	expect_text(redis, "SET a 42", "OK");
-	expect_integer(redis, "GET a", 42);
-	expect_integer(redis, "INCRBY a -50", -8);
-	ck_assert(run(redis, "GET nothing", &value, &err));
+	words_expect_text(redis, "SET a 42", "OK");
+	words_expect_integer(redis, "GET a", 42);
+	words_expect_integer(redis, "INCRBY a -50", -8);
+	ck_assert(words_run(redis, "GET nothing", &value, &err));
 	ck_assert_int_eq(redis_value_kind(value), REDIS_NIL);
-	ck_assert(run(redis, "RPUSH l x y z", &value, &err));
-	ck_assert(run(redis, "LRANGE l 0 -1", &value, &err));
+	ck_assert(words_run(redis, "RPUSH l x y z", &value, &err));
+	ck_assert(words_run(redis, "LRANGE l 0 -1", &value, &err));
 	ck_assert_int_eq(redis_value_kind(value), REDIS_ARRAY);
 	ck_assert_uint_eq(redis_value_count(value), 3);
 	ck_assert_str_eq(redis_value_string(redis_value_at(value, 2), &len), "z");
 	ck_assert_ptr_null(redis_value_at(value, 3));
-	ck_assert(run(redis, "XADD s 1-2 f v", &value, &err));
-	ck_assert(run(redis, "XREAD STREAMS s 0", &value, &err));
+	ck_assert(words_run(redis, "XADD s 1-2 f v", &value, &err));
+	ck_assert(words_run(redis, "XREAD STREAMS s 0", &value, &err));
 	const struct redis_value *entry =
 	    redis_value_at(redis_value_at(redis_value_at(redis_value_at(value, 0), 1), 0), 0);
 	ck_assert_str_eq(redis_value_string(entry, &len), "1-2");
-	ck_assert(!run(redis, "INCR l", &value, &err));
+	ck_assert(!words_run(redis, "INCR l", &value, &err));
 	ck_assert_int_eq(err.code, ERR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(err.message, "WRONGTYPE"));
-	expect_text(redis, "PING", "PONG");
+	words_expect_text(redis, "PING", "PONG");
 	redis_destroy(redis);
 }
 END_TEST
 
 START_TEST(bytes_and_sizes)
 {
-	struct redis *redis = connect_to(NULL, 2000);
+	struct redis *redis = words_connect(&server, NULL, 2000);
 	struct error err;
 	const struct redis_value *value;
 	size_t len, size = 3 * 1024 * 1024;
@@ -138,13 +82,13 @@ END_TEST
 
 START_TEST(functions_are_loaded_and_loaded_again)
 {
-	struct redis *redis = connect_to(NULL, 2000);
-	expect_integer(redis, "FCALL redistest_double 0 21", 42);
-	expect_text(redis, "FUNCTION FLUSH", "OK");
-	expect_integer(redis, "FCALL redistest_double 0 4", 8);
+	struct redis *redis = words_connect(&server, NULL, 2000);
+	words_expect_integer(redis, "FCALL redistest_double 0 21", 42);
+	words_expect_text(redis, "FUNCTION FLUSH", "OK");
+	words_expect_integer(redis, "FCALL redistest_double 0 4", 8);
 	struct error err;
 	const struct redis_value *value;
-	ck_assert(!run(redis, "FCALL unknown 0", &value, &err));
+	ck_assert(!words_run(redis, "FCALL unknown 0", &value, &err));
 	ck_assert_ptr_nonnull(strstr(err.message, "Function not found"));
 	/* another version of the library is replaced by the next connection */
 	const struct redis_library newer = {
@@ -152,7 +96,7 @@ START_TEST(functions_are_loaded_and_loaded_again)
 	};
 	struct redis *other;
 	ck_assert(redis_create(NULL, server.url, &newer, 1, 2000, &other, &err));
-	expect_integer(other, "FCALL redistest_double 0 4", 7);
+	words_expect_integer(other, "FCALL redistest_double 0 4", 7);
 	redis_destroy(other);
 	redis_destroy(redis);
 }
@@ -165,144 +109,49 @@ START_TEST(library_that_does_not_compile_is_named)
 	struct redis *redis;
 	const struct redis_value *value;
 	ck_assert(redis_create(NULL, server.url, &broken, 1, 2000, &redis, &err));
-	ck_assert(!run(redis, "PING", &value, &err));
+	ck_assert(!words_run(redis, "PING", &value, &err));
 	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
 	ck_assert_ptr_nonnull(strstr(err.message, "refused"));
 	redis_destroy(redis);
 }
 END_TEST
 
-START_TEST(addresses)
+START_TEST(password_and_database)
 {
-	static const char *const wrong[] = { "",
-		                             "localhost",
-		                             "redis://",
-		                             "redis://:80",
-		                             "redis://h:99999",
-		                             "redis://h:6379/x",
-		                             "unix://",
-		                             "unix:///s?x=1",
-		                             "redis://%zz@h",
-		                             "redis://h:1,",
-		                             "h:1,redis://h:2",
-		                             "redis://h:1?replicas=0",
-		                             "redis://h:1?replicas=17",
-		                             "sentinel://h:1",
-		                             "sentinel://h:1/",
-		                             "sentinel://redis://h:1/m",
-		                             "sentinel:///m" };
 	struct error err;
 	struct redis *redis;
-	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		ck_assert_msg(!redis_create(NULL, wrong[i], NULL, 0, 100, &redis, &err), "%s",
-		              wrong[i]);
-		ck_assert_int_eq(err.code, ERR_INVALID);
-	}
 	ck_assert(redis_create(NULL, "redis://user:p%40ss@[::1]:1/2", NULL, 0, 100, &redis, &err));
 	const struct redis_value *value;
-	ck_assert(!run(redis, "PING", &value, &err));
+	ck_assert(!words_run(redis, "PING", &value, &err));
 	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
 	redis_destroy(redis);
 	/* a password and a database */
-	redis = connect_to(NULL, 1000);
-	expect_text(redis, "CONFIG SET requirepass secret", "OK");
+	redis = words_connect(&server, NULL, 1000);
+	words_expect_text(redis, "CONFIG SET requirepass secret", "OK");
 	redis_destroy(redis);
-	redis = connect_to(NULL, 1000);
-	ck_assert(!run(redis, "PING", &value, &err));
+	redis = words_connect(&server, NULL, 1000);
+	ck_assert(!words_run(redis, "PING", &value, &err));
 	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
 	ck_assert_ptr_nonnull(strstr(err.message, "NOAUTH"));
 	redis_destroy(redis);
 }
 END_TEST
 
-START_TEST(slots_of_commands)
-{
-	static const struct {
-		const char *words, *key; /* NULL: none */
-	} rows[] = {
-		{ "GET 123456789", "123456789" },
-		{ "HSET entities:{order} f v", "order" },
-		{ "FCALL f 2 a{x}b c", "x" },
-		{ "FCALL_RO f 1 k", "k" },
-		{ "FCALL f 0 k", NULL },
-		{ "XREAD COUNT 3 STREAMS events:{cart} 0", "cart" },
-		{ "MEMORY USAGE k", "k" },
-		{ "XINFO STREAM k", "k" },
-		{ "GET {}k", "{}k" },
-		{ "GET {k", "{k" },
-		{ "GET {a}{b}", "a" },
-		{ "TIME", NULL },
-		{ "WAIT 1 2", NULL },
-		{ "XREAD COUNT 3", NULL },
-		{ "FCALL f", NULL },
-		{ "GET", NULL },
-	};
-	ck_assert_int_eq(redis_slot_of_key("123456789", 9), 12739); /* from the specification */
-	ck_assert_int_eq(redis_slot_of_key("{user1000}.a", 12), redis_slot_of_key("user1000", 8));
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct redis_command command;
-		const char *key = rows[i].key;
-		put_words(&command, rows[i].words);
-		int slot = redis_slot_of_args(command.args.bytes, command.args.len);
-		ck_assert_msg(slot == (key == NULL ? -1 : redis_slot_of_key(key, strlen(key))),
-		              "%s: %d", rows[i].words, slot);
-		redis_command_free(&command);
-	}
-}
-END_TEST
-
-START_TEST(too_few_replicas)
-{
-	char url[128];
-	struct error err;
-	struct redis *redis;
-	const struct redis_value *value;
-	snprintf(url, sizeof(url), "%s?replicas=1", server.url);
-	ck_assert(redis_create(NULL, url, NULL, 0, 5000, &redis, &err));
-	ck_assert(!run(redis, "SET a 1", &value, &err));
-	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
-	ck_assert_ptr_nonnull(strstr(err.message, "0 of 1 replicas"));
-	redis_destroy(redis);
-	redis = connect_to(NULL, 1000);
-	expect_integer(redis, "GET a", 1);
-	redis_destroy(redis);
-}
-END_TEST
-
-START_TEST(refusals_for_now_are_no_values)
-{
-	struct redis *redis = connect_to(NULL, 2000);
-	struct error err;
-	const struct redis_value *value;
-	expect_text(redis, "CONFIG SET min-replicas-to-write 1", "OK");
-	ck_assert(!run(redis, "SET a 1", &value, &err));
-	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
-	ck_assert_ptr_nonnull(strstr(err.message, "NOREPLICAS"));
-	expect_text(redis, "CONFIG SET min-replicas-to-write 0", "OK");
-	/* a master that becomes a replica is left, and so is one at the start */
-	expect_text(redis, "REPLICAOF 127.0.0.1 1", "OK");
-	ck_assert(!run(redis, "SET a 1", &value, &err));
-	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
-	ck_assert_ptr_nonnull(strstr(err.message, "is a replica"));
-	redis_destroy(redis);
-}
-END_TEST
-
 START_TEST(restart_while_idle_is_not_noticed)
 {
-	struct redis *redis = connect_to(NULL, 2000);
-	expect_integer(redis, "FCALL redistest_double 0 1", 2);
+	struct redis *redis = words_connect(&server, NULL, 2000);
+	words_expect_integer(redis, "FCALL redistest_double 0 1", 2);
 	redis_fixture_kill(&server);
 	redis_fixture_restart(&server);
-	expect_integer(redis, "FCALL redistest_double 0 2", 4);
+	words_expect_integer(redis, "FCALL redistest_double 0 2", 4);
 	redis_fixture_kill(&server);
 	struct error err;
 	const struct redis_value *value;
-	ck_assert(!run(redis, "PING", &value, &err));
+	ck_assert(!words_run(redis, "PING", &value, &err));
 	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
 	ck_assert(!redis_connected(redis));
 	redis_fixture_restart(&server);
-	expect_text(redis, "PING", "PONG");
+	words_expect_text(redis, "PING", "PONG");
 	ck_assert(redis_connected(redis));
 	redis_destroy(redis);
 }
@@ -310,29 +159,30 @@ END_TEST
 
 START_TEST(frozen_server_times_out)
 {
-	struct redis *redis = connect_to(NULL, 300);
-	expect_text(redis, "PING", "PONG");
+	struct redis *redis = words_connect(&server, NULL, 300);
+	words_expect_text(redis, "PING", "PONG");
 	redis_fixture_freeze(&server);
 	struct error err;
 	const struct redis_value *value;
 	uint64_t from = clock_monotonic_ms();
-	ck_assert(!run(redis, "PING", &value, &err));
+	ck_assert(!words_run(redis, "PING", &value, &err));
 	ck_assert_int_eq(err.code, ERR_UNAVAILABLE);
-	ck_assert(!run(redis, "PING", &value, &err)); /* a new connection is not answered either */
+	ck_assert(
+	    !words_run(redis, "PING", &value, &err)); /* a new connection is not answered either */
 	ck_assert_uint_lt(clock_monotonic_ms() - from, 2000);
 	redis_fixture_thaw(&server);
-	expect_text(redis, "PING", "PONG");
+	words_expect_text(redis, "PING", "PONG");
 	redis_destroy(redis);
 }
 END_TEST
 
 START_TEST(blocking_command)
 {
-	struct redis *redis = connect_to(NULL, 200);
+	struct redis *redis = words_connect(&server, NULL, 200);
 	struct error err;
 	const struct redis_value *value;
 	struct redis_command command;
-	put_words(&command, "BLPOP nothing 0.5");
+	words_put(&command, "BLPOP nothing 0.5");
 	uint64_t from = clock_monotonic_ms();
 	ck_assert_msg(redis_wait(redis, &command, 2000, &value, &err), "%s", err.message);
 	ck_assert_int_eq(redis_value_kind(value), REDIS_NIL);
@@ -377,7 +227,7 @@ static void answered(void *arg, const struct redis_value *value, const struct er
 static void queue_more(struct crowd *crowd)
 {
 	struct redis_command command;
-	put_words(&command, "INCR counter");
+	words_put(&command, "INCR counter");
 	while (crowd->queued < crowd->limit && crowd->queued - crowd->ended < crowd->in_flight) {
 		crowd->queued++;
 		redis_queue(crowd->redis, &command, answered, crowd);
@@ -394,7 +244,7 @@ static void crowd_run(struct crowd *crowd)
 START_TEST(answers_come_in_order)
 {
 	struct crowd crowd = { .loop = loop_create(), .limit = 20000, .in_flight = 100 };
-	crowd.redis = connect_to(crowd.loop, 2000);
+	crowd.redis = words_connect(&server, crowd.loop, 2000);
 	crowd_run(&crowd);
 	ck_assert_uint_eq(crowd.ended, 20000);
 	ck_assert_uint_eq(crowd.failed, 0);
@@ -420,7 +270,7 @@ START_TEST(killed_in_flight)
 {
 	struct crowd crowd = { .limit = 5000, .in_flight = 50, .kill_after = 1000 };
 	crowd.loop = loop_create();
-	crowd.redis = connect_to(crowd.loop, 2000);
+	crowd.redis = words_connect(&server, crowd.loop, 2000);
 	loop_timer_start(crowd.loop, &crowd.timer, 20, more_after_a_while, &crowd);
 	crowd_run(&crowd);
 	loop_timer_stop(crowd.loop, &crowd.timer);
@@ -452,15 +302,15 @@ static void note(void *arg, const struct redis_value *value, const struct error 
 START_TEST(flushed_functions_are_repeated_behind_the_loop)
 {
 	struct order order = { .loop = loop_create(), .left = 5 };
-	struct redis *redis = connect_to(order.loop, 2000);
-	expect_integer(redis, "FCALL redistest_double 0 1", 2);
-	expect_text(redis, "FUNCTION FLUSH", "OK");
+	struct redis *redis = words_connect(&server, order.loop, 2000);
+	words_expect_integer(redis, "FCALL redistest_double 0 1", 2);
+	words_expect_text(redis, "FUNCTION FLUSH", "OK");
 	static const char *const words[] = { "INCR n", "FCALL redistest_double 0 5", "INCR n",
 		                             "FCALL redistest_double 0 6",
 		                             "FCALL redistest_double 0 7" };
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
 		struct redis_command command;
-		put_words(&command, words[i]);
+		words_put(&command, words[i]);
 		redis_queue(redis, &command, note, &order);
 		redis_command_free(&command);
 	}
@@ -481,9 +331,9 @@ static void cancelled(void *arg, const struct redis_value *value, const struct e
 START_TEST(destroy_ends_what_waits)
 {
 	struct loop *loop = loop_create();
-	struct redis *redis = connect_to(loop, 2000);
+	struct redis *redis = words_connect(&server, loop, 2000);
 	struct redis_command command, empty;
-	put_words(&command, "PING");
+	words_put(&command, "PING");
 	redis_command_init(&empty);
 	int count = 0;
 	redis_queue(redis, &command, cancelled, &count);
@@ -505,10 +355,7 @@ int main(void)
 	tcase_add_test(tcase, bytes_and_sizes);
 	tcase_add_test(tcase, functions_are_loaded_and_loaded_again);
 	tcase_add_test(tcase, library_that_does_not_compile_is_named);
-	tcase_add_test(tcase, addresses);
-	tcase_add_test(tcase, slots_of_commands);
-	tcase_add_test(tcase, too_few_replicas);
-	tcase_add_test(tcase, refusals_for_now_are_no_values);
+	tcase_add_test(tcase, password_and_database);
 	tcase_add_test(tcase, restart_while_idle_is_not_noticed);
 	tcase_add_test(tcase, frozen_server_times_out);
 	tcase_add_test(tcase, blocking_command);

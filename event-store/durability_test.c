@@ -3,12 +3,10 @@
 
 #include "base/clock.h"
 
-#include <arpa/inet.h>
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 static Es__AppendRequest *request_for(const char *topic, int durability, uint32_t replicas)
@@ -75,36 +73,6 @@ START_TEST(fsync_is_refused_where_redis_does_not)
 }
 END_TEST
 
-static int free_port(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, len), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-	close(fd);
-	return ntohs(address.sin_port);
-}
-
-/* A replica of the test's Redis; waits until it follows. */
-static void start_replica(struct redis_fixture *replica)
-{
-	char port[16];
-	snprintf(port, sizeof(port), "%d", free_port());
-	testing_redis("CONFIG SET repl-diskless-sync-delay 0");
-	testing_redis("CONFIG SET port %s", port);
-	redis_fixture_start(replica, REDIS_FIXTURE_MEMORY);
-	const char *follow[] = { "REPLICAOF", "127.0.0.1", port };
-	free(redis_fixture_command(replica, follow, 3));
-	for (int i = 0; i < 400; i++) {
-		if (strstr(testing_redis_text("INFO replication"), "state=online") != NULL)
-			return;
-		testing_pause(25);
-	}
-	ck_abort_msg("the replica does not follow");
-}
-
 START_TEST(replicated_waits_for_replicas)
 {
 	struct error err;
@@ -118,7 +86,7 @@ START_TEST(replicated_waits_for_replicas)
 	ck_assert_ptr_nonnull(strstr(err.message, "replicas: 0 of 1 have the events"));
 	ck_assert_str_eq(testing_redis_text("XLEN events:{copies}"), "1");
 
-	start_replica(&replica);
+	redis_fixture_start_replica(&replica, &testing.redis);
 	const Es__AppendResponse *response = testing_send(request, &err);
 	ck_assert_msg(response != NULL, "%s", err.message);
 	ck_assert(response->events[0]->duplicate);

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <ftw.h>
 #include <hiredis/hiredis.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -155,4 +157,43 @@ char *redis_fixture_command(struct redis_fixture *fixture, const char *const *ar
 	freeReplyObject(reply);
 	redisFree(context);
 	return text.bytes;
+}
+
+static int free_port(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ASSERT(bind(fd, (struct sockaddr *)&address, len) == 0);
+	ASSERT(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static bool is_followed(struct redis_fixture *master)
+{
+	const char *const info[] = { "INFO", "replication" };
+	char *text = redis_fixture_command(master, info, ARRAY_LEN(info));
+	bool online = strstr(text, "state=online") != NULL;
+	free(text);
+	return online;
+}
+
+void redis_fixture_start_replica(struct redis_fixture *fixture, struct redis_fixture *master)
+{
+	char port[16];
+	snprintf(port, sizeof(port), "%d", free_port());
+	const char *const at_once[] = { "CONFIG", "SET", "repl-diskless-sync-delay", "0" };
+	const char *const listen_on[] = { "CONFIG", "SET", "port", port };
+	const char *const follow[] = { "REPLICAOF", "127.0.0.1", port };
+	free(redis_fixture_command(master, at_once, ARRAY_LEN(at_once)));
+	free(redis_fixture_command(master, listen_on, ARRAY_LEN(listen_on)));
+	redis_fixture_start(fixture, REDIS_FIXTURE_MEMORY);
+	free(redis_fixture_command(fixture, follow, ARRAY_LEN(follow)));
+	uint64_t limit_ms = clock_monotonic_ms() + START_TIMEOUT_MS;
+	while (!is_followed(master)) {
+		ASSERT(clock_monotonic_ms() < limit_ms);
+		usleep(10000);
+	}
 }

@@ -22,6 +22,9 @@ struct redis_fixture {
 };
 
 void redis_fixture_start(struct redis_fixture *fixture, enum redis_fixture_disk disk);
+/* Starts `fixture` as a replica of a server that runs (which then listens on a port of loopback too), and
+ * waits until it follows. */
+void redis_fixture_start_replica(struct redis_fixture *fixture, struct redis_fixture *master);
 /* Ends the server and removes the folder. */
 void redis_fixture_destroy(struct redis_fixture *fixture);
 
