@@ -95,11 +95,6 @@ static void on_closed(struct loop_tag *tag, bool ok)
 	batch_done(call);
 }
 
-void rpc_call_cancel(struct rpc_call *call)
-{
-	grpc_call_cancel(call->call, NULL);
-}
-
 /* Sends the metadata before there is a message, so that the client knows that its stream is served. */
 static void announce(struct rpc_call *call)
 {

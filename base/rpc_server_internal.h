@@ -87,7 +87,6 @@ struct rpc_call *rpc_call_create(struct rpc_server *server);
 void rpc_call_destroy(struct rpc_call *call);
 /* The call has arrived: from posted to live. */
 void rpc_call_begin(struct rpc_call *call);
-void rpc_call_cancel(struct rpc_call *call);
 
 /* rpc_server.c */
 /* The call is over and out of the live list: keep it for the next one, or free it. */

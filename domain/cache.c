@@ -165,11 +165,6 @@ void cache_release(struct cache *cache, const char *id, uint64_t generation)
 		entry->cached.made_by[0] = '\0';
 }
 
-size_t cache_count(const struct cache *cache)
-{
-	return HASH_COUNT(cache->entries);
-}
-
 size_t cache_bytes(const struct cache *cache)
 {
 	return cache->bytes;

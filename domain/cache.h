@@ -46,7 +46,6 @@ void cache_drop(struct cache *cache, const char *id, uint64_t generation);
 void cache_hold(const struct cached *cached, const char *event_id);
 void cache_release(struct cache *cache, const char *id, uint64_t generation);
 
-size_t cache_count(const struct cache *cache);
 size_t cache_bytes(const struct cache *cache);
 
 #endif

@@ -28,7 +28,7 @@ struct fake_store {
 	struct rpc_server *server;
 	struct fake_entity *entities;
 	struct fake_event *events;
-	uint64_t appends, asked, conflicts, loads, clock;
+	uint64_t asked, conflicts, loads, clock;
 	void (*hook)(void *arg, const char *topic, uint64_t append);
 	void *arg;
 };
@@ -83,11 +83,6 @@ void fake_store_before_append(struct fake_store *store,
 {
 	store->hook = hook;
 	store->arg = arg;
-}
-
-uint64_t fake_store_appends(const struct fake_store *store)
-{
-	return store->appends;
 }
 
 uint64_t fake_store_conflicts(const struct fake_store *store)
@@ -167,7 +162,6 @@ static void append(struct fake_store *store, const Es__AppendItem *item, Es__App
 		result->error->message = "version";
 		return;
 	}
-	store->appends++;
 	result->events = arena_alloc(arena, request->n_events * sizeof(*result->events));
 	for (; result->n_events < request->n_events; result->n_events++) {
 		Es__Appended *appended = arena_alloc(arena, sizeof(*appended));

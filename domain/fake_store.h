@@ -25,7 +25,6 @@ const char *fake_store_data(struct fake_store *store, const char *topic, const c
 void fake_store_before_append(struct fake_store *store,
                               void (*hook)(void *arg, const char *topic, uint64_t append),
                               void *arg);
-uint64_t fake_store_appends(const struct fake_store *store); /* requests that were applied */
 uint64_t fake_store_conflicts(const struct fake_store *store);
 uint64_t fake_store_loads(const struct fake_store *store);
 

@@ -47,11 +47,6 @@ static void look_at_health(void *arg)
 	                 look_at_health, domain);
 }
 
-const char *domain_service_name(size_t index)
-{
-	return index < domain_service_count ? domain_services[index]->name : NULL;
-}
-
 bool domain_serve(struct loop *loop, const struct domain_options *options, struct domain **out,
                   struct error *err)
 {

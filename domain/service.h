@@ -24,7 +24,4 @@ MUST_USE bool domain_serve(struct loop *loop, const struct domain_options *optio
 void domain_stop(struct domain *domain, void (*done)(void *arg), void *arg);
 void domain_destroy(struct domain *domain); /* the loop must not be running */
 
-/* The names that can be served; NULL past the last. */
-const char *domain_service_name(size_t index);
-
 #endif

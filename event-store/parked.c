@@ -177,37 +177,32 @@ static bool check_ids(const char *const *ids, size_t count, bool all, struct err
 	return true;
 }
 
-void replay_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+/* Replays or drops; `ids` empty with `all`. */
+static void take(struct event_store *store, struct rpc_call *call, const char *topic,
+                 const char *group, const char **entry_ids, size_t count, bool all, bool replay)
 {
-	const Es__ReplayParkedRequest *request = (const Es__ReplayParkedRequest *)message;
-	const char *const *ids = (const char *const *)request->entry_ids;
-	struct event_store *store = ctx;
+	const char *const *ids = (const char *const *)entry_ids;
 	struct error err;
-	if (!check_names(request->topic, request->group, &err) ||
-	    !check_ids(ids, request->n_entry_ids, request->all, &err)) {
+	if (!check_names(topic, group, &err) || !check_ids(ids, count, all, &err)) {
 		rpc_finish(call, &err);
 		return;
 	}
-	struct parked_call *parked = begin(store, call, request->topic, request->group);
-	parked->replay = true;
-	parked->all = request->all;
-	store_parked_take(store->store, request->topic, request->group, true, ids,
-	                  request->n_entry_ids, taken, parked);
+	struct parked_call *parked = begin(store, call, topic, group);
+	parked->replay = replay;
+	parked->all = all;
+	store_parked_take(store->store, topic, group, replay, ids, count, taken, parked);
+}
+
+void replay_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	const Es__ReplayParkedRequest *request = (const Es__ReplayParkedRequest *)message;
+	take(ctx, call, request->topic, request->group, request->entry_ids, request->n_entry_ids,
+	     request->all, true);
 }
 
 void drop_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
 {
 	const Es__DropParkedRequest *request = (const Es__DropParkedRequest *)message;
-	const char *const *ids = (const char *const *)request->entry_ids;
-	struct event_store *store = ctx;
-	struct error err;
-	if (!check_names(request->topic, request->group, &err) ||
-	    !check_ids(ids, request->n_entry_ids, request->all, &err)) {
-		rpc_finish(call, &err);
-		return;
-	}
-	struct parked_call *parked = begin(store, call, request->topic, request->group);
-	parked->all = request->all;
-	store_parked_take(store->store, request->topic, request->group, false, ids,
-	                  request->n_entry_ids, taken, parked);
+	take(ctx, call, request->topic, request->group, request->entry_ids, request->n_entry_ids,
+	     request->all, false);
 }

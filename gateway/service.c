@@ -305,11 +305,6 @@ int gateway_port(const struct gateway *gateway)
 	return http_server_port(gateway->http);
 }
 
-bool gateway_healthy(const struct gateway *gateway)
-{
-	return health_ok(gateway->health);
-}
-
 static void on_http_gone(void *arg)
 {
 	struct gateway *gateway = arg;

@@ -28,8 +28,6 @@ struct gateway_options {
 MUST_USE bool gateway_serve(struct loop *loop, const struct gateway_options *options,
                             struct gateway **out, struct error *err);
 int gateway_port(const struct gateway *gateway);
-/* Every service was healthy at the last check (once a second). */
-bool gateway_healthy(const struct gateway *gateway);
 /* Takes no new requests, answers what is under way, ends the feeds; then calls `done` on the loop. */
 void gateway_stop(struct gateway *gateway, void (*done)(void *arg), void *arg);
 void gateway_destroy(struct gateway *gateway); /* NULL is fine; after gateway_stop's `done` */

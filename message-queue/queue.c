@@ -95,32 +95,40 @@ struct queue *queues_get_named(struct queues *queues, const char *name)
 	return queue;
 }
 
-bool queues_get(struct queues *queues, const char *service, const char *function,
-                struct queue **out, struct error *err)
+enum { NAME_SIZE = 2 * 64 + 2 };
+
+/* `name` becomes "service/function"; *out NULL: there is none yet. */
+static bool look_up(struct queues *queues, const char *service, const char *function,
+                    char name[NAME_SIZE], struct queue **out, struct error *err)
 {
 	if (!name_check("service", service, err) || !name_check("function", function, err))
 		return false;
-	char name[2 * 64 + 2];
-	snprintf(name, sizeof(name), "%s/%s", service, function);
+	snprintf(name, NAME_SIZE, "%s/%s", service, function);
 	HASH_FIND_STR(queues->by_name, name, *out);
-	if (*out != NULL)
-		return true;
-	if (HASH_COUNT(queues->by_name) >= queues->options.max_queues)
+	return true;
+}
+
+bool queues_get(struct queues *queues, const char *service, const char *function,
+                struct queue **out, struct error *err)
+{
+	char name[NAME_SIZE];
+	struct queue *queue = NULL;
+	if (!look_up(queues, service, function, name, &queue, err))
+		return false;
+	if (queue == NULL && HASH_COUNT(queues->by_name) >= queues->options.max_queues)
 		return error_set(err, ERR_EXHAUSTED, "there are %zu queues already, the limit",
 		                 queues->options.max_queues);
-	*out = queues_get_named(queues, name);
+	*out = queue != NULL ? queue : queues_get_named(queues, name);
 	return true;
 }
 
 bool queues_find(struct queues *queues, const char *service, const char *function,
                  struct queue **out, struct error *err)
 {
-	char name[2 * 64 + 2];
+	char name[NAME_SIZE];
 	struct queue *queue = NULL;
-	if (!name_check("service", service, err) || !name_check("function", function, err))
+	if (!look_up(queues, service, function, name, &queue, err))
 		return false;
-	snprintf(name, sizeof(name), "%s/%s", service, function);
-	HASH_FIND_STR(queues->by_name, name, queue);
 	if (queue == NULL || (!queue->registered && queue->subscription_count == 0))
 		return error_set(err, ERR_NOT_FOUND, "there is no queue %s; Queues lists them",
 		                 name);
@@ -173,11 +181,6 @@ void queue_wake(struct queue *queue)
 {
 	queue->backlog = true;
 	queue_mark(queue);
-}
-
-struct store *queues_store(struct queues *queues)
-{
-	return queues->store;
 }
 
 const struct store_queue *queue_keys(const struct queue *queue)

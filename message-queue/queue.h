@@ -144,8 +144,7 @@ void consumer_failed(struct consumer *consumer, struct queue *queue, const char 
 void consumer_extend(struct consumer *consumer, struct queue *queue, const char *id,
                      uint32_t lease_ms);
 
-/* For moves outside of these: the store, and the key names of a queue. */
-struct store *queues_store(struct queues *queues);
+/* For moves of the store outside of these: the key names of a queue. */
 const struct store_queue *queue_keys(const struct queue *queue);
 
 #endif

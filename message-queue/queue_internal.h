@@ -193,7 +193,8 @@ void queue_release(struct queue *queue, const char *id);
 void held_return(struct held *held, const char *reason);
 
 /* unstored.c */
-void queue_deliver_at_once(struct queue *queue); /* from the head of the pushes, what may */
+/* Of the pushes: those whose id a consumer has wait for it, first ones at the head go to consumers. */
+void queue_deliver_at_once(struct queue *queue);
 void unstored_begin(struct held *held, char *record, size_t len); /* takes the record */
 void unstored_end(struct held *held);                             /* nothing if it is stored */
 void unstored_adopt(struct held *held);                           /* puts it on disk now */

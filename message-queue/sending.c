@@ -201,11 +201,6 @@ void queue_submit(struct queue *queue, const struct sending *sending, struct sub
 		                 submission);
 		return;
 	}
-	if (queue_in_flight_here(queue, sending->id)) {
-		submission->duplicate = true;
-		submission_delivered(submission);
-		return;
-	}
 	submission->at_once = sending->at_once && sending->priority == 0 && sending->delay_ms == 0;
 	submission->pushing = true;
 	DL_APPEND(queue->pushes, submission);

@@ -158,24 +158,27 @@ void store_reserve(struct store *store, const struct store_queue *queue,
 	redis_queue(store->redis, command, done, arg);
 }
 
-void store_settle(struct store *store, const struct store_queue *queue,
-                  const struct store_item *items, size_t count, redis_done *done, void *arg)
+static void send_outcomes(struct store *store, const struct store_queue *queue,
+                          const char *function, const struct store_item *items, size_t count,
+                          redis_done *done, void *arg)
 {
 	ASSERT(count > 0 && count <= STORE_BATCH_MAX);
-	struct redis_command *command = begin(store, queue, "queue_settle");
+	struct redis_command *command = begin(store, queue, function);
 	add_keep(command);
 	add_items(command, items, count);
 	redis_queue(store->redis, command, done, arg);
 }
 
+void store_settle(struct store *store, const struct store_queue *queue,
+                  const struct store_item *items, size_t count, redis_done *done, void *arg)
+{
+	send_outcomes(store, queue, "queue_settle", items, count, done, arg);
+}
+
 void store_record(struct store *store, const struct store_queue *queue,
                   const struct store_item *items, size_t count, redis_done *done, void *arg)
 {
-	ASSERT(count > 0 && count <= STORE_BATCH_MAX);
-	struct redis_command *command = begin(store, queue, "queue_record");
-	add_keep(command);
-	add_items(command, items, count);
-	redis_queue(store->redis, command, done, arg);
+	send_outcomes(store, queue, "queue_record", items, count, done, arg);
 }
 
 void store_adopt(struct store *store, const struct store_queue *queue, uint32_t lease_ms,
@@ -254,10 +257,7 @@ void store_ack(struct store *store, const struct store_queue *queue, const char 
 void store_respond(struct store *store, const struct store_queue *queue,
                    const struct store_item *item, redis_done *done, void *arg)
 {
-	struct redis_command *command = begin(store, queue, "queue_respond");
-	add_keep(command);
-	add_items(command, item, 1);
-	redis_queue(store->redis, command, done, arg);
+	send_outcomes(store, queue, "queue_respond", item, 1, done, arg);
 }
 
 void store_forget(struct store *store, const struct store_queue *queue,

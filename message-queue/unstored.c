@@ -121,42 +121,39 @@ static void join(struct submission *item)
 	submission_delivered(item);
 }
 
+static bool deliver_item(struct submission *item)
+{
+	struct queue *queue = item->queue;
+	struct held *held = deliver_now(queue, item->id, item->record, item->record_len);
+	if (held == NULL)
+		return false;
+	DL_DELETE(queue->pushes, item);
+	queue->push_count--;
+	unstored_begin(held, item->record, item->record_len);
+	item->record = NULL;
+	submission_delivered(item);
+	return true;
+}
+
 void queue_deliver_at_once(struct queue *queue)
 {
+	/* What waits in Redis, is on its way there, or will be, goes first. */
+	bool may = !queue->backlog && queue->pushing == 0 && queue->queues->is_healthy;
 	struct submission *item, *next;
-	bool delivered = false;
-	/* What waits in Redis, or is on its way there, goes first. */
-	if (queue->backlog || queue->pushing > 0 || !queue->queues->is_healthy)
-		return;
-	while (queue->pushes != NULL && queue->pushes->at_once) {
-		item = queue->pushes;
-		if (queue_in_flight_here(queue, item->id)) {
-			join(item);
-			continue;
-		}
-		struct held *held = deliver_now(queue, item->id, item->record, item->record_len);
-		if (held == NULL)
-			break;
-		DL_DELETE(queue->pushes, item);
-		queue->push_count--;
-		unstored_begin(held, item->record, item->record_len);
-		item->record = NULL;
-		submission_delivered(item);
-		delivered = true;
-	}
-	if (!delivered)
-		return;
 	DL_FOREACH_SAFE(queue->pushes, item, next)
 	{
 		if (queue_in_flight_here(queue, item->id))
 			join(item);
+		else
+			may = may && item->at_once && deliver_item(item);
 	}
 }
 
 bool queue_in_flight_here(const struct queue *queue, const char *id)
 {
 	const struct held *held = NULL;
-	HASH_FIND_STR(queue->held, id, held);
+	if (queue->unstored_count > 0)
+		HASH_FIND_STR(queue->held, id, held);
 	return held != NULL && held->record != NULL;
 }
 

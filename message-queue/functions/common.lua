@@ -34,6 +34,17 @@ local function outcome_of(keys, id)
 	return redis.call('HGET', keys[DONE], id) or redis.call('HGET', keys[DONE_BEFORE], id)
 end
 
+-- The same of many: a list with false where there is none.
+local function outcomes_of(keys, ids)
+	local outcomes = redis.call('HMGET', keys[DONE], unpack(ids))
+	if redis.call('EXISTS', keys[DONE_BEFORE]) == 1 then
+		for i, before in ipairs(redis.call('HMGET', keys[DONE_BEFORE], unpack(ids))) do
+			outcomes[i] = outcomes[i] or before
+		end
+	end
+	return outcomes
+end
+
 -- The number in the hash of attempts, the reason, and where in `parked` the record begins.
 local function read_parked(parked)
 	local noted, length, from = struct.unpack('>I4I4', parked)
@@ -73,9 +84,12 @@ local function remove(keys, id)
 	return true
 end
 
-local function keep_outcome(keys, id, outcome, keep_s)
-	redis.call('HSET', keys[DONE], id, outcome)
-	redis.call('EXPIRE', keys[DONE], keep_s, 'NX')
+-- `fields`: id, outcome, ...
+local function keep_outcomes(keys, fields, keep_s)
+	if #fields > 0 then
+		redis.call('HSET', keys[DONE], unpack(fields))
+		redis.call('EXPIRE', keys[DONE], keep_s, 'NX')
+	end
 end
 
 local function park(keys, id, now, noted, reason)

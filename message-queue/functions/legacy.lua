@@ -8,7 +8,7 @@ redis.register_function('queue_ack', function(keys, args)
 		return 0
 	end
 	if not outcome_of(keys, args[2]) then
-		keep_outcome(keys, args[2], ACKED, args[1])
+		keep_outcomes(keys, { args[2], ACKED }, args[1])
 	end
 	return 1
 end)
@@ -26,7 +26,7 @@ redis.register_function('queue_respond', function(keys, args)
 	if redis.call('HEXISTS', keys[LEASES], id) == 0 then
 		remove(keys, id)
 	end
-	keep_outcome(keys, id, args[3], args[1])
+	keep_outcomes(keys, { id, args[3] }, args[1])
 	return args[3]
 end)
 

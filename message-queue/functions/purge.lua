@@ -21,8 +21,7 @@ redis.register_function('queue_purge', function(keys, args)
 			fields[#fields + 1] = id
 			fields[#fields + 1] = args[3]
 		end
-		redis.call('HSET', keys[DONE], unpack(fields))
-		redis.call('EXPIRE', keys[DONE], args[1], 'NX')
+		keep_outcomes(keys, fields, args[1])
 	end
 	return { waiting(keys) + redis.call('ZCARD', keys[DELAYED]), ids }
 end)

@@ -39,16 +39,14 @@ local function push(keys, args)
 		records[#records + 1] = args[i + 1]
 	end
 	local on_queue = redis.call('HMGET', keys[MESSAGES], unpack(ids))
-	local done = redis.call('HMGET', keys[DONE], unpack(ids))
-	local done_before = redis.call('EXISTS', keys[DONE_BEFORE]) == 1
-		and redis.call('HMGET', keys[DONE_BEFORE], unpack(ids)) or {}
+	local done = outcomes_of(keys, ids)
 	local parked = redis.call('HLEN', keys[DEAD])
 	local dead = parked > 0 and redis.call('HMGET', keys[DEAD], unpack(ids))
 	local room = args[1] - redis.call('HLEN', keys[MESSAGES]) - parked
 
 	local states, outcomes, seen, fields, fresh, places, added = {}, {}, {}, {}, {}, {}, 0
 	for i, id in ipairs(ids) do
-		local outcome = done[i] or done_before[i]
+		local outcome = done[i]
 		if on_queue[i] or seen[id] or outcome == ACKED then
 			states[i] = 'D'
 		elseif outcome then

@@ -31,10 +31,7 @@ redis.register_function('queue_settle', function(keys, args)
 			redis.call('HDEL', keys[ATTEMPTS], unpack(held))
 		end
 	end
-	if #fields > 0 then
-		redis.call('HSET', keys[DONE], unpack(fields))
-		redis.call('EXPIRE', keys[DONE], args[1], 'NX')
-	end
+	keep_outcomes(keys, fields, args[1])
 	return table.concat(states)
 end)
 

@@ -8,13 +8,11 @@ redis.register_function('queue_record', function(keys, args)
 	for i = 2, #args, 2 do
 		ids[#ids + 1] = args[i]
 	end
-	local done = redis.call('HMGET', keys[DONE], unpack(ids))
-	local done_before = redis.call('EXISTS', keys[DONE_BEFORE]) == 1
-		and redis.call('HMGET', keys[DONE_BEFORE], unpack(ids)) or {}
+	local done = outcomes_of(keys, ids)
 	-- Sent again to another instance, while it was in the hands of a consumer of this one.
 	local queued = redis.call('EXISTS', keys[MESSAGES]) == 1
 	for i, id in ipairs(ids) do
-		if done[i] or done_before[i] or seen[id] then
+		if done[i] or seen[id] then
 			states[i] = 'U'
 		else
 			seen[id] = true
@@ -26,10 +24,7 @@ redis.register_function('queue_record', function(keys, args)
 			end
 		end
 	end
-	if #fields > 0 then
-		redis.call('HSET', keys[DONE], unpack(fields))
-		redis.call('EXPIRE', keys[DONE], args[1], 'NX')
-	end
+	keep_outcomes(keys, fields, args[1])
 	return table.concat(states)
 end)
 
