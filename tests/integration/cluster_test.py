@@ -11,8 +11,9 @@ import grpc
 
 import messagequeue_v1_pb2 as mq
 import messagequeue_v1_pb2_grpc as mq_grpc
+from ports import free_ports
 from redis_servers import Cluster
-from shop import EXECUTABLE, free_ports, wait_until
+from shop import EXECUTABLE, wait_until
 from store_load import Load, Stores
 
 TOPICS = [f"t{i}" for i in range(9)]

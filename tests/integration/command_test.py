@@ -9,7 +9,8 @@ import tempfile
 import time
 import unittest
 
-from shop import EXECUTABLE, Shop, free_ports, wait_until
+from ports import free_ports
+from shop import EXECUTABLE, Shop, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURE = os.path.join(HERE, "../fixtures/olist")

@@ -16,7 +16,8 @@ import messagequeue_v1_pb2_grpc as mq_grpc
 import readmodel_v1_pb2 as rm
 import readmodel_v1_pb2_grpc as rm_grpc
 from false_redis import CUT, FalseRedis
-from shop import EXECUTABLE, free_ports, wait_until
+from ports import free_ports
+from shop import EXECUTABLE, wait_until
 
 LIES = {
     "integer": b":7\r\n",

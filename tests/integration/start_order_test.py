@@ -7,7 +7,8 @@ import time
 import unittest
 import urllib.error
 
-from shop import EXECUTABLE, Shop, free_ports, wait_until
+from ports import free_ports
+from shop import EXECUTABLE, Shop, wait_until
 
 DOMAIN = ["customer", "product", "inventory", "cart", "order", "billing", "shipping", "crm", "mail"]
 UP_S = 20  # after Redis

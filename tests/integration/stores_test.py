@@ -19,7 +19,8 @@ import grpc
 import eventstore_v1_pb2 as es
 import eventstore_v1_pb2_grpc as es_grpc
 from redis_servers import Client
-from shop import EXECUTABLE, free_ports, wait_until
+from ports import free_ports
+from shop import EXECUTABLE, wait_until
 
 TOPICS = ["apple", "pear", "plum"]
 WRITERS, APPENDS = 4, 120

@@ -14,7 +14,8 @@ import health_pb2
 import health_pb2_grpc
 import readmodel_v1_pb2 as rm
 import readmodel_v1_pb2_grpc
-from shop import EXECUTABLE, free_ports, wait_until
+from ports import free_ports
+from shop import EXECUTABLE, wait_until
 
 
 class Redis:

@@ -8,7 +8,8 @@ import grpc
 
 import messagequeue_v1_pb2 as mq
 import messagequeue_v1_pb2_grpc as mq_grpc
-from shop import EXECUTABLE, free_ports, wait_until
+from ports import free_ports
+from shop import EXECUTABLE, wait_until
 
 
 class Processes:

@@ -3,7 +3,6 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ftw.h>
 #include <hiredis/hiredis.h>
@@ -12,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { START_TIMEOUT_MS = 20000, TEXT_MAX = 64 * 1024 * 1024 };
+enum { PORT_FIRST = 31000, PORT_LAST = 32767 };
 
 static void run_server(const struct redis_fixture *fixture, pid_t parent)
 {
@@ -159,16 +158,20 @@ char *redis_fixture_command(struct redis_fixture *fixture, const char *const *ar
 	return text.bytes;
 }
 
-static int free_port(void)
+/* Below the ports that the kernel gives to connections, beside those of ports.py. */
+static void listen_somewhere(struct redis_fixture *fixture, char port[8])
 {
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ASSERT(bind(fd, (struct sockaddr *)&address, len) == 0);
-	ASSERT(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-	close(fd);
-	return ntohs(address.sin_port);
+	const char *const argv[] = { "CONFIG", "SET", "port", port };
+	for (int tries = 0;; tries++) {
+		ASSERT(tries < PORT_LAST - PORT_FIRST);
+		int number = PORT_FIRST + (getpid() + tries) % (PORT_LAST - PORT_FIRST + 1);
+		snprintf(port, 8, "%d", number);
+		char *answer = redis_fixture_command(fixture, argv, ARRAY_LEN(argv));
+		bool listens = strcmp(answer, "OK") == 0;
+		free(answer);
+		if (listens)
+			return;
+	}
 }
 
 static bool is_followed(struct redis_fixture *master)
@@ -182,13 +185,11 @@ static bool is_followed(struct redis_fixture *master)
 
 void redis_fixture_start_replica(struct redis_fixture *fixture, struct redis_fixture *master)
 {
-	char port[16];
-	snprintf(port, sizeof(port), "%d", free_port());
+	char port[8];
+	listen_somewhere(master, port);
 	const char *const at_once[] = { "CONFIG", "SET", "repl-diskless-sync-delay", "0" };
-	const char *const listen_on[] = { "CONFIG", "SET", "port", port };
 	const char *const follow[] = { "REPLICAOF", "127.0.0.1", port };
 	free(redis_fixture_command(master, at_once, ARRAY_LEN(at_once)));
-	free(redis_fixture_command(master, listen_on, ARRAY_LEN(listen_on)));
 	redis_fixture_start(fixture, REDIS_FIXTURE_MEMORY);
 	free(redis_fixture_command(fixture, follow, ARRAY_LEN(follow)));
 	uint64_t limit_ms = clock_monotonic_ms() + START_TIMEOUT_MS;

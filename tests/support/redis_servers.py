@@ -4,7 +4,6 @@ Each lives in a folder below one temporary folder, with an append-only file that
 each answer, and is killed at the end.
 """
 import os
-import random
 import shutil
 import signal
 import socket
@@ -12,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+from ports import free_ports
 from shop import wait_until
 
 SLOTS = 16384
@@ -61,24 +61,6 @@ class Client:
 
     def __exit__(self, *_):
         self.close()
-
-
-def ports_for_clusters(count):
-    """Free ports whose bus port, 10000 above, is free as well."""
-    found, sockets = [], []
-    while len(found) < count:
-        port = random.randrange(20000, 32000) if not found else found[-1] + 1
-        try:
-            for candidate in (port, port + 10000):
-                s = socket.socket()
-                sockets.append(s)
-                s.bind(("127.0.0.1", candidate))
-            found.append(port)
-        except OSError:
-            found = []
-    for s in sockets:
-        s.close()
-    return found
 
 
 class Server:
@@ -179,7 +161,7 @@ class Cluster(Servers):
     def __init__(self, *options):
         super().__init__()
         self.options = options
-        ports = ports_for_clusters(8)
+        ports = free_ports(8)
         self.spare_ports = ports[6:]
         try:
             nodes = [self.add_node(port) for port in ports[:6]]
@@ -293,7 +275,7 @@ class Sentinels(Servers):
 
     def __init__(self, *options):
         super().__init__()
-        ports = ports_for_clusters(6)
+        ports = free_ports(6)
         try:
             self.data = [self.add(ports[0], *options)]
             for port in ports[1:3]:

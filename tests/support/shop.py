@@ -7,26 +7,16 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.error
 import urllib.request
 
+from ports import free_ports
+
 EXECUTABLE = os.environ.get("ORDERSHOP", "build/release/ordershop")
 START_TIMEOUT_S = 60
-
-
-def free_ports(count):
-    """Ports that are free now; all sockets are open at once, so they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def wait_until(check, timeout_s=30, what="condition"):

@@ -14,7 +14,8 @@ import grpc
 
 import eventstore_v1_pb2 as es
 import eventstore_v1_pb2_grpc as es_grpc
-from shop import EXECUTABLE, free_ports, wait_until
+from ports import free_ports
+from shop import EXECUTABLE, wait_until
 
 PERSIST_S = 60  # how long a client repeats
 
