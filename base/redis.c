@@ -33,11 +33,7 @@ static struct redis_link *link_for(struct redis *redis, int slot)
 
 static bool waits_for_later(const struct redis *redis, int slot)
 {
-	for (size_t i = 0; slot >= 0 && i < redis->later.count; i++) {
-		if (redis->later.requests[i].slot == slot)
-			return true;
-	}
-	return false;
+	return slot >= 0 && (redis->later_slots[slot / 64] >> slot % 64 & 1) != 0;
 }
 
 static struct batch *batch_for(struct redis *redis, int slot, bool follows)
@@ -71,13 +67,18 @@ void redis_place_all(struct redis *redis, struct batch *from)
 
 /* ---- what did not run where it was sent ---- */
 
-static void retry_later(struct redis *redis)
+static void place_later(struct redis *redis)
 {
-	if (redis->later.count == 0 || clock_monotonic_us() < redis->later_at_us)
-		return;
 	struct batch later = redis->later;
 	batch_init(&redis->later);
+	memset(redis->later_slots, 0, sizeof(redis->later_slots));
 	redis_place_all(redis, &later);
+}
+
+static void retry_later(struct redis *redis)
+{
+	if (redis->later.count > 0 && clock_monotonic_us() >= redis->later_at_us)
+		place_later(redis);
 }
 
 static void later_now(void *arg)
@@ -103,6 +104,8 @@ static bool put_off(struct redis_link *link, struct request *request)
 		redis_refresh_map(redis);
 	}
 	redis->last = &redis->later;
+	if (request->slot >= 0)
+		redis->later_slots[request->slot / 64] |= 1ULL << request->slot % 64;
 	batch_copy(&redis->later, &link->flight, request);
 	return true;
 }
@@ -247,7 +250,7 @@ static void remove_unused(struct redis *redis)
 {
 	for (size_t i = redis->master_count; i > 0; i--) {
 		struct redis_link *link = redis->masters[i - 1];
-		if (link->slot_count > 0 || redis_link_busy(link) ||
+		if (link->slot_count > 0 || redis_link_busy(link) || link == redis->map_from ||
 		    clock_monotonic_us() < link->used_at_us + UNUSED_MS * 1000ULL)
 			continue;
 		if (redis->last == &link->collected)
@@ -364,9 +367,7 @@ void redis_destroy(struct redis *redis)
 	struct error err;
 	error_set(&err, ERR_CANCELLED, "redis: the connection is closed");
 	do {
-		struct batch later = redis->later;
-		batch_init(&redis->later);
-		redis_place_all(redis, &later);
+		place_later(redis);
 		for (size_t i = 0; i < redis->master_count; i++)
 			redis_link_fail(redis->masters[i], &err);
 		redis_link_fail(redis->home, &err);

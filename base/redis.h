@@ -42,6 +42,11 @@ const char *redis_value_string(const struct redis_value *value, size_t *len);
 size_t redis_value_count(const struct redis_value *value); /* of an array; else 0 */
 /* NULL past the end. */
 const struct redis_value *redis_value_at(const struct redis_value *value, size_t index);
+/* A shape has one letter for each value: i an integer, s a string, . anything; ?x: nil or x; (xy): an array
+ * of exactly these; [xy]: an array of such groups, or of none. False: *err is ERR_UNAVAILABLE, with the words
+ * of Redis if it is an error reply. */
+MUST_USE bool redis_value_check(const struct redis_value *value, const char *shape,
+                                struct error *err);
 
 /* A command being written: its arguments are copied. It can be cleared and used again as soon as it
  * was queued. */

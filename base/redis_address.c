@@ -16,6 +16,13 @@ void redis_address_free(struct redis_address *address)
 	*address = (struct redis_address){ 0 };
 }
 
+static char *copied(const char *text)
+{
+	char *copy = text != NULL ? strdup(text) : NULL;
+	ASSERT(text == NULL || copy != NULL);
+	return copy;
+}
+
 /* A copy with %41 read as "A"; NULL when a % is not followed by two hex digits. */
 static char *decoded(const char *text, size_t len)
 {
@@ -177,9 +184,8 @@ static bool parse_list(char *urls, struct redis_seeds *seeds)
 		struct redis_address *address = &seeds->items[i];
 		if (address->password != NULL || address->path != NULL)
 			continue;
-		address->password = strdup(seeds->items[0].password);
-		if (seeds->items[0].user != NULL)
-			address->user = strdup(seeds->items[0].user);
+		address->password = copied(seeds->items[0].password);
+		address->user = copied(seeds->items[0].user);
 	}
 	return true;
 }
@@ -211,13 +217,6 @@ void redis_seeds_free(struct redis_seeds *seeds)
 	free(seeds->items);
 	free(seeds->master_name);
 	*seeds = (struct redis_seeds){ 0 };
-}
-
-static char *copied(const char *text)
-{
-	char *copy = text != NULL ? strdup(text) : NULL;
-	ASSERT(text == NULL || copy != NULL);
-	return copy;
 }
 
 void redis_address_copy(struct redis_address *address, const struct redis_address *from)

@@ -227,6 +227,19 @@ static bool start_loading(struct redis_link *link, struct error *err)
 	return true;
 }
 
+/* What the answers to the commands of redis_functions.c look like. */
+static const char *setup_shape(const struct redis_link *link, size_t index)
+{
+	switch (link->state) {
+	case LINK_FINDING:
+		return "?(ss)";
+	case LINK_ASKING: /* login and database; then role, map and libraries */
+		return index + link->redis->library_count + 2 < link->setup.count ? "." : "[.]";
+	default:
+		return "s";
+	}
+}
+
 /* Role and map may be forbidden to us; then it is what it was taken for. */
 static bool setup_allowed(const struct redis_link *link, struct error *err)
 {
@@ -234,12 +247,12 @@ static bool setup_allowed(const struct redis_link *link, struct error *err)
 	size_t count = link->redis->library_count;
 	for (size_t i = 0; i < setup->count; i++) {
 		const struct redis_value *value = setup->requests[i].value;
-		size_t len;
-		if (redis_value_kind(value) == REDIS_ERROR &&
-		    (link->state != LINK_ASKING || (value != redis_setup_role(setup, count) &&
-		                                    value != redis_setup_map(setup, count))))
-			return error_set(err, ERR_UNAVAILABLE, "redis refused the connection: %s",
-			                 redis_value_string(value, &len));
+		if (redis_value_kind(value) == REDIS_ERROR && link->state == LINK_ASKING &&
+		    (value == redis_setup_role(setup, count) ||
+		     value == redis_setup_map(setup, count)))
+			continue;
+		if (!redis_value_check(value, setup_shape(link, i), err))
+			return error_wrap(err, "the connection was refused");
 	}
 	return true;
 }

@@ -64,7 +64,8 @@ struct redis {
 	size_t map_turn;
 	uint64_t redirects;
 
-	struct batch later; /* refused for now */
+	struct batch later;                     /* refused for now */
+	uint64_t later_slots[REDIS_SLOTS / 64]; /* a bit for each slot with commands in it */
 	uint64_t later_at_us;
 	struct loop_timer later_timer;
 

@@ -107,6 +107,62 @@ const struct redis_value *redis_value_at(const struct redis_value *value, size_t
 	return index < redis_value_count(value) ? value->elements[index] : NULL;
 }
 
+/* The next value of a group. */
+static const char *shape_after(const char *shape)
+{
+	while (*shape == '?')
+		shape++;
+	int depth = 0;
+	do {
+		depth += (*shape == '(' || *shape == '[') - (*shape == ')' || *shape == ']');
+		shape++;
+	} while (depth > 0);
+	return shape;
+}
+
+static bool fits(const struct redis_value *value, const char *shape)
+{
+	enum redis_kind kind = redis_value_kind(value);
+	switch (*shape) {
+	case '.':
+		return true;
+	case 'i':
+		return kind == REDIS_INTEGER;
+	case 's':
+		return kind == REDIS_STRING;
+	case '?':
+		return kind == REDIS_NIL || fits(value, shape + 1);
+	}
+	ASSERT(*shape == '(' || *shape == '[');
+	const char *first = shape + 1, *next = first;
+	bool again = *shape == '[';
+	for (size_t i = 0; i < redis_value_count(value); i++) {
+		if (again && *next == ']')
+			next = first;
+		if (*next == ')' || !fits(value->elements[i], next))
+			return false;
+		next = shape_after(next);
+	}
+	return kind == REDIS_ARRAY && (*next == ')' || *next == ']' || (again && next == first));
+}
+
+bool redis_value_check(const struct redis_value *value, const char *shape, struct error *err)
+{
+	static const char *const names[] = {
+		[REDIS_NIL] = "nil",         [REDIS_INTEGER] = "an integer",
+		[REDIS_STRING] = "a string", [REDIS_ARRAY] = "a list",
+		[REDIS_STATUS] = "a status", [REDIS_ERROR] = "an error",
+	};
+	size_t len;
+	enum redis_kind kind = redis_value_kind(value);
+	if (kind == REDIS_ERROR)
+		return error_set(err, ERR_UNAVAILABLE, "redis: %s",
+		                 redis_value_string(value, &len));
+	return fits(value, shape) ||
+	       error_set(err, ERR_UNAVAILABLE, "redis answered %s that does not fit %s",
+	                 names[kind], shape);
+}
+
 enum { COMMAND_MAX = 256 * 1024 * 1024 };
 
 void redis_command_init(struct redis_command *command)

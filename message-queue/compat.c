@@ -83,7 +83,7 @@ static void ended(void *ctx, struct rpc_call *call)
 /* The answer of a question: NULL when nobody is interested any more, or when it failed and the call
  * was told so. */
 static struct rpc_call *asked(struct compat *compat, const struct redis_value *value,
-                              const struct error *failed)
+                              const char *shape, const struct error *failed)
 {
 	struct error err;
 	struct rpc_call *call = compat->open.call;
@@ -92,7 +92,7 @@ static struct rpc_call *asked(struct compat *compat, const struct redis_value *v
 		compat_free(compat);
 		return NULL;
 	}
-	if (store_check(value, failed, &err))
+	if (store_check(value, shape, failed, &err))
 		return call;
 	rpc_finish(call, &err);
 	return NULL;
@@ -213,7 +213,7 @@ static void recv_msg(void *ctx, struct rpc_call *call, const ProtobufCMessage *r
 
 static void on_head(void *arg, const struct redis_value *value, const struct error *failed)
 {
-	struct rpc_call *call = asked(arg, value, failed);
+	struct rpc_call *call = asked(arg, value, "(iiiisi)", failed);
 	if (call == NULL)
 		return;
 	MqCompat__GetResponse response = MQ_COMPAT__GET_RESPONSE__INIT;
@@ -242,7 +242,7 @@ static void reply_success(struct rpc_call *call, bool success)
 
 static void on_counted(void *arg, const struct redis_value *value, const struct error *failed)
 {
-	struct rpc_call *call = asked(arg, value, failed);
+	struct rpc_call *call = asked(arg, value, "i", failed);
 	if (call != NULL)
 		reply_success(call, redis_value_integer(value) == 1);
 }
@@ -275,14 +275,14 @@ static void on_responded(void *arg, const struct redis_value *value, const struc
 {
 	struct compat *compat = arg;
 	struct error err;
-	if (store_check(value, failed, &err)) {
+	if (store_check(value, "s", failed, &err)) {
 		size_t len = 0;
 		const char *outcome = redis_value_string(value, &len);
 		queue_answer_outcome(compat->queue, compat->id, outcome, len);
 	}
 	char id[MESSAGE_ID_SIZE];
 	memcpy(id, compat->id, sizeof(id));
-	struct rpc_call *call = asked(compat, value, failed);
+	struct rpc_call *call = asked(compat, value, "s", failed);
 	if (call == NULL)
 		return;
 	MqCompat__SendResponse response = MQ_COMPAT__SEND_RESPONSE__INIT;
@@ -350,7 +350,7 @@ static char state_of(const struct redis_value *value)
 static void on_exists(void *arg, const struct redis_value *value, const struct error *failed)
 {
 	struct compat *compat = arg;
-	struct rpc_call *call = asked(arg, value, failed);
+	struct rpc_call *call = asked(arg, value, "(ss)", failed);
 	if (call == NULL)
 		return;
 	MqCompat__GetResponse response = MQ_COMPAT__GET_RESPONSE__INIT;
@@ -375,7 +375,7 @@ static void get_rsp(void *ctx, struct rpc_call *call, const ProtobufCMessage *re
 static void on_acked_outcome(void *arg, const struct redis_value *value, const struct error *failed)
 {
 	struct compat *compat = arg;
-	struct rpc_call *call = asked(arg, value, failed);
+	struct rpc_call *call = asked(arg, value, "(ss)", failed);
 	if (call == NULL)
 		return;
 	size_t len = 0;

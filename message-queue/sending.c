@@ -279,15 +279,31 @@ static void push_ended(struct submission *item)
 		submission_free(item);
 }
 
+/* One letter per message, with what belongs to it; NULL: *err says why not. */
+static const char *push_states(const struct push *push, const struct redis_value *value,
+                               const struct error *failed, struct error *err)
+{
+	if (!store_check(value, "(s[s][ssi])", failed, err))
+		return NULL;
+	size_t len = 0, ended = 0;
+	const char *states = redis_value_string(redis_value_at(value, 0), &len);
+	for (size_t i = 0; i < len; i++)
+		ended += states[i] == 'O' || states[i] == 'X';
+	if (len == push->count && strspn(states, "RQWDOXF") == len &&
+	    ended == redis_value_count(redis_value_at(value, 1)))
+		return states;
+	error_set(err, ERR_UNAVAILABLE, "redis answered \"%.40s\" for %zu messages", states,
+	          push->count);
+	return NULL;
+}
+
 static void on_pushed(void *arg, const struct redis_value *value, const struct error *failed)
 {
 	struct push *push = arg;
 	struct error err;
-	bool ok = store_check(value, failed, &err);
-	size_t len = 0, next_outcome = 0;
-	const char *states = ok ? redis_value_string(redis_value_at(value, 0), &len) : "";
-	if (ok && len != push->count)
-		ok = error_set(&err, ERR_INTERNAL, "unexpected answer of queue_push");
+	size_t next_outcome = 0;
+	const char *states = push_states(push, value, failed, &err);
+	bool ok = states != NULL;
 	for (size_t i = 0; i < push->count; i++) {
 		if (ok) {
 			pushed_one(push, push->items[i], states[i], redis_value_at(value, 1),
@@ -353,7 +369,8 @@ static void on_checked(void *arg, const struct redis_value *value, const struct 
 {
 	struct check *check = arg;
 	struct error err;
-	bool ok = store_check(value, failed, &err);
+	bool ok = store_check(value, "[ss]", failed, &err) &&
+	          redis_value_count(value) == 2 * check->count;
 	check->queue->checks--;
 	if (!ok)
 		check->queue->recheck = true;

@@ -364,16 +364,11 @@ void store_leave(struct store *store, const char *instance, redis_done *done, vo
 	simple(store, (const char *const[4]){ "ZREM", instances_key, instance }, done, arg);
 }
 
-bool store_check(const struct redis_value *value, const struct error *failed, struct error *err)
+bool store_check(const struct redis_value *value, const char *shape, const struct error *failed,
+                 struct error *err)
 {
-	if (failed != NULL) {
-		*err = *failed;
-		return false;
-	}
-	if (redis_value_kind(value) == REDIS_ERROR) {
-		size_t len = 0;
-		return error_set(err, ERR_UNAVAILABLE, "Redis: %s",
-		                 redis_value_string(value, &len));
-	}
-	return true;
+	if (failed == NULL)
+		return redis_value_check(value, shape, err);
+	*err = *failed;
+	return false;
 }

@@ -54,13 +54,13 @@ void tending_ended(void *ctx, struct rpc_call *call)
 }
 
 /* False: the caller has gone, or is told of the failure. */
-static bool go_on(struct tending *tending, const struct redis_value *value,
+static bool go_on(struct tending *tending, const struct redis_value *value, const char *shape,
                   const struct error *failed)
 {
 	struct error err;
 	if (tending->call == NULL)
 		return false;
-	if (store_check(value, failed, &err))
+	if (store_check(value, shape, failed, &err))
 		return true;
 	rpc_set_data(tending->call, NULL);
 	rpc_finish(tending->call, &err);
@@ -112,7 +112,7 @@ static Mq__DeadLetter *read_letter(const struct redis_value *list, size_t at, st
 static void on_page(void *arg, const struct redis_value *value, const struct error *failed)
 {
 	struct tending *tending = arg;
-	if (!go_on(tending, value, failed)) {
+	if (!go_on(tending, value, "(i[ssiss])", failed)) {
 		tending_free(tending);
 		return;
 	}
@@ -170,7 +170,7 @@ static void on_unparked(void *arg, const struct redis_value *value, const struct
 	/* Also when the caller has gone. */
 	if (failed == NULL)
 		queue_wake(tending->queue);
-	if (!go_on(tending, value, failed)) {
+	if (!go_on(tending, value, tending->all ? "(is)" : "i", failed)) {
 		tending_free(tending);
 		return;
 	}
@@ -260,7 +260,7 @@ static void on_purged(void *arg, const struct redis_value *value, const struct e
 		queue_answer_outcome(tending->queue,
 		                     redis_value_string(redis_value_at(ids, i), &len),
 		                     tending->outcome, tending->outcome_len);
-	if (!go_on(tending, value, failed)) {
+	if (!go_on(tending, value, "(i[s])", failed)) {
 		tending_free(tending);
 		return;
 	}
@@ -302,7 +302,7 @@ static void on_configured(void *arg, const struct redis_value *value, const stru
 	struct tending *tending = arg;
 	if (failed == NULL)
 		queue_take_limit(tending->queue, tending->limit);
-	if (!go_on(tending, value, failed)) {
+	if (!go_on(tending, value, "i", failed)) {
 		tending_free(tending);
 		return;
 	}
