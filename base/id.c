@@ -140,30 +140,27 @@ static void sha1_end(struct sha1 *sha, uint8_t out[SHA1_BYTES])
 		out[i] = (uint8_t)(sha->state[i / 4] >> (24 - 8 * (i % 4)));
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* Of a hex digit in lower case its value plus 1, else 0. */
+static const uint8_t hex_values[256] = {
+	['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,  ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
-static bool uuid_parse(const char *text, uint8_t bytes[UUID_BYTES])
+bool uuid_read(const char *text, uint8_t bytes[UUID_BYTES])
 {
-	size_t count = 0;
-	for (size_t i = 0; i < UUID_SIZE - 1;) {
-		if (i == 8 || i == 13 || i == 18 || i == 23) {
-			if (text[i++] != '-')
-				return false;
-			continue;
-		}
-		int high = hex_value(text[i]);
-		int low = high < 0 ? -1 : hex_value(text[i + 1]);
-		if (low < 0)
+	const uint8_t *p = (const uint8_t *)text;
+	for (size_t i = 0; i < UUID_BYTES; i++) {
+		if ((i == 4 || i == 6 || i == 8 || i == 10) && *p++ != '-')
 			return false;
-		bytes[count++] = (uint8_t)(high << 4 | low);
-		i += 2;
+		unsigned high = hex_values[p[0]];
+		unsigned low = high == 0 ? 0 : hex_values[p[1]];
+		if (low == 0)
+			return false;
+		bytes[i] = (uint8_t)((high - 1) << 4 | (low - 1));
+		p += 2;
 	}
-	return text[UUID_SIZE - 1] == '\0';
+	return *p == '\0';
 }
 
 void uuid_v5(char out[UUID_SIZE], const char *space, const char *a, const char *b)
@@ -171,7 +168,7 @@ void uuid_v5(char out[UUID_SIZE], const char *space, const char *a, const char *
 	struct sha1 sha = { .state = { 0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476,
 		                       0xC3D2E1F0 } };
 	uint8_t bytes[SHA1_BYTES];
-	ASSERT(uuid_parse(space, bytes));
+	ASSERT(uuid_read(space, bytes));
 	sha1_add(&sha, bytes, UUID_BYTES);
 	sha1_add(&sha, a, strlen(a));
 	if (b != NULL) {
@@ -185,7 +182,7 @@ void uuid_v5(char out[UUID_SIZE], const char *space, const char *a, const char *
 bool uuid_valid(const char *text)
 {
 	uint8_t bytes[UUID_BYTES];
-	return uuid_parse(text, bytes);
+	return uuid_read(text, bytes);
 }
 
 /* Reads digits up to `stop`; moves *text behind it. */

@@ -13,6 +13,8 @@ void uuid_v4(char out[UUID_SIZE]);
 /* `space` is a valid UUID; the name is "a" or, with a non-NULL `b`, "a/b". */
 void uuid_v5(char out[UUID_SIZE], const char *space, const char *a, const char *b);
 bool uuid_valid(const char *text);
+/* Its 16 bytes; false: it is none. */
+bool uuid_read(const char *text, uint8_t bytes[16]);
 
 /* An entry id "<ms>-<us within it>" as numbers, in the order of the log. */
 struct entry_id {

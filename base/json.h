@@ -51,6 +51,8 @@ void json_write_message(struct buffer *out, const ProtobufCMessage *message);
 /* One field as it stands in the object: the value alone. */
 void json_write_field(struct buffer *out, const ProtobufCMessage *message,
                       const ProtobufCFieldDescriptor *field);
+/* Bytes of a value of this type within a message, or in a list. */
+size_t json_element_size(ProtobufCType type);
 /* A quoted, escaped string. */
 void json_write_string(struct buffer *out, const char *text, size_t len);
 

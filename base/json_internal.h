@@ -56,7 +56,4 @@ void json_path_format(const struct json_path *path, char out[JSON_PATH_SIZE]);
 enum { JSON_CLIP_SIZE = 44 };
 const char *json_clip(const char *text, char out[JSON_CLIP_SIZE]);
 
-/* Bytes of one element of a repeated field. */
-size_t json_element_size(ProtobufCType type);
-
 #endif

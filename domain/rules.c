@@ -278,27 +278,6 @@ enum step rules_delete(struct context *context, const struct command *command)
 	return step;
 }
 
-static size_t field_size(const ProtobufCFieldDescriptor *field)
-{
-	if (field->label == PROTOBUF_C_LABEL_REPEATED)
-		return sizeof(void *);
-	switch (field->type) {
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return sizeof(void *);
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_UINT64:
-		return sizeof(int64_t);
-	case PROTOBUF_C_TYPE_BOOL:
-		return sizeof(protobuf_c_boolean);
-	case PROTOBUF_C_TYPE_ENUM:
-		return sizeof(int);
-	default: /* no entity has another */
-		ASSERT(false);
-		return 0;
-	}
-}
-
 void *entity_merge(struct context *context, const ProtobufCMessage *entity,
                    const ProtobufCMessage *changes, json_fields present)
 {
@@ -310,8 +289,10 @@ void *entity_merge(struct context *context, const ProtobufCMessage *entity,
 		const char *from = (const char *)changes;
 		if ((present >> i & 1) == 0)
 			continue;
-		memcpy(after + field->offset, from + field->offset, field_size(field));
-		if (field->label == PROTOBUF_C_LABEL_REPEATED)
+		bool list = field->label == PROTOBUF_C_LABEL_REPEATED;
+		memcpy(after + field->offset, from + field->offset,
+		       list ? sizeof(void *) : json_element_size(field->type));
+		if (list)
 			memcpy(after + field->quantifier_offset, from + field->quantifier_offset,
 			       sizeof(size_t));
 	}
