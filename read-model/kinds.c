@@ -1,5 +1,7 @@
 #include "read-model/kinds.h"
 
+#include "base/json.h"
+
 #include "proto/entities.pb-c.h"
 
 #include <string.h>
@@ -137,4 +139,55 @@ const char *kind_field_default(const struct kind *kind, size_t position)
 	default:
 		return "0";
 	}
+}
+
+/* A number of JSON that every reader takes for the same number; else it is written as a string. */
+static bool plain_number(const char *text, size_t len)
+{
+	enum { SAFE_DIGITS = 15 };
+	size_t digits = 0, i = text[0] == '-' ? 1 : 0;
+	while (text[i + digits] >= '0' && text[i + digits] <= '9')
+		digits++;
+	if (digits == 0 || digits > SAFE_DIGITS || (digits > 1 && text[i] == '0'))
+		return false;
+	if (i + digits == len)
+		return true;
+	struct error err; /* a fraction, from services that write such */
+	struct json *json;
+	if (!json_parse(text, len, &json, &err))
+		return false;
+	bool number = json_kind(json) == JSON_NUMBER;
+	json_free(json);
+	return number;
+}
+
+void kind_write_value(const struct kind *kind, size_t position, const char *text, size_t len,
+                      struct buffer *out)
+{
+	if (kind_field_is_json(kind, position) ||
+	    (kind_field_is_number(kind, position) && plain_number(text, len)))
+		buffer_append(out, text, len);
+	else
+		json_write_string(out, text, len);
+}
+
+static bool list_holds(const char *text, const char *value)
+{
+	struct error err;
+	struct json *json;
+	bool holds = false;
+	if (!json_parse(text, strlen(text), &json, &err))
+		return false;
+	for (const struct json *item = json_first(json); item != NULL && !holds;
+	     item = json_next(item)) {
+		const char *string = json_text(item);
+		holds = string != NULL && strcmp(string, value) == 0;
+	}
+	json_free(json);
+	return holds;
+}
+
+bool kind_value_holds(const char *text, const char *value)
+{
+	return strcmp(text, value) == 0 || (text[0] == '[' && list_holds(text, value));
 }

@@ -6,7 +6,7 @@
 #ifndef READ_MODEL_KINDS_H
 #define READ_MODEL_KINDS_H
 
-#include "base/error.h"
+#include "base/buffer.h"
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -50,5 +50,10 @@ const char *kind_field_default(const struct kind *kind, size_t position);
 /* Whether the field's text in the hash is JSON already (a list or an object). */
 bool kind_field_is_json(const struct kind *kind, size_t position);
 bool kind_field_is_number(const struct kind *kind, size_t position);
+/* The field's text in the hash as JSON. */
+void kind_write_value(const struct kind *kind, size_t position, const char *text, size_t len,
+                      struct buffer *out);
+/* Is a field's text what a filter asks for: equal, or a list that has it? */
+bool kind_value_holds(const char *text, const char *value);
 
 #endif

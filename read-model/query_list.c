@@ -71,22 +71,6 @@ static void list_end(struct list *list, bool with_cursor)
 
 /* ---- filters ---- */
 
-static bool list_holds(const char *text, const char *value)
-{
-	struct error err;
-	struct json *json;
-	bool holds = false;
-	if (!json_parse(text, strlen(text), &json, &err))
-		return false;
-	for (const struct json *item = json_first(json); item != NULL && !holds;
-	     item = json_next(item)) {
-		const char *string = json_text(item);
-		holds = string != NULL && strcmp(string, value) == 0;
-	}
-	json_free(json);
-	return holds;
-}
-
 static bool is_id(const char *field)
 {
 	return strcmp(field, "id") == 0 || strcmp(field, KIND_ID_FIELD) == 0;
@@ -97,8 +81,7 @@ static bool filter_holds(const struct query_filter *filter, const struct model_s
 	const char *text = is_id(filter->field) ? model_store_entity_id(entity)
 	                                        : model_store_entity_field(entity, filter->field);
 	for (size_t i = 0; text != NULL && i < filter->value_count; i++) {
-		if (strcmp(text, filter->values[i]) == 0 ||
-		    (text[0] == '[' && list_holds(text, filter->values[i])))
+		if (kind_value_holds(text, filter->values[i]))
 			return true;
 	}
 	return false;

@@ -66,26 +66,6 @@ const char *model_store_entity_field(const struct model_store_entity *entity, co
 	return position < 0 ? NULL : row_text(entity, ROW_FIELDS + (size_t)position, &len);
 }
 
-/* A number of JSON that every reader takes for the same number; else it is written as a string. */
-static bool plain_number(const char *text, size_t len)
-{
-	enum { SAFE_DIGITS = 15 };
-	size_t digits = 0, i = text[0] == '-' ? 1 : 0;
-	while (text[i + digits] >= '0' && text[i + digits] <= '9')
-		digits++;
-	if (digits == 0 || digits > SAFE_DIGITS || (digits > 1 && text[i] == '0'))
-		return false;
-	if (i + digits == len)
-		return true;
-	struct error err; /* a fraction, from services that write such */
-	struct json *json;
-	if (!json_parse(text, len, &json, &err))
-		return false;
-	bool number = json_kind(json) == JSON_NUMBER;
-	json_free(json);
-	return number;
-}
-
 static void put_value(const struct model_store_entity *entity, size_t position, struct buffer *out)
 {
 	size_t len;
@@ -95,11 +75,7 @@ static void put_value(const struct model_store_entity *entity, size_t position, 
 		text = kind_field_default(entity->kind, position);
 		len = strlen(text);
 	}
-	if (kind_field_is_json(entity->kind, position) ||
-	    (kind_field_is_number(entity->kind, position) && plain_number(text, len)))
-		buffer_append(out, text, len);
-	else
-		json_write_string(out, text, len);
+	kind_write_value(entity->kind, position, text, len, out);
 }
 
 void model_store_entity_json(const struct model_store_entity *entity, struct buffer *out)
