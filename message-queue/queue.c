@@ -183,6 +183,11 @@ void queue_wake(struct queue *queue)
 	queue_mark(queue);
 }
 
+void queue_recheck(struct queue *queue)
+{
+	queue->recheck = true;
+}
+
 const struct store_queue *queue_keys(const struct queue *queue)
 {
 	return queue->keys;

@@ -63,6 +63,9 @@ void queue_set_limit(struct queue *queue, uint64_t limit, redis_done *done, void
 void queue_take_limit(struct queue *queue, uint64_t limit);
 /* Messages may wait in Redis that no push of this process told of. */
 void queue_wake(struct queue *queue);
+/* Messages may have ended without this process being told: the next sweep asks for those that somebody
+ * waits for. */
+void queue_recheck(struct queue *queue);
 
 /* ---- Sending ---- */
 

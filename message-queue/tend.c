@@ -261,6 +261,7 @@ static void on_purged(void *arg, const struct redis_value *value, const struct e
 		                     redis_value_string(redis_value_at(ids, i), &len),
 		                     tending->outcome, tending->outcome_len);
 	if (!go_on(tending, value, "(i[s])", failed)) {
+		queue_recheck(tending->queue); /* it may have run */
 		tending_free(tending);
 		return;
 	}
