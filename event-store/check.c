@@ -1,11 +1,11 @@
 #include "event-store/check.h"
 
-#include "base/id.h"
 #include "base/json.h"
 
 #include <string.h>
 
 enum { DEPTH_MAX = 32 };
+#define VERSION_MAX (INT64_MAX / 1024)
 
 /* A scanner of JSON: nothing is built, the bytes are looked at once. */
 struct scan {
@@ -190,19 +190,36 @@ static bool check_object(const char *field, const char *text, size_t max, size_t
 	return true;
 }
 
+/* What an event says, however it comes. */
+struct content {
+	const char *event_id, *event_action, *event_data, *event_type, *entity_id, *metadata;
+};
+
+static bool check_content(const struct content *content, size_t *bytes, struct error *err)
+{
+	if (!uuid_valid(content->event_id))
+		return error_set(err, ERR_INVALID, "event_id: must be a UUID, is \"%.40s\"",
+		                 content->event_id);
+	*bytes += UUID_SIZE;
+	return check_text("event_action", content->event_action, 1, EVENT_WORD_MAX, bytes, err) &&
+	       check_text("event_type", content->event_type, 0, EVENT_WORD_MAX, bytes, err) &&
+	       check_text("entity_id", content->entity_id, 0, EVENT_NAME_MAX, bytes, err) &&
+	       check_object("event_data", content->event_data, EVENT_DATA_MAX, bytes, err) &&
+	       (content->metadata[0] == '\0' ||
+	        check_object("metadata", content->metadata, METADATA_MAX, bytes, err));
+}
+
 static bool check_event(const Es__NewEvent *event, size_t *bytes, struct error *err)
 {
-	if (!uuid_valid(event->event_id))
-		return error_set(err, ERR_INVALID, "event_id: must be a UUID, is \"%.40s\"",
-		                 event->event_id);
-	*bytes += UUID_SIZE;
+	const struct content content = { event->event_id,   event->event_action, event->event_data,
+		                         event->event_type, event->entity_id,    event->metadata };
 	if ((unsigned)event->expect > ES__EXPECT__EXPECT_EXACT)
 		return error_set(err, ERR_INVALID, "expect: must be 0 to 3, is %d",
 		                 (int)event->expect);
 	if (event->entity_id[0] == '\0' && event->expect != ES__EXPECT__EXPECT_ANY)
 		return error_set(err, ERR_INVALID,
 		                 "expect: must be EXPECT_ANY for an event without entity_id");
-	if (event->expected_version > INT64_MAX / 1024)
+	if (event->expected_version > VERSION_MAX)
 		return error_set(err, ERR_INVALID, "expected_version: is beyond any version");
 	if (event->after_event_id[0] != '\0' &&
 	    (event->expect != ES__EXPECT__EXPECT_EXACT || event->expected_version == 0))
@@ -212,12 +229,7 @@ static bool check_event(const Es__NewEvent *event, size_t *bytes, struct error *
 	if (event->after_event_id[0] != '\0' && !uuid_valid(event->after_event_id))
 		return error_set(err, ERR_INVALID, "after_event_id: must be a UUID, is \"%.40s\"",
 		                 event->after_event_id);
-	return check_text("event_action", event->event_action, 1, EVENT_WORD_MAX, bytes, err) &&
-	       check_text("event_type", event->event_type, 0, EVENT_WORD_MAX, bytes, err) &&
-	       check_text("entity_id", event->entity_id, 0, EVENT_NAME_MAX, bytes, err) &&
-	       check_object("event_data", event->event_data, EVENT_DATA_MAX, bytes, err) &&
-	       (event->metadata[0] == '\0' ||
-	        check_object("metadata", event->metadata, METADATA_MAX, bytes, err));
+	return check_content(&content, bytes, err);
 }
 
 static bool check_durability(const Es__AppendRequest *request, struct error *err)
@@ -254,6 +266,27 @@ bool check_append(const Es__AppendRequest *request, size_t *bytes, struct error 
 		                 APPEND_BYTES_MAX, total);
 	*bytes = total;
 	return true;
+}
+
+bool check_import(const Es__Event *event, struct entry_id *id, size_t *bytes, struct error *err)
+{
+	const struct content content = { event->event_id,   event->event_action, event->event_data,
+		                         event->event_type, event->entity_id,    event->metadata };
+	if (!entry_id_parse(event->entry_id, id, err))
+		return error_wrap(err, "entry_id");
+	if (id->us > 999 || (id->ms == 0 && id->us == 0))
+		return error_set(err, ERR_INVALID,
+		                 "entry_id: must be milliseconds, \"-\" and 0 to 999 microseconds, "
+		                 "above 0-0, is %.40s",
+		                 event->entry_id);
+	if (event->entity_id[0] == '\0' && event->entity_version != 0)
+		return error_set(err, ERR_INVALID,
+		                 "entity_version: must be 0 for an event without entity_id");
+	if (event->entity_id[0] != '\0' &&
+	    (event->entity_version == 0 || event->entity_version > VERSION_MAX))
+		return error_set(err, ERR_INVALID, "entity_version: must be 1 to %lld, is %llu",
+		                 (long long)VERSION_MAX, (unsigned long long)event->entity_version);
+	return check_content(&content, bytes, err);
 }
 
 bool check_entity(const char *topic, const char *entity_id, struct error *err)

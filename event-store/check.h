@@ -4,7 +4,7 @@
 #ifndef EVENT_STORE_CHECK_H
 #define EVENT_STORE_CHECK_H
 
-#include "base/error.h"
+#include "base/id.h"
 #include "proto/eventstore_v1.pb-c.h"
 
 enum {
@@ -22,6 +22,9 @@ bool check_json_object(const char *text, size_t len);
 
 /* *bytes: of all strings of the request. */
 MUST_USE bool check_append(const Es__AppendRequest *request, size_t *bytes, struct error *err);
+/* An event with its own id and version; *bytes grows by its strings. Its topic is the caller's matter. */
+MUST_USE bool check_import(const Es__Event *event, struct entry_id *id, size_t *bytes,
+                           struct error *err);
 MUST_USE bool check_entity(const char *topic, const char *entity_id, struct error *err);
 
 #endif

@@ -197,6 +197,11 @@ void group_extend(struct group_member *member, struct entry_id id, uint64_t leas
 		    clock_monotonic_ms() + (lease_ms > 0 ? lease_ms : member->lease_ms);
 }
 
+const char *groups_token(const struct groups *groups)
+{
+	return groups->token;
+}
+
 void groups_replay(struct groups *groups, const char *topic, const char *name)
 {
 	struct group *group = find_group(groups, topic, name);

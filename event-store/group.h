@@ -71,6 +71,11 @@ void group_park(struct group_member *member, struct entry_id id, const char *rea
 /* The delivery is this member's for `lease_ms` from now; 0: as at the join. */
 void group_extend(struct group_member *member, struct entry_id id, uint64_t lease_ms);
 
+/* This store's, as its groups have it in Redis. */
+const char *groups_token(const struct groups *groups);
+/* The groups of the topic were taken away in Redis: they forget everything, and are opened again when they can be. */
+void groups_seize(struct groups *groups, const char *topic);
+
 /* The group has replays in Redis: if it is served here, they are fetched now. */
 void groups_replay(struct groups *groups, const char *topic, const char *name);
 /* How many deliveries and members a group has here. */

@@ -60,6 +60,7 @@ struct group {
 	bool gone;   /* without members; freed when nothing refers to it */
 	size_t asked;
 	bool opening, dirty;
+	bool seized; /* while opening: see groups_seize */
 	/* This store serves the group, and nobody else may until then. What it knows stays when it gives the
 	 * group up, and is of use again if nobody else had it meanwhile. */
 	bool owned;

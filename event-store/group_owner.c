@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
 	TICK_MS = 100,
@@ -162,12 +163,14 @@ static void opened(void *arg, const struct redis_value *value, const struct erro
 	if (!group_answered(group))
 		return;
 	group->opening = false;
+	bool seized = group->seized; /* that was an answer of before */
+	group->seized = false;
 	bool busy = err == NULL && redis_value_count(value) == 1;
 	if (busy && !group->waits)
 		log_info("group_waits", "topic=%s group=%s owner=%s", group->topic, group->name,
 		         redis_value_string(redis_value_at(value, 0), &len));
 	group->waits = busy;
-	if (err != NULL || busy) {
+	if (err != NULL || busy || seized) {
 		group_start_tick(group); /* tries again */
 		return;
 	}
@@ -204,6 +207,19 @@ void group_lose(struct group *group)
 		group_open(group);
 	else
 		group_close(group);
+}
+
+void groups_seize(struct groups *groups, const char *topic)
+{
+	struct group *group, *next;
+	HASH_ITER(hh, groups->all, group, next)
+	{
+		if (strcmp(group->topic, topic) != 0)
+			continue;
+		group->seized = group->opening;
+		if (group->owned)
+			group_lose(group);
+	}
 }
 
 static void saved(void *arg, const struct redis_value *value, const struct error *err)

@@ -12,6 +12,13 @@ static void refusal(const struct request *request, const char *line, struct log_
 	unsigned long index = strtoul(line + 1, &end, 10);
 	unsigned long long version = strtoull(end, NULL, 10);
 	outcome->err = err;
+	if (why == 'I') {
+		int len = (int)strcspn(line, "\n") - 2;
+		error_set(err, ERR_PRECONDITION,
+		          "topic: is locked by the import %.*s until that is finished or abandoned",
+		          len, line + 2);
+		return;
+	}
 	if (why == 'M') {
 		error_set(err, ERR_PRECONDITION,
 		          "events: some of the event ids are in the log already and some are not; "

@@ -62,6 +62,11 @@ void parked_ended(void *ctx, struct rpc_call *call);
 void topics_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request);
 void topics_ended(void *ctx, struct rpc_call *call);
 
+void import_open(void *ctx, struct rpc_call *call);
+void import_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
+void import_half_close(void *ctx, struct rpc_call *call);
+void import_ended(void *ctx, struct rpc_call *call);
+
 /* compat.c */
 void compat_add(struct event_store *store);
 

@@ -6,19 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	TIMEOUT_MS = 5000,
-	BUCKET_HOURS = 12, /* the window of 24 hours: this bucket and the two before */
-	BUCKET_LIFE_S = 37 * 3600
-};
+enum { TIMEOUT_MS = 5000 };
 
 extern const char event_store_append_lua[], event_store_topic_lua[], event_store_group_lua[],
-    event_store_group_info_lua[], event_store_parked_lua[];
+    event_store_group_info_lua[], event_store_import_lua[], event_store_parked_lua[];
 static const struct redis_library libraries[] = {
 	{ "eventstore_append", event_store_append_lua },
 	{ "eventstore_topic", event_store_topic_lua },
 	{ "eventstore_group", event_store_group_lua },
 	{ "eventstore_group_info", event_store_group_info_lua },
+	{ "eventstore_import", event_store_import_lua },
 	{ "eventstore_parked", event_store_parked_lua },
 };
 
@@ -37,7 +34,7 @@ static bool after_send(void *arg)
 	struct store *store = arg;
 	before_send(store);
 	return redis_waiting(store->writes) > 0 || redis_waiting(store->reads) > 0 ||
-	       redis_waiting(store->replicated) > 0;
+	       redis_waiting(store->replicated) > 0 || redis_waiting(store->imports) > 0;
 }
 
 void store_before_send(struct store *store, void (*hook)(void *arg), void *arg)
@@ -58,6 +55,8 @@ bool store_create(struct loop *loop, const char *url, struct store **out, struct
 	                  err) ||
 	    !redis_create(loop, url, libraries, ARRAY_LEN(libraries), TIMEOUT_MS,
 	                  &store->replicated, err) ||
+	    !redis_create(loop, url, libraries, ARRAY_LEN(libraries), TIMEOUT_MS, &store->imports,
+	                  err) ||
 	    !redis_create(loop, url, NULL, 0, TIMEOUT_MS, &store->reads, err)) {
 		store_destroy(store);
 		return false;
@@ -76,6 +75,7 @@ void store_destroy(struct store *store)
 		loop_remove_hook(store->loop, after_send, store);
 	redis_destroy(store->writes);
 	redis_destroy(store->replicated);
+	redis_destroy(store->imports);
 	redis_destroy(store->reads);
 	redis_command_free(&store->command);
 	free(store);
@@ -88,7 +88,7 @@ void store_add_key(struct redis_command *command, const char *kind, const char *
 	redis_arg(command, key);
 }
 
-static void add_bucket(struct redis_command *command, const char *topic, uint64_t bucket)
+void store_add_bucket(struct redis_command *command, const char *topic, uint64_t bucket)
 {
 	char key[128];
 	snprintf(key, sizeof(key), "%s:{%s}:%llu", RECENT, topic, (unsigned long long)bucket);
@@ -121,7 +121,7 @@ void store_append_begin(struct redis_command *command, const char *topic, struct
 	/* and one ahead: another store's clock may be past the turn already */
 	const uint64_t buckets[] = { bucket, bucket - 1, bucket - 2, bucket + 1 };
 	for (size_t i = 0; i < ARRAY_LEN(buckets); i++)
-		add_bucket(command, topic, buckets[i]);
+		store_add_bucket(command, topic, buckets[i]);
 	redis_arg_integer(command, BUCKET_LIFE_S);
 	redis_arg_integer(command, (int64_t)floor.ms);
 	redis_arg_integer(command, (int64_t)floor.us);

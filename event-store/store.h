@@ -9,7 +9,9 @@
  *   parked:{topic}:<group>    hash: entry id -> why the group set this event aside
  *   parked_ids:{topic}:<group> sorted set: the same entry ids in the order of the log
  *   replays:{topic}:<group>   sorted set: entry ids of parked events that are to be delivered again
- *   topics                    stream: the registry of topics, {topic: name}
+ *   import:{topic}            hash: which import wrote the topic's history, or does
+ *   import_events:{topic}:<token> stream, import_entities:{topic} hash: of an import until it is finished
+ *   topics                    stream: the registry of topics, {topic: name}, with {imported: "first last"}
  *
  * Values are handed to redis_done callbacks as redis.h describes. Writes and reads go over
  * connections of their own, so that a long history does not hold up an append. */
@@ -18,6 +20,7 @@
 
 #include "base/id.h"
 #include "base/redis.h"
+#include "proto/eventstore_v1.pb-c.h"
 
 struct store;
 
@@ -77,6 +80,63 @@ void store_replays(struct store *store, const char *topic, const char *group, si
                    redis_done *done, void *arg);
 void store_replay_done(struct store *store, const char *topic, const char *group,
                        struct entry_id id);
+
+/* --- imports: answers as import.lua describes them ---
+ *
+ * `token` is of the call that writes, a UUID; another one takes the import over. What an import writes goes
+ * over a connection of its own, in the order of these calls. */
+
+struct store_import {
+	const char *topic;
+	const char *token;
+};
+void store_import_begin(struct store *store, const struct store_import *import, const char *id,
+                        redis_done *done, void *arg);
+/* Whether it was taken is told by the note of its run. */
+void store_import_event(struct store *store, const struct store_import *import,
+                        const Es__Event *event);
+struct store_import_entity {
+	const char *id;
+	uint64_t before, version; /* of the entity, before and after the run */
+	struct entry_id last;
+	bool deleted;
+};
+struct store_import_known { /* for the dedupe window */
+	const char *event_id;
+	struct entry_id id;
+	uint64_t version;
+};
+struct store_import_run {
+	struct entry_id noted; /* the last id of the run before */
+	struct entry_id first, last;
+	size_t count;
+	const struct store_import_entity *entities;
+	size_t entity_count;
+	const struct store_import_known *known; /* in the order of their ids */
+	size_t known_count;
+};
+enum { STORE_IMPORT_RUN = 1000 }; /* events of a run, at most */
+void store_import_note(struct store *store, const struct store_import *import,
+                       const struct store_import_run *run, redis_done *done, void *arg);
+/* The dedupe window knows events from this id on. */
+struct entry_id store_window_start(void);
+void store_import_seize(struct store *store, const struct store_import *import,
+                        const char *groups_token, redis_done *done, void *arg);
+/* `groups`: pairs of name and checkpoint. */
+void store_import_publish(struct store *store, const struct store_import *import,
+                          const char *const (*groups)[2], size_t group_count, redis_done *done,
+                          void *arg);
+struct store_import_history {
+	const char *topic;
+	struct entry_id first, last;
+};
+/* Puts them into the registry, also if they are there: as histories that are seen from now on. */
+void store_import_register(struct store *store, const struct store_import_history *histories,
+                           size_t count, redis_done *done, void *arg);
+void store_import_release(struct store *store, const struct store_import *import, redis_done *done,
+                          void *arg);
+void store_import_abandon(struct store *store, const struct store_import *import, redis_done *done,
+                          void *arg);
 
 /* Waits until what was written so far has left, if Redis is there at all. For the end. */
 void store_flush(struct store *store, unsigned timeout_ms);

@@ -10,16 +10,18 @@
 -- Returns one text, lines in the order of the requests. A request that was appended or had been:
 -- a line "<version> <entry id>" for each event, with "=" before it if it had been. One that was
 -- refused: a single line "!<why> <index of the event> <current version of its entity>", why being
--- V (version), M (some event ids are known and some are not), D (one event id twice).
+-- V (version), M (some event ids are known and some are not), D (one event id twice), or "!I <import id>":
+-- the topic is locked by an import.
 --
 -- A head is "<version> <entry id>", with " d" after it if the last event deleted the entity; the head of
--- the entity "" is the last entry id of the topic. Nothing is written before everything that could raise
+-- the entity "" is the last entry id of the topic, or "!<import id>" (import.lua). Nothing is written before everything that could raise
 -- an error has been read.
 --
 -- Lists by the number of the event or of the entity instead of tables by their names, and digits made
 -- once: what Lua does costs more than what Redis does here.
 local PER_EVENT = 7
 local LAST = ''
+local LOCKED = 33 -- '!'
 
 local digits = {}
 for i = 0, 999 do
@@ -187,11 +189,24 @@ local function check(args, first, last, n, entity_of, versions, deleted, known)
 	return nil, 0
 end
 
+-- The answer when the topic is being imported: `lock` is "!<import id>".
+local function locked(args, lock)
+	local lines, i = {}, 4
+	while i < #args do
+		lines[#lines + 1] = '!I ' .. string.sub(lock, 2)
+		i = i + 1 + args[i] * PER_EVENT
+	end
+	return table.concat(lines, '\n')
+end
+
 local function append(keys, args)
 	local call = redis.call
 	local stream, heads, bucket = keys[1], keys[2], keys[3]
 	local events, entities, entity_of = collect(args)
 	local found = call('HMGET', heads, unpack(entities))
+	if found[1] and string.byte(found[1]) == LOCKED then
+		return locked(args, found[1])
+	end
 	local versions, deleted = read_heads(found, #entities)
 	local new_bucket = call('EXISTS', bucket) == 0
 	local known = look_up(keys, events, new_bucket)

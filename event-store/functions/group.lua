@@ -45,12 +45,15 @@ end
 -- ARGV 1 the group, 2 where a new one starts: "beginning" or "live", 3 the store's token, 4 its lease in ms
 -- Returns the checkpoint (everything up to this entry id is acknowledged), the last entry id that the
 -- group may have been given before, and 1 if this store was its last owner. Another store owns the
--- group: its token alone.
+-- group, or an import all groups of the topic (import.lua): its token alone.
 local function group_open(keys, args)
 	local checkpoint, last = redis.call('HGET', keys[1], args[1]), last_id(keys[2])
 	local owner, until_ms = owner_of(keys[3], args[1])
+	local import = owner_of(keys[3], '')
 	local now = now_ms()
-	if until_ms > now and name_of(owner) ~= name_of(args[3]) then
+	if import then
+		return { import }
+	elseif until_ms > now and name_of(owner) ~= name_of(args[3]) then
 		return { owner }
 	end
 	own(keys[3], args[1], args[3], now + args[4])

@@ -1,6 +1,9 @@
--- Puts a topic into the registry, once.
+-- The registry of topics: a stream, so that whoever waits for new events hears of new topics too. One entry
+-- for each: its name; behind it, if it came with a history, "imported" and the first and last id of that.
 --
--- KEYS 1 the registry: a stream, so that whoever waits for new events hears of new topics too
+-- KEYS 1 the registry
+
+-- Puts a topic into the registry, once.
 -- ARGV 1 the topic
 -- Returns 1 if it is new, else 0.
 local function register_topic(keys, args)
@@ -13,4 +16,22 @@ local function register_topic(keys, args)
 	return 1
 end
 
+-- Puts topics into the registry anew, with the history that each has now.
+-- ARGV pairs of topic and "<first id> <last id>"
+-- Returns "".
+local function topics_imported(keys, args)
+	local ids = {}
+	for _, entry in ipairs(redis.call('XRANGE', keys[1], '-', '+')) do
+		ids[entry[2][2]] = entry[1]
+	end
+	for i = 1, #args, 2 do
+		if ids[args[i]] then
+			redis.call('XDEL', keys[1], ids[args[i]])
+		end
+		redis.call('XADD', keys[1], '*', 'topic', args[i], 'imported', args[i + 1])
+	end
+	return ''
+end
+
 redis.register_function('eventstore_topic', register_topic)
+redis.register_function('eventstore_topics_imported', topics_imported)

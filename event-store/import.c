@@ -1,0 +1,526 @@
+/* The method Import. */
+#include "event-store/import_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum {
+	TOPICS_MAX = 256,
+	GROUPS_MAX = 1000,
+	WAIT_MAX_MS = 60000,
+	UNNOTED_BYTES = 8 * 1024 * 1024 /* then the stream is read no more */
+};
+
+/* What is sent for each topic in a step (false: nothing); `next` follows when all have answered. */
+struct step {
+	bool (*send)(struct import_topic *topic, redis_done *done);
+	void (*take)(struct import_topic *topic, const struct redis_value *value);
+	void (*next)(struct import *import);
+};
+static const struct step steps[IMPORT_STEPS];
+
+static void import_free(struct import *import)
+{
+	struct import_message *message, *next;
+	DL_FOREACH_SAFE(import->messages, message, next)
+	{
+		import_message_free(message);
+	}
+	HASH_CLEAR(hh, import->by_name);
+	loop_timer_stop(import->store->loop, &import->timer);
+	arena_destroy(import->arena);
+	free(import);
+}
+
+/* A call that has ended is kept while Redis has something to answer, and while it finishes. */
+static bool gone(struct import *import)
+{
+	if (import->call != NULL || import->asked > 0)
+		return false;
+	import_free(import);
+	return true;
+}
+
+bool import_answered(struct import *import)
+{
+	import->asked--;
+	if (gone(import))
+		return false;
+	return import->step != IMPORT_OVER;
+}
+
+void import_fail(struct import *import, const struct error *err)
+{
+	if (import->step == IMPORT_OVER)
+		return;
+	import->step = IMPORT_OVER;
+	if (import->call != NULL)
+		rpc_finish(import->call, err);
+}
+
+bool import_refused(const struct import_topic *topic, const struct redis_value *value,
+                    const struct error *err, struct error *failure)
+{
+	size_t len;
+	const char *text = redis_value_string(value, &len);
+	if (err != NULL) {
+		*failure = *err;
+	} else if (redis_value_kind(value) == REDIS_ARRAY) {
+		return false;
+	} else if (redis_value_kind(value) != REDIS_STRING) {
+		error_set(failure, ERR_UNAVAILABLE, "redis refused the import: %.150s", text);
+	} else if (strcmp(text, "!T") == 0) {
+		error_set(failure, ERR_CONFLICT,
+		          "import_id: another call goes on with this import");
+	} else if (strcmp(text, "!E") == 0) {
+		error_set(failure, ERR_PRECONDITION,
+		          "start.topics: %s has events that this import did not write",
+		          topic->key.topic);
+	} else if (strncmp(text, "!O ", 3) == 0) {
+		error_set(failure, ERR_PRECONDITION,
+		          "start.topics: %s is locked by the import %s; finish or abandon that",
+		          topic->key.topic, text + 3);
+	} else if (strcmp(text, "!P") == 0) {
+		error_set(failure, ERR_PRECONDITION,
+		          "abandon: the import was being finished; finish it");
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* ---- steps ---- */
+
+static void answer_topics(struct import *import)
+{
+	struct arena *arena = arena_create();
+	Es__ImportResponse response = ES__IMPORT_RESPONSE__INIT;
+	response.events = import->done;
+	response.skipped = import->skipped;
+	response.n_topics = import->topic_count;
+	response.topics = arena_alloc(arena, import->topic_count * sizeof(*response.topics));
+	for (size_t i = 0; i < import->topic_count; i++) {
+		const struct import_topic *topic = &import->topics[i];
+		Es__ImportedTopic *fact = arena_alloc(arena, sizeof(*fact));
+		char first[ENTRY_ID_SIZE], last[ENTRY_ID_SIZE];
+		es__imported_topic__init(fact);
+		fact->topic = (char *)topic->key.topic;
+		fact->events = topic->events;
+		fact->finished = topic->finished;
+		entry_id_format(topic->first, first);
+		entry_id_format(topic->last, last);
+		fact->first_id = topic->events > 0 ? arena_strdup(arena, first) : "";
+		fact->last_id = topic->events > 0 ? arena_strdup(arena, last) : "";
+		response.topics[i] = fact;
+	}
+	if (import->call != NULL)
+		rpc_send(import->call, &response.base);
+	arena_destroy(arena);
+}
+
+static void do_step(struct import *import, enum import_step which);
+
+/* What another import or its events keep from being locked, keeps all of them from it. */
+static void step_failed(struct import *import)
+{
+	if (import->step == IMPORT_BEGIN)
+		do_step(import, IMPORT_UNDO);
+	else
+		import_fail(import, &import->failure);
+}
+
+static void got_step(void *arg, const struct redis_value *value, const struct error *err)
+{
+	struct import_topic *topic = arg;
+	struct import *import = topic->import;
+	const struct step *step = &steps[import->step];
+	struct error failure;
+	import->left--;
+	if (import->step == IMPORT_OVER)
+		(void)0;
+	else if (import_refused(topic, value, err, &failure))
+		import->failure = failure;
+	else if (step->take != NULL)
+		step->take(topic, value);
+	if (!import_answered(import) || import->left > 0)
+		return;
+	if (import->failure.code != ERR_NONE)
+		step_failed(import);
+	else
+		step->next(import);
+}
+
+static void do_step(struct import *import, enum import_step which)
+{
+	import->step = which;
+	import->left = 0;
+	for (size_t i = 0; i < import->topic_count; i++) {
+		bool sent = steps[which].send(&import->topics[i], got_step);
+		import->left += sent;
+		import->asked += sent;
+	}
+	if (import->left == 0)
+		steps[which].next(import);
+}
+
+static bool send_begin(struct import_topic *topic, redis_done *done)
+{
+	struct import *import = topic->import;
+	store_import_begin(import->store->store, &topic->key, import->id, done, topic);
+	return true;
+}
+
+static void take_begin(struct import_topic *topic, const struct redis_value *value)
+{
+	struct import *import = topic->import;
+	size_t len;
+	const char *state = redis_value_string(redis_value_at(value, 0), &len);
+	const char *first = redis_value_string(redis_value_at(value, 2), &len);
+	const char *last = redis_value_string(redis_value_at(value, 3), &len);
+	struct error ignored;
+	if (!entry_id_parse(first, &topic->first, &ignored) ||
+	    !entry_id_parse(last, &topic->last, &ignored)) {
+		error_set(&import->failure, ERR_INTERNAL, "import.lua answered something else");
+		return;
+	}
+	topic->events = (uint64_t)redis_value_integer(redis_value_at(value, 1));
+	topic->begun = true;
+	topic->sealed = strcmp(state, "open") != 0;
+	topic->finished = strcmp(state, "done") == 0;
+	topic->before = topic->written = topic->last;
+}
+
+static void opened(struct import *import)
+{
+	import->step = IMPORT_OPEN;
+	answer_topics(import);
+	rpc_resume(import->call);
+}
+
+static bool send_undo(struct import_topic *topic, redis_done *done)
+{
+	if (!topic->begun || topic->events > 0 || topic->sealed)
+		return false;
+	store_import_abandon(topic->import->store->store, &topic->key, done, topic);
+	return true;
+}
+
+static void undone(struct import *import)
+{
+	import_fail(import, &import->failure);
+}
+
+static bool send_seize(struct import_topic *topic, redis_done *done)
+{
+	struct event_store *store = topic->import->store;
+	if (topic->finished)
+		return false;
+	store_import_seize(store->store, &topic->key, groups_token(store->groups), done, topic);
+	return true;
+}
+
+static void take_seize(struct import_topic *topic, const struct redis_value *value)
+{
+	struct import *import = topic->import;
+	int64_t wait_ms = redis_value_integer(redis_value_at(value, 0));
+	if (wait_ms > (int64_t)import->wait_ms)
+		import->wait_ms = wait_ms < WAIT_MAX_MS ? (uint64_t)wait_ms : WAIT_MAX_MS;
+	groups_seize(import->store->groups, topic->key.topic);
+}
+
+static void publish(void *arg)
+{
+	do_step(arg, IMPORT_PUBLISH);
+}
+
+/* Another store may not have heard yet that its groups were taken. */
+static void seized(struct import *import)
+{
+	if (import->wait_ms == 0)
+		publish(import);
+	else
+		loop_timer_start(import->store->loop, &import->timer, import->wait_ms, publish,
+		                 import);
+}
+
+static bool send_publish(struct import_topic *topic, redis_done *done)
+{
+	if (topic->finished)
+		return false;
+	store_import_publish(topic->import->store->store, &topic->key,
+	                     (const char *const(*)[2])topic->groups, topic->group_count, done,
+	                     topic);
+	return true;
+}
+
+static void published(struct import *import)
+{
+	do_step(import, IMPORT_REGISTER);
+}
+
+/* All at once, so that nobody hears of some of them: by the first one. */
+static bool send_register(struct import_topic *topic, redis_done *done)
+{
+	struct import *import = topic->import;
+	size_t count = 0;
+	if (topic != &import->topics[0])
+		return false;
+	struct store_import_history *histories =
+	    arena_alloc(import->arena, import->topic_count * sizeof(*histories));
+	for (size_t i = 0; i < import->topic_count; i++) {
+		topic = &import->topics[i];
+		if (topic->events > 0 && !topic->finished)
+			histories[count++] =
+			    (struct store_import_history){ topic->key.topic, topic->first,
+				                           topic->last };
+	}
+	if (count > 0)
+		store_import_register(import->store->store, histories, count, done,
+		                      &import->topics[0]);
+	return count > 0;
+}
+
+static void registered(struct import *import)
+{
+	do_step(import, IMPORT_RELEASE);
+}
+
+static bool send_release(struct import_topic *topic, redis_done *done)
+{
+	if (topic->finished)
+		return false;
+	store_import_release(topic->import->store->store, &topic->key, done, topic);
+	return true;
+}
+
+static void take_release(struct import_topic *topic, const struct redis_value *value)
+{
+	(void)value;
+	topic->finished = true;
+}
+
+static bool send_abandon(struct import_topic *topic, redis_done *done)
+{
+	store_import_abandon(topic->import->store->store, &topic->key, done, topic);
+	return true;
+}
+
+static void take_abandon(struct import_topic *topic, const struct redis_value *value)
+{
+	(void)value;
+	topic->events = 0;
+}
+
+static void ended(struct import *import)
+{
+	import->step = IMPORT_OVER;
+	answer_topics(import);
+	rpc_finish(import->call, NULL);
+}
+
+static const struct step steps[IMPORT_STEPS] = {
+	[IMPORT_BEGIN] = { send_begin, take_begin, opened },
+	[IMPORT_UNDO] = { send_undo, NULL, undone },
+	[IMPORT_SEIZE] = { send_seize, take_seize, seized },
+	[IMPORT_PUBLISH] = { send_publish, NULL, published },
+	[IMPORT_REGISTER] = { send_register, NULL, registered },
+	[IMPORT_RELEASE] = { send_release, take_release, ended },
+	[IMPORT_ABANDON] = { send_abandon, take_abandon, ended },
+};
+
+/* ---- the call ---- */
+
+static void regulate(struct import *import)
+{
+	bool full = import->bytes > UNNOTED_BYTES;
+	if (full == import->paused)
+		return;
+	import->paused = full;
+	if (full)
+		rpc_pause(import->call);
+	else
+		rpc_resume(import->call);
+}
+
+void import_progress(struct import *import)
+{
+	uint64_t before = import->done;
+	while (import->messages != NULL && import->messages->runs == 0) {
+		struct import_message *message = import->messages;
+		DL_DELETE(import->messages, message);
+		import->done += message->events;
+		import->skipped += message->skipped;
+		import->bytes -= message->bytes;
+		import_message_free(message);
+	}
+	if (import->call == NULL)
+		return;
+	if (import->messages == NULL && import->ending != IMPORT_NEW) {
+		do_step(import, import->ending);
+	} else if (import->done > before) {
+		Es__ImportResponse response = ES__IMPORT_RESPONSE__INIT;
+		response.events = import->done;
+		response.skipped = import->skipped;
+		rpc_send(import->call, &response.base);
+	}
+	if (import->call == NULL || import->ending != IMPORT_NEW)
+		return;
+	if (import->half_closed && import->messages == NULL)
+		rpc_finish(import->call, NULL);
+	else
+		regulate(import);
+}
+
+static bool add_topics(struct import *import, const Es__ImportStart *start, struct error *err)
+{
+	import->topics = arena_zalloc(import->arena, start->n_topics * sizeof(*import->topics));
+	for (size_t i = 0; i < start->n_topics; i++) {
+		struct import_topic *topic = &import->topics[i], *other;
+		if (!name_check("start.topics", start->topics[i], err))
+			return false;
+		HASH_FIND_STR(import->by_name, start->topics[i], other);
+		if (other != NULL)
+			return error_set(err, ERR_INVALID, "start.topics: \"%s\" is there twice",
+			                 start->topics[i]);
+		topic->import = import;
+		topic->key.topic = arena_strdup(import->arena, start->topics[i]);
+		topic->key.token = import->token;
+		HASH_ADD_KEYPTR(hh, import->by_name, topic->key.topic, strlen(topic->key.topic),
+		                topic);
+		import->topic_count++;
+	}
+	return true;
+}
+
+static bool start(struct import *import, const Es__ImportRequest *request, struct error *err)
+{
+	const Es__ImportStart *start = request->start;
+	if (start == NULL)
+		return error_set(err, ERR_INVALID, "start: is needed in the first message");
+	if (request->n_events > 0)
+		return error_set(err, ERR_INVALID, "events: must be empty beside start");
+	if (!name_check("start.import_id", start->import_id, err))
+		return false;
+	if (start->n_topics == 0 || start->n_topics > TOPICS_MAX)
+		return error_set(err, ERR_INVALID, "start.topics: must be 1 to %d, are %zu",
+		                 TOPICS_MAX, start->n_topics);
+	import->id = arena_strdup(import->arena, start->import_id);
+	return add_topics(import, start, err);
+}
+
+/* The checkpoint is compared with what will be there: with all that was sent. */
+static bool add_group(struct import *import, const Es__GroupCheckpoint *group, struct error *err)
+{
+	struct import_topic *topic;
+	struct entry_id id;
+	HASH_FIND_STR(import->by_name, group->topic, topic);
+	if (topic == NULL)
+		return error_set(err, ERR_INVALID, "topic: is not among the topics of the start");
+	if (!name_check("group", group->group, err))
+		return false;
+	struct entry_id last = topic->written;
+	if (group->checkpoint[0] == '\0')
+		id = last;
+	else if (!entry_id_parse(group->checkpoint, &id, err))
+		return error_wrap(err, "checkpoint");
+	else if (entry_id_compare(id, last) > 0)
+		return error_set(err, ERR_INVALID, "checkpoint: is after the last id of %s",
+		                 group->topic);
+	if (topic->group_count == topic->group_capacity) {
+		size_t capacity = topic->group_capacity > 0 ? topic->group_capacity * 2 : 8;
+		const char *(*groups)[2] = arena_alloc(import->arena, capacity * sizeof(*groups));
+		if (topic->group_count > 0)
+			memcpy((void *)groups, (const void *)topic->groups,
+			       topic->group_count * sizeof(*groups));
+		topic->groups = groups;
+		topic->group_capacity = capacity;
+	}
+	char text[ENTRY_ID_SIZE];
+	entry_id_format(id, text);
+	topic->groups[topic->group_count][0] = arena_strdup(import->arena, group->group);
+	topic->groups[topic->group_count++][1] = arena_strdup(import->arena, text);
+	return true;
+}
+
+static bool add_groups(struct import *import, const Es__ImportFinish *finish, struct error *err)
+{
+	if (finish->n_groups > GROUPS_MAX)
+		return error_set(err, ERR_INVALID, "finish.groups: must be at most %d, are %zu",
+		                 GROUPS_MAX, finish->n_groups);
+	for (size_t i = 0; i < finish->n_groups; i++) {
+		if (!add_group(import, finish->groups[i], err))
+			return error_wrap(err, "finish.groups[%zu]", i);
+	}
+	return true;
+}
+
+static bool take(struct import *import, const Es__ImportRequest *request, struct error *err)
+{
+	if (request->start != NULL)
+		return error_set(err, ERR_INVALID, "start: belongs into the first message only");
+	if (import->ending != IMPORT_NEW)
+		return error_set(err, ERR_INVALID, "finish, abandon: must be in the last message");
+	if (request->abandon && (request->n_events > 0 || request->finish != NULL))
+		return error_set(err, ERR_INVALID, "abandon: must be alone");
+	if (request->n_events > 0 && !import_take(import, request->events, request->n_events, err))
+		return false;
+	if (request->finish != NULL && !add_groups(import, request->finish, err))
+		return false;
+	if (request->finish != NULL)
+		import->ending = IMPORT_SEIZE;
+	if (request->abandon)
+		import->ending = IMPORT_ABANDON;
+	return true;
+}
+
+void import_open(void *ctx, struct rpc_call *call)
+{
+	struct import *import = calloc(1, sizeof(*import));
+	ASSERT(import != NULL);
+	import->store = ctx;
+	import->call = call;
+	import->arena = arena_create();
+	uuid_v4(import->token);
+	rpc_set_data(call, import);
+}
+
+void import_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
+{
+	struct import *import = rpc_data(call);
+	const Es__ImportRequest *request = (const Es__ImportRequest *)message;
+	struct error err;
+	(void)ctx;
+	if (import->step == IMPORT_OVER)
+		return;
+	bool first = import->step == IMPORT_NEW;
+	if (!(first ? start(import, request, &err) : take(import, request, &err))) {
+		import_fail(import, &err);
+	} else if (first) {
+		rpc_pause(call);
+		do_step(import, IMPORT_BEGIN);
+	} else {
+		import_progress(import);
+	}
+}
+
+/* Without a finish: it can be resumed. */
+void import_half_close(void *ctx, struct rpc_call *call)
+{
+	struct import *import = rpc_data(call);
+	(void)ctx;
+	import->half_closed = true;
+	if (import->step == IMPORT_NEW ||
+	    (import->step == IMPORT_OPEN && import->messages == NULL &&
+	     import->ending == IMPORT_NEW))
+		rpc_finish(call, NULL);
+}
+
+void import_ended(void *ctx, struct rpc_call *call)
+{
+	struct import *import = rpc_data(call);
+	(void)ctx;
+	import->call = NULL;
+	import->step = IMPORT_OVER;
+	gone(import);
+}
