@@ -1,5 +1,7 @@
 #include "domain/invariants_internal.h"
 
+#include "domain/services.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +58,6 @@ const struct invariant invariant_table[] = {
 	  true, "billing", rest_refund },
 	{ "stock-at-rest", "What is reserved is what orders hold.", true, "inventory", rest_stock },
 	{ "carts-free", "A cart is held only by an order in progress.", true, "cart", rest_cart },
-	{ "carts-held", "An order in progress holds its cart.", true, "order", rest_order_cart },
 	{ "mails-sent", "Every mail that follows from an event was sent.", true, "mail",
 	  rest_mails },
 };
@@ -82,9 +83,24 @@ static const struct entity_rules *rules_of(const struct service *service)
 	return NULL;
 }
 
+static void fill_mailed(struct row_list *list)
+{
+	for (size_t i = 0; i < crm_service.saga_count; i++) {
+		const struct saga *saga = &crm_service.sagas[i];
+		if (strcmp(saga->topic, list->topic) != 0)
+			continue;
+		for (const char *const *type = saga->event_types; *type != NULL; type++) {
+			ASSERT(list->mailed_count < MAILED_MAX);
+			list->mailed[list->mailed_count++] = *type;
+		}
+	}
+}
+
 static void fill_list(struct row_list *list, const char *topic)
 {
 	list->topic = topic;
+	list->shape = shape_of(topic);
+	fill_mailed(list);
 	for (size_t i = 0; i < invariant_count; i++) {
 		const struct invariant *row = &invariant_table[i];
 		bool wanted = row->topic == NULL ||
@@ -154,21 +170,16 @@ static const struct row_list *list_of(struct invariants *all, struct fold_topic 
 	return list;
 }
 
-const struct entity_rules *invariants_rules(const struct invariants *all)
-{
-	return ((const struct row_list *)all->change.topic->user)->rules;
-}
-
 void invariants_add(struct invariants *all, const struct event *event, const char *data)
 {
 	all->event = event;
 	all->change = fold_add(all->fold, event, data);
 	all->entry = all->change.topic->last;
-	const struct row_list *list = list_of(all, all->change.topic);
+	all->list = list_of(all, all->change.topic);
 	track_event(all);
 	all->counting = true;
-	for (size_t i = 0; i < list->count; i++) {
-		all->row = list->rows[i];
+	for (size_t i = 0; i < all->list->count; i++) {
+		all->row = all->list->rows[i];
 		/* What cannot be read breaks one rule, not all. */
 		if (event->state == NULL && all->row->topic != NULL &&
 		    all->row->check != check_readable)

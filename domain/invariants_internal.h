@@ -8,7 +8,7 @@
 
 #include "proto/entities.pb-c.h"
 
-enum { ROWS_MAX = 32, LISTS_MAX = 16, LINK_BILLING = 0, LINK_SHIPPING = 1 };
+enum { ROWS_MAX = 32, LISTS_MAX = 16, MAILED_MAX = 8, LINK_BILLING = 0, LINK_SHIPPING = 1 };
 
 /* What is known of a product's stock beside its inventory. */
 struct stock {
@@ -31,6 +31,27 @@ struct pending_mail {
 	UT_hash_handle hh;
 };
 
+/* What other entities an entity of the topic belongs to. */
+struct shape {
+	const char *topic;
+	const char *fixed[6]; /* fields that stay as they were created; ended by NULL */
+	struct reference {
+		const char *field, *to;
+	} refers[3];       /* ended by a NULL field */
+	const char *owner; /* the field from which the entity's id follows; NULL: none */
+};
+
+/* What is checked of a topic's events. */
+struct row_list {
+	const char *topic; /* "": of any topic that is not of this shop */
+	const struct entity_rules *rules;
+	const struct shape *shape;
+	const char *mailed[MAILED_MAX]; /* types of events that a mail follows from */
+	size_t mailed_count;
+	const struct invariant *rows[ROWS_MAX];
+	size_t count;
+};
+
 struct invariants {
 	struct fold *fold;
 	violation_function *report;
@@ -46,16 +67,11 @@ struct invariants {
 	    uncaused; /* texts of mails, that followed from events and that did not */
 	struct digest *digest;
 
-	/* What is checked of which topic. */
-	struct row_list {
-		const char *topic; /* "": of any other */
-		const struct entity_rules *rules;
-		const struct invariant *rows[ROWS_MAX];
-		size_t count;
-	} lists[LISTS_MAX];
+	struct row_list lists[LISTS_MAX];
 
 	/* What is looked at; in rules at rest there is no event. */
 	const struct invariant *row;
+	const struct row_list *list;
 	const struct event *event;
 	struct entry_id entry;
 	struct fold_change change;
@@ -66,8 +82,6 @@ struct invariants {
 #define BEFORE(type) ((const type *)all->change.state)
 #define AFTER(type)  ((const type *)all->event->state)
 
-/* Of the topic of the event; NULL: it has none. */
-const struct entity_rules *invariants_rules(const struct invariants *all);
 /* "what: must be ..., is ..." */
 void invariants_broken(struct invariants *all, const struct fold_entity *entity, const char *format,
                        ...) PRINTF(3, 4);
@@ -83,6 +97,7 @@ struct stock *stock_of(struct invariants *all, const char *product_id);
 
 typedef void invariant_check(struct invariants *all, const struct fold_entity *entity);
 /* invariants_log.c */
+const struct shape *shape_of(const char *topic);
 invariant_check check_ids, check_log_order, check_versions, check_readable, check_life,
     check_fields;
 invariant_check check_fixed, check_references, check_derived_ids;
@@ -92,7 +107,7 @@ invariant_check check_status_path, check_stock_mark, check_total, check_order_of
 invariant_check check_stock_moves, check_no_oversell, check_refund, check_delivery,
     check_mails_once;
 /* invariants_rest.c */
-invariant_check rest_order, rest_order_cart, rest_stock, rest_cart, rest_refund;
+invariant_check rest_order, rest_stock, rest_cart, rest_refund;
 /* Of all that are pending; takes no entity. */
 invariant_check rest_mails;
 

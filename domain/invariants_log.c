@@ -81,22 +81,42 @@ void check_life(struct invariants *all, const struct fold_entity *entity)
 void check_fields(struct invariants *all, const struct fold_entity *entity)
 {
 	struct error err;
-	const struct entity_rules *rules = invariants_rules(all);
+	const struct entity_rules *rules = all->list->rules;
 	if (rules != NULL && !rules->check(all->event->state, &err))
 		invariants_broken(all, entity, "%s", err.message);
 }
 
 /* ---- Fields that refer to others --------------------------------------------------------- */
 
-static const struct {
-	const char *topic;
-	const char *fields[8];
-} fixed_fields[] = {
-	{ "inventory", { "product_id" } },
-	{ "order", { "cart_id", "customer_id", "items", "shipping_fee", "total" } },
-	{ "billing", { "order_id", "amount" } },
-	{ "shipping", { "order_id" } },
+static const struct shape shapes[] = {
+	{ .topic = "inventory",
+	  .fixed = { "product_id" },
+	  .refers = { { "product_id", "product" } },
+	  .owner = "product_id" },
+	{ .topic = "cart",
+	  .refers = { { "customer_id", "customer" }, { "product_ids", "product" } } },
+	{ .topic = "order",
+	  .fixed = { "cart_id", "customer_id", "items", "shipping_fee", "total" },
+	  .refers = { { "cart_id", "cart" }, { "customer_id", "customer" } } },
+	{ .topic = "billing",
+	  .fixed = { "order_id", "amount" },
+	  .refers = { { "order_id", "order" } },
+	  .owner = "order_id" },
+	{ .topic = "shipping",
+	  .fixed = { "order_id" },
+	  .refers = { { "order_id", "order" } },
+	  .owner = "order_id" },
 };
+
+const struct shape *shape_of(const char *topic)
+{
+	static const struct shape none = { .topic = "" };
+	for (size_t i = 0; i < ARRAY_LEN(shapes); i++) {
+		if (strcmp(shapes[i].topic, topic) == 0)
+			return &shapes[i];
+	}
+	return &none;
+}
 
 static void broken_field(struct invariants *all, const struct fold_entity *entity,
                          const ProtobufCFieldDescriptor *field)
@@ -116,81 +136,56 @@ static void broken_field(struct invariants *all, const struct fold_entity *entit
 void check_fixed(struct invariants *all, const struct fold_entity *entity)
 {
 	const ProtobufCMessage *before = all->change.state, *after = all->event->state;
-	for (size_t i = 0; before != NULL && i < ARRAY_LEN(fixed_fields); i++) {
-		if (strcmp(fixed_fields[i].topic, all->event->topic) != 0)
-			continue;
-		for (const char *const *name = fixed_fields[i].fields; *name != NULL; name++) {
-			const ProtobufCFieldDescriptor *field = field_of(after, *name);
-			if (!state_field_equal(before, after, field))
-				broken_field(all, entity, field);
-		}
+	if (before == NULL)
+		return;
+	for (const char *const *name = all->list->shape->fixed; *name != NULL; name++) {
+		const ProtobufCFieldDescriptor *field = field_of(after, *name);
+		if (!state_field_equal(before, after, field))
+			broken_field(all, entity, field);
 	}
 }
 
-static const struct {
-	const char *topic, *field, *refers_to;
-} references[] = {
-	{ "inventory", "product_id", "product" }, { "cart", "customer_id", "customer" },
-	{ "cart", "product_ids", "product" },     { "order", "cart_id", "cart" },
-	{ "order", "customer_id", "customer" },   { "billing", "order_id", "order" },
-	{ "shipping", "order_id", "order" },
-};
-
-static void check_reference(struct invariants *all, const struct fold_entity *entity, size_t row,
-                            const char *id)
+static void check_reference(struct invariants *all, const struct fold_entity *entity,
+                            const struct reference *reference, const char *id)
 {
-	if (fold_find(all->fold, references[row].refers_to, id) == NULL)
+	if (fold_find(all->fold, reference->to, id) == NULL)
 		invariants_broken(all, entity,
 		                  "%s: must be a %s that was created before, is \"%.60s\"",
-		                  references[row].field, references[row].refers_to, id);
+		                  reference->field, reference->to, id);
 }
 
 void check_references(struct invariants *all, const struct fold_entity *entity)
 {
 	const ProtobufCMessage *before = all->change.state, *after = all->event->state;
-	for (size_t i = 0; i < ARRAY_LEN(references); i++) {
-		if (strcmp(references[i].topic, all->event->topic) != 0)
-			continue;
-		const ProtobufCFieldDescriptor *field = field_of(after, references[i].field);
+	for (const struct reference *r = all->list->shape->refers; r->field != NULL; r++) {
+		const ProtobufCFieldDescriptor *field = field_of(after, r->field);
 		const char *at = (const char *)after;
 		if (before != NULL && state_field_equal(before, after, field))
 			continue;
 		if (field->label != PROTOBUF_C_LABEL_REPEATED) {
-			check_reference(all, entity, i, text_field(after, references[i].field));
+			check_reference(all, entity, r, text_field(after, r->field));
 			continue;
 		}
 		const char *const *ids =
 		    *(const char *const *const *)(const void *)(at + field->offset);
 		size_t count = *(const size_t *)(const void *)(at + field->quantifier_offset);
-		for (size_t j = 0; j < count; j++) {
-			if (j == 0 || strcmp(ids[j], ids[j - 1]) != 0)
-				check_reference(all, entity, i, ids[j]);
+		for (size_t i = 0; i < count; i++) {
+			if (i == 0 || strcmp(ids[i], ids[i - 1]) != 0)
+				check_reference(all, entity, r, ids[i]);
 		}
 	}
 }
 
 void check_derived_ids(struct invariants *all, const struct fold_entity *entity)
 {
-	static const struct {
-		const char *topic, *field;
-	} derived[] = {
-		{ "inventory", "product_id" },
-		{ "billing", "order_id" },
-		{ "shipping", "order_id" },
-	};
-	char expected[UUID_SIZE];
-	if (!event_creates(all) || entity == NULL)
+	const char *owner = all->list->shape->owner;
+	char expected[UUID_SIZE] = "none";
+	if (owner == NULL || entity == NULL || !event_creates(all))
 		return;
-	for (size_t i = 0; i < ARRAY_LEN(derived); i++) {
-		if (strcmp(derived[i].topic, all->event->topic) != 0)
-			continue;
-		const char *of = text_field(all->event->state, derived[i].field);
-		strcpy(expected, "none");
-		if (uuid_valid(of))
-			uuid_v5(expected, of, derived[i].topic, NULL);
-		if (strcmp(expected, entity->id) != 0)
-			invariants_broken(all, entity,
-			                  "entity_id: must be %s, that of %s %.60s, is %.60s",
-			                  expected, derived[i].field, of, entity->id);
-	}
+	const char *id = text_field(all->event->state, owner);
+	if (uuid_valid(id))
+		uuid_v5(expected, id, all->event->topic, NULL);
+	if (strcmp(expected, entity->id) != 0)
+		invariants_broken(all, entity, "entity_id: must be %s, that of %s %.60s, is %.60s",
+		                  expected, owner, id, entity->id);
 }

@@ -118,22 +118,6 @@ void rest_cart(struct invariants *all, const struct fold_entity *entity)
 		                  order->id, state->cart_id);
 }
 
-void rest_order_cart(struct invariants *all, const struct fold_entity *entity)
-{
-	const Shop__Order *order = (const Shop__Order *)entity->state;
-	const struct fold_entity *held = fold_find(all->fold, "cart", order->cart_id);
-	if (order_status_final(order->status) || held == NULL || held->state == NULL)
-		return;
-	const Shop__Cart *cart = (const Shop__Cart *)held->state;
-	if (held->deleted || strcmp(cart->order_id, entity->id) != 0)
-		invariants_broken(all, entity,
-		                  "cart_id: cart %s must be held by the order, is %s%.60s",
-		                  held->id, held->deleted ? "deleted" : "held by ",
-		                  held->deleted               ? ""
-		                  : cart->order_id[0] == '\0' ? "none"
-		                                              : cart->order_id);
-}
-
 void rest_stock(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Inventory *inventory = (const Shop__Inventory *)entity->state;

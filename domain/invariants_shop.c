@@ -146,12 +146,13 @@ void check_order_of_cart(struct invariants *all, const struct fold_entity *entit
 		const Shop__OrderItem *item = order->items[i];
 		int64_t expected = units_in_cart(cart, item->product_id);
 		units += item->quantity;
-		if (item->quantity != expected)
+		if (item->quantity != expected) {
 			invariants_broken(all, entity,
 			                  "items: must have %" PRId64
-			                  " of product %.60s, as the cart, "
-			                  "have %" PRId64,
+			                  " of product %.60s, as the cart, have %" PRId64,
 			                  expected, item->product_id, item->quantity);
+			return;
+		}
 	}
 	if (units != (int64_t)cart->n_product_ids)
 		invariants_broken(all, entity,

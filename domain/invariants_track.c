@@ -1,8 +1,6 @@
 /* invariants_track.c - what the rules of invariants.c have to remember. */
 #include "domain/invariants_internal.h"
 
-#include "domain/services.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,14 +90,9 @@ static void link_order(struct invariants *all, const char *order_id, size_t link
 
 static bool crm_reacts(const struct invariants *all)
 {
-	for (size_t i = 0; i < crm_service.saga_count; i++) {
-		const struct saga *saga = &crm_service.sagas[i];
-		if (strcmp(saga->topic, all->event->topic) != 0)
-			continue;
-		for (const char *const *type = saga->event_types; *type != NULL; type++) {
-			if (event_is(all, *type))
-				return true;
-		}
+	for (size_t i = 0; i < all->list->mailed_count; i++) {
+		if (event_is(all, all->list->mailed[i]))
+			return true;
 	}
 	return false;
 }
