@@ -15,7 +15,7 @@ const char unknown[] = "00000000-0000-4000-8000-000000000000";
 
 void rules_setup(void)
 {
-	shop = memory_shop_create(1);
+	shop = memory_shop_create(1, MEMORY_SHOP_START_US);
 }
 
 void rules_teardown(void)

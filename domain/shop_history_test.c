@@ -27,7 +27,7 @@ struct world {
 	const char *products[PRODUCTS];
 	const char *inventories[PRODUCTS];
 	const char *carts[CARTS];
-	const char *orders[8 * COMMANDS];
+	char orders[8 * COMMANDS][37];
 	size_t order_count;
 	size_t command_count;
 };
@@ -92,8 +92,7 @@ static void command_create(struct world *world)
 	struct answer answer = attempt(world, "order", "create_orders", params);
 	if (answer.result == NULL)
 		return;
-	answer.result[2 + 36] = '\0';
-	world->orders[world->order_count++] = answer.result + 2;
+	memcpy(world->orders[world->order_count++], answer.result + 2, 36);
 }
 
 static void command_restock(struct world *world)
@@ -290,7 +289,7 @@ static void world_check(struct world *world)
 START_TEST(any_history_ends_well)
 {
 	struct world world;
-	shop = memory_shop_create((unsigned)_i);
+	shop = memory_shop_create((uint64_t)_i + 1, MEMORY_SHOP_START_US);
 	world_begin(&world, (unsigned)_i + 1000);
 	if (_i % 2 == 1)
 		memory_shop_redeliver(shop);

@@ -13,7 +13,7 @@ static struct memory_shop *shop;
 
 static void setup(void)
 {
-	shop = memory_shop_create(1);
+	shop = memory_shop_create(1, MEMORY_SHOP_START_US);
 }
 
 static void teardown(void)

@@ -1,0 +1,374 @@
+#include "domain/memory_shop_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* As runtime.c and worker.c have them. */
+enum { TRIES_MAX = 16, CROWDED_MAX = 3, PASSING_FIRST_MS = 5, PASSING_LAST_MS = 1280 };
+
+static void advance(struct memory_shop *shop, struct task *task);
+
+bool error_passes(const struct error *err)
+{
+	return err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE ||
+	       err->code == ERR_EXHAUSTED || err->code == ERR_CANCELLED;
+}
+
+/* ---- Begin and end ----------------------------------------------------------------------- */
+
+static struct run *run_create(struct memory_shop *shop, struct server *server,
+                              const struct function *function, const char *message_id,
+                              const struct json *params, struct origin *origin, bool direct)
+{
+	struct arena *arena = pool_take(&shop->pool);
+	struct run *run = arena_zalloc(arena, sizeof(*run));
+	run->task.turn = advance;
+	run->task.server = server;
+	run->shop = shop;
+	run->arena = arena;
+	run->function = function;
+	run->origin = origin;
+	origin->refs++;
+	run->direct = direct;
+	run->command = (struct command){
+		.function = function->name,
+		.rules = function->rules,
+		.message_id = arena_copy(arena, message_id, UUID_SIZE - 1),
+		.params = params,
+		.now_us = shop->clock_us,
+	};
+	context_init(&run->context, arena, run->command.message_id);
+	DL_APPEND(server->runs, run);
+	return run;
+}
+
+static void run_free(struct memory_shop *shop, struct run *run)
+{
+	struct server *server = run->task.server;
+	task_drop(shop, &run->task);
+	timer_clear(&run->timer);
+	DL_DELETE(server->runs, run);
+	if (run->message != NULL)
+		run->message->runs--;
+	holds_release(shop, run->held);
+	origin_unref(run->origin);
+	json_free(run->params);
+	context_free(&run->context);
+	pool_give(&shop->pool, run->arena);
+}
+
+void run_kill(struct memory_shop *shop, struct run *run)
+{
+	struct message *message = run->message;
+	run_free(shop, run);
+	if (message != NULL && message->runs == 0)
+		message_return(shop, message, "its consumer went away", false);
+}
+
+/* What the worker tells the queue. */
+static void settle(struct memory_shop *shop, struct message *message, const struct run *run,
+                   const char *result, const struct error *error)
+{
+	bool crowded = error != NULL && error->code == ERR_CONFLICT && run->comes_again;
+	if (error != NULL && (crowded || error_passes(error)))
+		message_return(shop, message, error->message, true);
+	else
+		message_settle(shop, message, result, error);
+}
+
+static void finish(struct memory_shop *shop, struct run *run, const struct error *error)
+{
+	const struct buffer *text = &run->context.result;
+	const char *result = text->len == 0 ? "null" : text->bytes;
+	struct error too_long;
+	if (error == NULL && text->overflow) {
+		(void)error_set(&too_long, ERR_TOO_LARGE, "the result is too long");
+		error = &too_long;
+	}
+	if (run->message != NULL) {
+		settle(shop, run->message, run, result, error);
+	} else if (run->caller != NULL) {
+		reaction_answered(shop, run->caller, run->need, result, error);
+	} else {
+		run->answer->passing = run->context.passing;
+		if (error != NULL)
+			run->answer->error = *error;
+		else
+			run->answer->result = result;
+		task_drop(shop, &run->task);
+		return; /* the caller frees it when it has read the result */
+	}
+	run_free(shop, run);
+}
+
+static void fail(struct memory_shop *shop, struct run *run, const struct error *error)
+{
+	bool again = error->code == ERR_CONFLICT && run->comes_again;
+	if (run->undo == NULL || again || error_passes(error)) {
+		finish(shop, run, error);
+		return;
+	}
+	struct batch *undo = arena_zalloc(run->arena, sizeof(*undo));
+	undo->topic = run->undo->topic;
+	undo->events = run->undo->undo;
+	run->failure = *error;
+	run->undo = NULL;
+	run->undoing = true;
+	run->batch = undo;
+	task_ready(shop, &run->task);
+}
+
+static void try_again(struct memory_shop *shop, struct run *run)
+{
+	struct error err;
+	run->batch = NULL;
+	if (++run->tries == TRIES_MAX) {
+		(void)error_set(&err, ERR_CONFLICT, "%s: others were faster %d times",
+		                run->function->name, TRIES_MAX);
+		fail(shop, run, &err);
+		return;
+	}
+	run->probed = false;
+	context_forget(&run->context);
+	task_ready(shop, &run->task);
+}
+
+/* ---- Appends ----------------------------------------------------------------------------- */
+
+/* As the event store checks them: the first event of each entity, since the others follow from it. */
+static bool versions_hold(struct memory_shop *shop, const struct batch *batch)
+{
+	for (const struct new_event *event = batch->events; event != NULL; event = event->next) {
+		if (event->need == NULL || event->expected_version != event->need->loaded.version)
+			continue;
+		const struct memory_entity *entity =
+		    shop_entity(shop, batch->topic, event->entity_id);
+		uint64_t version = entity == NULL ? 0 : entity->version;
+		if (event->expect_none ? entity_state(entity) != NULL
+		                       : version != event->expected_version)
+			return false;
+	}
+	return true;
+}
+
+/* Of an undo, whose events follow those that it takes back. */
+static bool undo_holds(struct memory_shop *shop, const struct batch *batch)
+{
+	for (const struct new_event *event = batch->events; event != NULL; event = event->next) {
+		const struct memory_entity *entity =
+		    shop_entity(shop, batch->topic, event->entity_id);
+		if (entity == NULL || entity->version != event->expected_version)
+			return false;
+	}
+	return true;
+}
+
+static void append_all(struct memory_shop *shop, const struct run *run, const struct batch *batch)
+{
+	for (const struct new_event *event = batch->events; event != NULL; event = event->next)
+		log_append(shop, &(struct entry){
+		                     .event_id = event->event_id,
+		                     .type = event->type,
+		                     .action = event->action,
+		                     .topic = event->topic,
+		                     .entity_id = event->entity_id,
+		                     .state = event->state,
+		                     .cause_id = run->command.message_id,
+		                     .origin = run->origin,
+		                     .direct = run->direct,
+		                 });
+}
+
+static void after_append(struct memory_shop *shop, struct run *run, bool repeated)
+{
+	const struct batch *batch = run->batch;
+	struct error err;
+	if (run->answer == NULL && fault_strikes(run->task.server, MEMORY_CRASH)) {
+		struct server *server = run->task.server;
+		server_kill(shop, server);
+		server_start(shop, server);
+		return;
+	}
+	if (run->answer == NULL && fault_strikes(run->task.server, MEMORY_LOSE_REPLY)) {
+		task_ready(shop, &run->task); /* and append it once more */
+		return;
+	}
+	if (run->undoing) {
+		finish(shop, run, &run->failure);
+		return;
+	}
+	if (batch->undo != NULL)
+		run->undo = batch;
+	if (run->answer != NULL && shop->crash && batch->next != NULL && !repeated) {
+		shop->crash = false;
+		(void)error_set(&err, ERR_UNAVAILABLE, "crashed");
+		finish(shop, run, &err);
+		return;
+	}
+	run->batch = batch->next;
+	if (run->batch == NULL)
+		finish(shop, run, NULL);
+	else
+		task_ready(shop, &run->task);
+}
+
+static void append(struct memory_shop *shop, struct run *run)
+{
+	const struct batch *batch = run->batch;
+	const struct service *service = run->task.server->service;
+	/* One atomic append each, the service's own topic last. */
+	ASSERT(run->undoing ||
+	       (strcmp(batch->topic, service->topic) == 0) == (batch->next == NULL));
+	bool repeated = log_known(shop, batch->events->event_id) != NULL;
+	if (!repeated && !run->undoing && !versions_hold(shop, batch)) {
+		try_again(shop, run);
+		return;
+	}
+	if (!repeated && (!run->undoing || undo_holds(shop, batch)))
+		append_all(shop, run, batch);
+	after_append(shop, run, repeated);
+}
+
+/* ---- The decision ------------------------------------------------------------------------ */
+
+static void wake(struct memory_shop *shop, struct timer *timer)
+{
+	struct run *run = CONTAINER(timer, struct run, timer);
+	context_forget(&run->context);
+	task_ready(shop, &run->task);
+}
+
+/* What the rule refuses for now may be right in a moment. */
+static bool sleep_on_it(struct memory_shop *shop, struct run *run)
+{
+	if (!run->context.passing || run->answer != NULL || run->sleep_ms == PASSING_LAST_MS)
+		return false;
+	run->sleep_ms = run->sleep_ms == 0 ? PASSING_FIRST_MS : 2 * run->sleep_ms;
+	timer_set(shop, &shop->timers, &run->timer, shop->clock_us + 1000 * run->sleep_ms, wake);
+	return true;
+}
+
+static void conclude(struct memory_shop *shop, struct run *run, enum step step)
+{
+	const struct service *service = run->task.server->service;
+	bool has_events = step == STEP_DONE && run->context.batches != NULL;
+	bool maybe_applied = run->tries > 0 || !has_events;
+	if (maybe_applied && !run->probed && service->topic != NULL) {
+		char event_id[UUID_SIZE];
+		applied_event_id(run->command.message_id, service->topic, event_id);
+		run->probed = true;
+		run->command.applied = run->command.applied || log_known(shop, event_id) != NULL;
+		task_ready(shop, &run->task);
+	} else if (step == STEP_FAILED) {
+		if (!sleep_on_it(shop, run))
+			fail(shop, run, &run->context.error);
+	} else if (has_events) {
+		run->batch = run->context.batches;
+		task_ready(shop, &run->task);
+	} else {
+		finish(shop, run, NULL);
+	}
+}
+
+static void decide(struct memory_shop *shop, struct run *run)
+{
+	enum step step = context_decide(&run->context, run->function->decide, &run->command);
+	if (step != STEP_MORE) {
+		conclude(shop, run, step);
+		return;
+	}
+	for (struct need *need = run->context.needs; need != NULL; need = need->next) {
+		if (!need->known)
+			fill_entity(shop, run->arena, need, &run->held);
+	}
+	task_ready(shop, &run->task);
+}
+
+static void advance(struct memory_shop *shop, struct task *task)
+{
+	struct run *run = CONTAINER(task, struct run, task);
+	if (task->server->frozen)
+		task_wait(task);
+	else if (run->batch != NULL)
+		append(shop, run);
+	else
+		decide(shop, run);
+}
+
+void run_message(struct memory_shop *shop, struct message *message)
+{
+	struct run *run = run_create(shop, message->task.server, message->function, message->id,
+	                             message->params, message->origin, message->direct);
+	run->message = message;
+	run->comes_again = !message->direct || message->attempts + 1 < CROWDED_MAX;
+	message->runs++;
+	task_ready(shop, &run->task);
+}
+
+void run_local(struct memory_shop *shop, struct reaction *caller, struct need *need)
+{
+	struct error err;
+	struct json *params;
+	const struct function *function =
+	    domain_service_function(caller->task.server->service, need->function);
+	ASSERT(function != NULL);
+	ASSERT(json_parse(need->params, strlen(need->params), &params, &err));
+	struct run *run = run_create(shop, caller->task.server, function, need->message_id, params,
+	                             caller->logged->origin, false);
+	run->params = params;
+	run->caller = caller;
+	run->need = need;
+	run->comes_again = true;
+	task_ready(shop, &run->task);
+}
+
+/* ---- At once ----------------------------------------------------------------------------- */
+
+static void meanwhile(struct memory_shop *shop)
+{
+	void (*call)(void *arg) = shop->meanwhile;
+	if (call == NULL)
+		return;
+	shop->meanwhile = NULL;
+	call(shop->meanwhile_arg);
+	shop->meanwhile = call;
+}
+
+struct answer memory_shop_call(struct memory_shop *shop, struct arena *arena,
+                               const struct memory_message *message)
+{
+	struct answer answer = { .result = NULL };
+	struct server *server = shop_server(shop, message->service);
+	ASSERT(server != NULL);
+	const struct function *function =
+	    domain_service_function(server->service, message->function);
+	ASSERT(function != NULL);
+	char id[UUID_SIZE];
+	if (message->message_id == NULL)
+		shop_make_id(shop, "message", id);
+	else
+		memcpy(id, message->message_id, UUID_SIZE);
+	struct json *params = NULL;
+	if (message->params != NULL &&
+	    !json_parse(message->params, strlen(message->params), &params, &answer.error))
+		return answer;
+	struct origin *origin = origin_create(false, id, message->metadata);
+	struct run *run = run_create(shop, server, function, id, params, origin, true);
+	origin_unref(origin);
+	run->params = params;
+	run->answer = &answer;
+	task_ready(shop, &run->task);
+	while (answer.result == NULL && answer.error.code == ERR_NONE) {
+		task_drop(shop, &run->task);
+		if (run->batch != NULL && !run->undoing)
+			meanwhile(shop);
+		if (run->batch != NULL)
+			append(shop, run);
+		else
+			decide(shop, run);
+	}
+	if (answer.result != NULL)
+		answer.result = arena_strdup(arena, answer.result);
+	run_free(shop, run);
+	return answer;
+}
