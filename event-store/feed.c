@@ -30,6 +30,7 @@ struct feed {
 	bool live_only;
 	struct entry_id after; /* of what was taken last, or where to begin */
 	char after_topic[80];
+	struct entry_id began; /* live: nothing up to here is owed */
 	void (*wake)(void *arg);
 	void *arg;
 
@@ -42,6 +43,8 @@ struct feed {
 	struct piece *pieces;      /* of the tail */
 	size_t piece_bytes;
 	bool complete; /* nothing of the tail was thrown away since the pass began */
+	bool stale;    /* the pass is to begin again before it reads */
+	bool failed;   /* see feed_failed */
 	struct entry_id closed;
 	struct loop_timer retry;
 };
@@ -49,6 +52,8 @@ struct feed {
 static void begin_pass(struct feed *feed);
 static void tail_ready(struct tail_listener *listener);
 static void tail_events(struct tail_listener *listener, struct event_slice *slice);
+static void tail_imported(struct tail_listener *listener, struct entry_id first,
+                          struct entry_id last);
 
 static void drop_pieces(struct feed *feed)
 {
@@ -83,6 +88,7 @@ struct feed *feed_create(struct loop *loop, struct store *store, struct tail *ta
 	ASSERT(feed != NULL);
 	feed->listener.events = tail_events;
 	feed->listener.ready = tail_ready;
+	feed->listener.imported = tail_imported;
 	feed->loop = loop;
 	feed->store = store;
 	feed->tail = tail;
@@ -125,14 +131,16 @@ void feed_destroy(struct feed *feed)
 		feed_free(feed);
 }
 
-/* One answer less to come. False: nobody is interested any more. */
+/* One answer less to come. False: nobody is interested in it any more. */
 static bool answered(struct feed *feed)
 {
 	feed->asked--;
-	if (!feed->destroyed)
-		return true;
-	if (feed->asked == 0)
+	if (feed->destroyed && feed->asked == 0)
 		feed_free(feed);
+	else if (!feed->destroyed && feed->stale)
+		begin_pass(feed);
+	else
+		return !feed->destroyed;
 	return false;
 }
 
@@ -227,7 +235,7 @@ static void got_time(void *arg, struct entry_id closed, const struct error *err)
 		feed->closed = tail;
 	if (feed->live_only) {
 		feed->live_only = false;
-		feed->after = feed->closed;
+		feed->after = feed->began = feed->closed;
 		strcpy(feed->after_topic, TOPIC_LAST);
 		pass_ended(feed);
 	} else if (feed->topic_count == 0) {
@@ -243,6 +251,7 @@ static void begin_pass(struct feed *feed)
 	feed->state = READING;
 	drop_pieces(feed);
 	feed->complete = true;
+	feed->stale = false;
 	if (feed->topic_count == 1 && !feed->live_only) {
 		feed->closed = ENTRY_ID_LAST;
 		start_reader(feed, NULL);
@@ -277,6 +286,41 @@ static void tail_events(struct tail_listener *listener, struct event_slice *slic
 	} else if (feed->state == LIVE) {
 		feed->wake(feed->arg);
 	}
+}
+
+static void restart_pass(struct feed *feed)
+{
+	feed->stale = feed->asked > 0;
+	if (feed->stale)
+		return;
+	loop_timer_stop(feed->loop, &feed->retry);
+	end_reader(feed);
+	event_slice_unref(feed->chunk);
+	feed->chunk = NULL;
+	begin_pass(feed);
+}
+
+static void tail_imported(struct tail_listener *listener, struct entry_id first,
+                          struct entry_id last)
+{
+	struct feed *feed = (struct feed *)(void *)listener;
+	if (feed->state == WAITING || entry_id_compare(last, feed->began) <= 0)
+		return;
+	if (feed->live_only || feed->topic_count == 1 || entry_id_compare(feed->after, first) < 0) {
+		restart_pass(feed);
+	} else {
+		feed->failed = true;
+		feed->wake(feed->arg);
+	}
+}
+
+bool feed_failed(const struct feed *feed, struct error *err)
+{
+	if (feed->failed)
+		error_set(err, ERR_CONFLICT,
+		          "a history was imported before the position of this subscription: what "
+		          "came of it is not all; start again from the beginning");
+	return feed->failed;
 }
 
 static bool is_new(const struct feed *feed, const struct event *event)
@@ -320,6 +364,8 @@ static struct event_slice *take_piece(struct feed *feed)
 struct event_slice *feed_take(struct feed *feed)
 {
 	struct event_slice *slice = NULL;
+	if (feed->failed)
+		return NULL;
 	if (feed->chunk != NULL) {
 		slice = feed->chunk;
 		feed->chunk = NULL;

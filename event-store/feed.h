@@ -7,7 +7,10 @@
  * While it reads, the feed collects what the tail brings. When a pass over the log ends and nothing
  * of the tail had to be thrown away meanwhile, the two meet: what the pass has delivered already is
  * skipped. One topic is read to its end; several up to a closed time. Whoever holds a feed takes
- * slices from it; what is not taken is bounded. */
+ * slices from it; what is not taken is bounded.
+ *
+ * A history that is imported into its topics is read as well, unless the feed has passed its time in the order of
+ * several topics: then the feed has failed. */
 #ifndef EVENT_STORE_FEED_H
 #define EVENT_STORE_FEED_H
 
@@ -29,6 +32,8 @@ struct feed *feed_create(struct loop *loop, struct store *store, struct tail *ta
 void feed_destroy(struct feed *feed);
 /* The next events, the caller's reference; NULL: none now. */
 struct event_slice *feed_take(struct feed *feed);
+/* True: what was taken lacks imported events, and nothing will come any more. */
+bool feed_failed(const struct feed *feed, struct error *err);
 /* The log had no more when the last slice was taken. */
 bool feed_live(const struct feed *feed);
 

@@ -492,6 +492,86 @@ START_TEST(young_events_are_known)
 }
 END_TEST
 
+static struct received *subscribe_to(const char *first, const char *second, Es__Start start)
+{
+	Es__SubscribeRequest request = ES__SUBSCRIBE_REQUEST__INIT;
+	const char *topics[] = { first, second };
+	request.topics = topics;
+	request.n_topics = 2;
+	request.start = start;
+	struct received *got = testing_subscribe_to(&request);
+	testing_until(&got->lives, 1);
+	return got;
+}
+
+static void send_pairs(struct importing *call, const char *first, const char *second,
+                       unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		Es__Event *events[] = { event_of(first, i), event_of(second, i) };
+		send_events(call, events, 2);
+	}
+}
+
+/* Who reads already: the history comes, or the subscription ends with the reason. */
+START_TEST(live_readers)
+{
+	enum { PAIRS = 1500 };
+	testing_append("now", "a", "{}");
+	struct received *single = testing_subscribe("past", ES__START__START_BEGINNING, NULL, NULL);
+	struct received *before = subscribe_to("past", "older", ES__START__START_BEGINNING);
+	struct received *passed = subscribe_to("past", "now", ES__START__START_BEGINNING);
+	struct received *live = subscribe_to("past", "now", ES__START__START_LIVE);
+	struct received *others = subscribe_to("now", "elsewhere", ES__START__START_BEGINNING);
+	testing_until(&single->lives, 1);
+
+	struct importing *call = begun("readers", "past", "older");
+	send_pairs(call, "older", "past", PAIRS);
+	finish(call);
+	testing_until(&single->count, PAIRS);
+	testing_until(&before->count, 2 * PAIRS);
+	testing_until(&passed->ended, 1);
+	ck_assert_int_eq(passed->err.code, ERR_CONFLICT);
+	ck_assert_ptr_nonnull(strstr(passed->err.message, "a history was imported before"));
+	ck_assert_uint_eq(passed->count, 1);
+	for (unsigned i = 0; i < PAIRS; i++) {
+		ck_assert_str_eq(single->ids[i], event_of("past", i)->entry_id);
+		ck_assert_str_eq(before->ids[2 * i], single->ids[i]);
+		ck_assert_str_eq(before->ids[2 * i + 1], single->ids[i]);
+		ck_assert_str_eq(before->topics[2 * i], "older");
+		ck_assert_str_eq(before->topics[2 * i + 1], "past");
+	}
+
+	/* the others go on */
+	testing_append("past", "e0", "{}");
+	testing_append("now", "a", "{}");
+	testing_until(&single->count, PAIRS + 1);
+	testing_until(&before->count, 2 * PAIRS + 1);
+	testing_until(&live->count, 2);
+	testing_until(&others->count, 2);
+	struct received *again = subscribe_to("past", "now", ES__START__START_BEGINNING);
+	testing_until(&again->count, PAIRS + 3);
+	struct received *readers[] = { single, before, passed, live, others, again };
+	for (size_t i = 0; i < ARRAY_LEN(readers); i++)
+		testing_end(readers[i]);
+}
+END_TEST
+
+/* All topics, in a store that has something already. */
+START_TEST(readers_of_all_topics)
+{
+	struct received *all = testing_subscribe(NULL, ES__START__START_BEGINNING, NULL, NULL);
+	testing_append("present", "a", "{}");
+	testing_until(&all->lives, 1);
+	struct importing *call = begun("all", "unseen", NULL);
+	send_history(call, "unseen", 0, 10);
+	finish(call);
+	testing_until(&all->ended, 1);
+	ck_assert_int_eq(all->err.code, ERR_CONFLICT);
+	testing_end(all);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("import");
@@ -506,6 +586,8 @@ int main(void)
 	tcase_add_test(tests, groups_stand_where_they_are_told);
 	tcase_add_test(tests, refuses_wrong_groups);
 	tcase_add_test(tests, young_events_are_known);
+	tcase_add_test(tests, live_readers);
+	tcase_add_test(tests, readers_of_all_topics);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

@@ -184,6 +184,23 @@ const char *store_topic_of_entry(const struct redis_value *entry)
 	return redis_value_string(redis_value_at(redis_value_at(entry, 1), 1), &len);
 }
 
+bool store_history_of_entry(const struct redis_value *entry, struct entry_id *first,
+                            struct entry_id *last)
+{
+	char text[2 * ENTRY_ID_SIZE];
+	size_t len;
+	struct error ignored;
+	const char *ids = redis_value_string(redis_value_at(redis_value_at(entry, 1), 3), &len);
+	if (len == 0 || len >= sizeof(text))
+		return false;
+	memcpy(text, ids, len + 1);
+	char *space = strchr(text, ' ');
+	if (space == NULL)
+		return false;
+	*space = '\0';
+	return entry_id_parse(text, first, &ignored) && entry_id_parse(space + 1, last, &ignored);
+}
+
 /* TIME was asked of all masters: the least counts. */
 struct clocks {
 	size_t left;

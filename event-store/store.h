@@ -159,6 +159,9 @@ void store_read(struct store *store, const char *topic, const struct store_range
 /* The registry: entries {topic: name}. */
 void store_topics(struct store *store, redis_done *done, void *arg);
 const char *store_topic_of_entry(const struct redis_value *entry);
+/* False: the topic did not come with a history. */
+bool store_history_of_entry(const struct redis_value *entry, struct entry_id *first,
+                            struct entry_id *last);
 /* The last id that is certainly past: nothing at or below it appears, on any master of a cluster. */
 typedef void store_time_done(void *arg, struct entry_id closed, const struct error *err);
 void store_time(struct store *store, store_time_done *done, void *arg);

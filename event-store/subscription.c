@@ -78,6 +78,12 @@ static void pump(void *arg)
 {
 	struct subscription *subscription = arg;
 	struct rpc_call *call = subscription->call;
+	struct error err;
+	if (feed_failed(subscription->feed, &err)) {
+		if (!rpc_ended(call))
+			rpc_finish(call, &err);
+		return;
+	}
 	while (!rpc_ended(call) && rpc_queued_bytes(call) < UNREAD_BYTES) {
 		struct event_slice *slice = feed_take(subscription->feed);
 		bool live = feed_live(subscription->feed);

@@ -206,6 +206,32 @@ static void close_at(struct tail *tail, struct entry_id closed)
 		deliver_merged(tail, count);
 }
 
+/* Together, so that a listener hears once of what was imported at once. */
+static void tell_histories(struct tail *tail, const struct tail_post *post)
+{
+	struct tail_channel *channel, *next;
+	struct tail_listener *listener;
+	HASH_ITER(hh, tail->channels, channel, next)
+	{
+		struct entry_id first = ENTRY_ID_LAST, last = ENTRY_ID_FIRST;
+		for (size_t i = 0; i < post->history_count; i++) {
+			const struct tail_history *history = &post->histories[i];
+			if (!wants(channel, history->topic))
+				continue;
+			if (entry_id_compare(history->first, first) < 0)
+				first = history->first;
+			if (entry_id_compare(history->last, last) > 0)
+				last = history->last;
+		}
+		if (entry_id_compare(first, last) > 0)
+			continue;
+		DL_FOREACH(channel->listeners, listener)
+		{
+			listener->imported(listener, first, last);
+		}
+	}
+}
+
 static void begin(struct tail *tail)
 {
 	struct tail_channel *channel, *next;
@@ -229,6 +255,7 @@ static void posted(void *arg, struct tail_post *post)
 		if (post->batch == NULL) {
 			begin(tail);
 		} else {
+			tell_histories(tail, post);
 			deliver_single(tail, post->batch);
 			for (size_t i = 0; i < post->batch->count; i++)
 				event_slice_add(tail->held, post->batch->events[i]);

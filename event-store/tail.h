@@ -17,10 +17,20 @@
 struct tail;
 struct tail_channel;
 
+/* What an import brought. */
+struct tail_history {
+	const char *topic;
+	struct entry_id first, last;
+};
+
 /* Callbacks must not listen or unlisten. */
 struct tail_listener {
 	/* The slice is the tail's: reference it. */
 	void (*events)(struct tail_listener *listener, struct event_slice *slice);
+	/* Topics that are listened to have got a history, which stands in the log and does not come by the tail:
+	 * its first and last id, of them together. */
+	void (*imported)(struct tail_listener *listener, struct entry_id first,
+	                 struct entry_id last);
 	/* The tail runs: what is read from the log from now on, meets it. */
 	void (*ready)(struct tail_listener *listener);
 	struct tail_channel *channel;

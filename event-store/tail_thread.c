@@ -59,12 +59,14 @@ static void handle(void *arg)
 	pthread_mutex_unlock(&thread->mutex);
 }
 
-static void post(struct tail_thread *thread, struct event_batch *batch, bool has_closed,
-                 struct entry_id closed)
+static void post(struct tail_thread *thread, struct tail_post content)
 {
+	struct event_batch *batch = content.batch;
 	struct tail_post *one = calloc(1, sizeof(*one));
 	ASSERT(one != NULL);
-	*one = (struct tail_post){ thread->generation, batch, has_closed, closed, thread };
+	*one = content;
+	one->generation = thread->generation;
+	one->thread = thread;
 	pthread_mutex_lock(&thread->mutex);
 	thread->backlog += batch != NULL ? batch->bytes : 0;
 	thread->posts++;
@@ -87,18 +89,18 @@ static void nap(struct tail_thread *thread)
 	pthread_cond_timedwait(&thread->changed, &thread->mutex, &until);
 }
 
-static bool has_topic(const struct tail_thread *thread, const char *topic)
+static struct store_tail_topic *find_topic(struct tail_thread *thread, const char *name)
 {
 	for (size_t i = 0; i < thread->topic_count; i++) {
-		if (strcmp(thread->topics[i].topic, topic) == 0)
-			return true;
+		if (strcmp(thread->topics[i].topic, name) == 0)
+			return &thread->topics[i];
 	}
-	return false;
+	return NULL;
 }
 
 static void add_topic(struct tail_thread *thread, const char *topic)
 {
-	if (has_topic(thread, topic))
+	if (find_topic(thread, topic) != NULL)
 		return;
 	if (thread->topic_count == thread->topic_capacity) {
 		thread->topic_capacity =
@@ -154,22 +156,43 @@ static bool open_tail(struct tail_thread *thread, struct error *err)
 	return true;
 }
 
-static struct store_tail_topic *find_topic(struct tail_thread *thread, const char *name)
-{
-	for (size_t i = 0; i < thread->topic_count; i++) {
-		if (strcmp(thread->topics[i].topic, name) == 0)
-			return &thread->topics[i];
-	}
-	return NULL;
-}
-
 /* One read of all topics. */
 struct round {
 	struct tail_thread *thread;
 	struct event_batch *batch;
 	struct entry_id complete; /* the least last id of the topics that have more */
 	bool new_topics;
+	struct tail_history *histories; /* in the batch's arena */
+	size_t history_count;
 };
+
+/* What an import brought is not the tail's: it goes on behind it. */
+static void pass_histories(struct round *round, const struct redis_value *entries)
+{
+	struct arena *arena = round->batch->arena;
+	size_t count = redis_value_count(entries);
+	round->histories = arena_alloc(arena, (count + 1) * sizeof(*round->histories));
+	for (size_t i = 0; i < count; i++) {
+		const struct redis_value *entry = redis_value_at(entries, i);
+		struct tail_history history;
+		if (!store_history_of_entry(entry, &history.first, &history.last))
+			continue;
+		history.topic = arena_strdup(arena, store_topic_of_entry(entry));
+		round->histories[round->history_count++] = history;
+		struct store_tail_topic *topic = find_topic(round->thread, history.topic);
+		if (entry_id_compare(history.last, topic->last) > 0)
+			topic->last = history.last;
+	}
+}
+
+static bool has_history(const struct round *round, const char *topic)
+{
+	for (size_t i = 0; i < round->history_count; i++) {
+		if (strcmp(round->histories[i].topic, topic) == 0)
+			return true;
+	}
+	return false;
+}
 
 static void take(void *arg, const struct redis_value *value)
 {
@@ -182,11 +205,12 @@ static void take(void *arg, const struct redis_value *value)
 		const char *name = store_tail_topic(redis_value_at(pair, 0), batch->arena);
 		if (name == NULL) {
 			add_registered(thread, entries);
+			pass_histories(round, entries);
 			round->new_topics = true;
 			continue;
 		}
 		struct store_tail_topic *topic = find_topic(thread, name);
-		if (topic == NULL)
+		if (topic == NULL || has_history(round, name))
 			continue;
 		size_t before = batch->count;
 		event_batch_add(batch, name, entries);
@@ -212,7 +236,9 @@ static void adapt_count(struct tail_thread *thread, const struct event_batch *ba
 /* With `block_ms` it waits for the first event. */
 static bool read_once(struct tail_thread *thread, unsigned block_ms, struct error *err)
 {
-	struct round round = { thread, event_batch_create(), ENTRY_ID_LAST, false };
+	struct round round = { .thread = thread,
+		               .batch = event_batch_create(),
+		               .complete = ENTRY_ID_LAST };
 	struct entry_id closed;
 	bool ok = store_tail_read(thread->redis, thread->registry_last, thread->topics,
 	                          thread->topic_count, thread->count, block_ms, &closed, take,
@@ -226,10 +252,14 @@ static bool read_once(struct tail_thread *thread, unsigned block_ms, struct erro
 		closed = round.complete;
 	closes = closes && entry_id_compare(closed, thread->closed) > 0;
 	bool held = entry_id_compare(thread->newest, thread->closed) > 0;
-	if (batch->count > 0 || (closes && held)) {
+	if (batch->count > 0 || (closes && held) || round.history_count > 0) {
 		if (closes)
 			thread->closed = closed;
-		post(thread, batch, closes, closed);
+		post(thread, (struct tail_post){ .batch = batch,
+		                                 .has_closed = closes,
+		                                 .closed = closed,
+		                                 .histories = round.histories,
+		                                 .history_count = round.history_count });
 	} else {
 		event_batch_unref(batch);
 	}
@@ -273,7 +303,8 @@ static void *run(void *arg)
 				continue;
 			}
 			thread->generation = wanted;
-			post(thread, NULL, true, thread->closed);
+			post(thread,
+			     (struct tail_post){ .has_closed = true, .closed = thread->closed });
 		}
 		if (!read_tail(thread, &err)) {
 			failed(thread, &err);

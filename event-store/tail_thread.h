@@ -2,8 +2,7 @@
 #ifndef EVENT_STORE_TAIL_THREAD_H
 #define EVENT_STORE_TAIL_THREAD_H
 
-#include "event-store/event.h"
-#include "event-store/store.h"
+#include "event-store/tail.h"
 
 struct tail_thread;
 
@@ -12,6 +11,8 @@ struct tail_post {
 	struct event_batch *batch; /* NULL: the thread has just begun to read this generation */
 	bool has_closed;
 	struct entry_id closed;
+	const struct tail_history *histories; /* with the batch */
+	size_t history_count;
 	struct tail_thread *thread;
 };
 

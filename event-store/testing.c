@@ -255,10 +255,17 @@ static struct received *open_stream(const char *method, const struct rpc_stream_
 	return received;
 }
 
+struct received *testing_subscribe_to(const Es__SubscribeRequest *request)
+{
+	struct received *received = open_stream("Subscribe", &subscribe_events);
+	rpc_stream_send(received->stream, &request->base);
+	rpc_stream_end_sends(received->stream);
+	return received;
+}
+
 struct received *testing_subscribe(const char *topic, Es__Start start, const char *after,
                                    const char *after_topic)
 {
-	struct received *received = open_stream("Subscribe", &subscribe_events);
 	Es__SubscribeRequest request = ES__SUBSCRIBE_REQUEST__INIT;
 	Es__Position position = ES__POSITION__INIT;
 	request.n_topics = topic != NULL;
@@ -269,9 +276,7 @@ struct received *testing_subscribe(const char *topic, Es__Start start, const cha
 		position.topic = after_topic;
 		request.after = &position;
 	}
-	rpc_stream_send(received->stream, &request.base);
-	rpc_stream_end_sends(received->stream);
-	return received;
+	return testing_subscribe_to(&request);
 }
 
 struct received *testing_read(const Es__ReadRequest *request)

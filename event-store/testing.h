@@ -55,6 +55,7 @@ struct received {
 };
 struct received *testing_subscribe(const char *topic, Es__Start start, const char *after,
                                    const char *after_topic);
+struct received *testing_subscribe_to(const Es__SubscribeRequest *request);
 struct received *testing_read(const Es__ReadRequest *request);
 struct received *testing_consume(const char *topic, const char *group, Es__Start start,
                                  unsigned credits);
