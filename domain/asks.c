@@ -268,7 +268,6 @@ static void run_here(struct ask *ask)
 		.function = domain_service_function(ask->asks->options.service, need->function),
 		.message_id = need->message_id,
 		.metadata = metadata_next(arena, ask->event->metadata, ask->event->event_id, false),
-		.repeated = !ask->first,
 		.comes_again = true,
 	};
 	ASSERT(ask->task.function != NULL);

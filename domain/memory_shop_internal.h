@@ -140,7 +140,6 @@ struct message {
 	struct origin *origin;
 	bool direct; /* it is what `origin` is about */
 	enum delivery_state state;
-	bool redelivered;
 	uint32_t attempts;
 	unsigned runs;
 	char *result; /* when done; NULL: error */

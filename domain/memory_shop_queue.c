@@ -69,10 +69,8 @@ static void deliver(struct memory_shop *shop, struct task *task)
 	if (message->runs > 0)
 		return;
 	run_message(shop, message);
-	if (fault_strikes(server, MEMORY_DUPLICATE)) {
-		message->redelivered = true;
+	if (fault_strikes(server, MEMORY_DUPLICATE))
 		run_message(shop, message);
-	}
 }
 
 /* Outcomes are forgotten after a while. */
@@ -168,7 +166,6 @@ void message_return(struct memory_shop *shop, struct message *message, const cha
 	if (message->state != DELIVERY_IN_FLIGHT)
 		return;
 	timer_clear(&message->timer);
-	message->redelivered = true;
 	if (delivery_after_failure(++message->attempts, ATTEMPTS_MAX) == DELIVERY_BURY) {
 		bury(shop, message, reason);
 		return;
@@ -191,7 +188,6 @@ void messages_redeliver(struct memory_shop *shop)
 		if (message->state != DELIVERY_IN_FLIGHT)
 			continue;
 		timer_clear(&message->timer);
-		message->redelivered = true;
 		move(message, DELIVERY_EXPIRE);
 		task_ready(shop, &message->task);
 	}

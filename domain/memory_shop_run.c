@@ -234,6 +234,7 @@ static void append(struct memory_shop *shop, struct run *run)
 static void wake(struct memory_shop *shop, struct timer *timer)
 {
 	struct run *run = CONTAINER(timer, struct run, timer);
+	run->probed = false;
 	context_forget(&run->context);
 	task_ready(shop, &run->task);
 }
@@ -252,7 +253,7 @@ static void conclude(struct memory_shop *shop, struct run *run, enum step step)
 {
 	const struct service *service = run->task.server->service;
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
-	bool maybe_applied = run->tries > 0 || !has_events;
+	bool maybe_applied = run->tries > 0 || (!has_events && run->context.needs != NULL);
 	if (maybe_applied && !run->probed && service->topic != NULL) {
 		char event_id[UUID_SIZE];
 		applied_event_id(run->command.message_id, service->topic, event_id);

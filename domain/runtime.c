@@ -119,6 +119,7 @@ static void wake(void *arg)
 	struct run *run = arg;
 	DL_DELETE(run->runtime->sleeping, run);
 	run->fresh = true;
+	run->probed = false;
 	context_forget(&run->context);
 	run_advance(run);
 }
@@ -137,13 +138,12 @@ static bool sleep_on_it(struct run *run)
 static void conclude(struct run *run, enum step step)
 {
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
-	/* Events that are in the log already come back as duplicates; only another decision than
-	 * the first time needs the question. After a conflict also of a message that is new here:
-	 * another instance may have got it when our lease ended, and been faster. */
-	bool maybe_applied = run->tries > 0 || (run->task->repeated && !has_events);
-	if (maybe_applied && !run->probed && run->runtime->service->topic != NULL) {
-		run_probe(run);
-	} else if (!has_events && !run->fresh && run_uses_cache(run)) {
+	/* Events that are in the log already come back as duplicates. Another decision than the first
+	 * time needs the question: after a conflict, and whenever nothing would be appended on account
+	 * of what was loaded. That this is the first delivery says little: the second one, to another
+	 * instance when our lease ended, may have been faster. */
+	bool maybe_applied = run->tries > 0 || (!has_events && run->context.needs != NULL);
+	if (!has_events && !run->fresh && run_uses_cache(run)) {
 		/* Events are checked by the store; a refusal must not rest on a guess. */
 		run->fresh = true;
 		context_forget(&run->context);
@@ -154,6 +154,9 @@ static void conclude(struct run *run, enum step step)
 			DL_APPEND(run->runtime->behind, run);
 		else
 			run_advance(run);
+	} else if (maybe_applied && !run->probed && run->runtime->service->topic != NULL) {
+		/* After the load, so that it knows all that the decision has seen. */
+		run_probe(run);
 	} else if (step == STEP_FAILED) {
 		if (!sleep_on_it(run))
 			run_fail(run, &run->context.error);

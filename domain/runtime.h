@@ -25,7 +25,6 @@ struct task {
 	const char *message_id;
 	const struct json *params; /* NULL: none */
 	const char *metadata;      /* of the message: JSON object, or "" */
-	bool repeated;             /* may have been applied before */
 	bool comes_again;          /* after a CONFLICT: nothing is undone then */
 };
 

@@ -87,7 +87,6 @@ static void start(struct worker *worker, const Mq__Delivery *given)
 	delivery->task.message_id = arena_strdup(arena, message->message_id);
 	delivery->task.metadata = arena_strdup(arena, message->metadata);
 	delivery->attempt = given->attempt;
-	delivery->task.repeated = given->redelivered;
 	delivery->task.function = domain_service_function(worker->service, message->function);
 	HASH_ADD_KEYPTR(hh, worker->running, delivery->task.message_id,
 	                strlen(delivery->task.message_id), delivery);
