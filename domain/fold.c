@@ -1,6 +1,6 @@
 #include "domain/fold.h"
 
-#include "domain/fold_state.h"
+#include "domain/state_copy.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -133,9 +133,10 @@ static void add_loose(struct fold *fold, struct fold_topic *topic, const struct 
 static void replace_state(struct fold_entity *entity, const struct event *event, const char *data)
 {
 	if (event->state != NULL) {
-		entity->state = state_copy(event->state);
+		entity->memory = malloc(state_size(event->state));
+		ASSERT(entity->memory != NULL);
+		entity->state = state_copy(entity->memory, event->state);
 		entity->data = NULL;
-		entity->memory = (void *)entity->state;
 	} else {
 		entity->memory = strdup(data);
 		ASSERT(entity->memory != NULL);

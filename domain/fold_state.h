@@ -1,4 +1,4 @@
-/* fold_state.h - a copy of a message in one piece of memory. */
+/* fold_state.h - states compared field by field. */
 #ifndef DOMAIN_FOLD_STATE_H
 #define DOMAIN_FOLD_STATE_H
 
@@ -6,8 +6,6 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-/* The copy is what to free, once. Messages of strings, numbers, enums, messages and lists of them. */
-ProtobufCMessage *state_copy(const ProtobufCMessage *message);
 /* Equal in one field, whatever its type. */
 bool state_field_equal(const ProtobufCMessage *a, const ProtobufCMessage *b,
                        const ProtobufCFieldDescriptor *field);
