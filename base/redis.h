@@ -42,11 +42,6 @@ const char *redis_value_string(const struct redis_value *value, size_t *len);
 size_t redis_value_count(const struct redis_value *value); /* of an array; else 0 */
 /* NULL past the end. */
 const struct redis_value *redis_value_at(const struct redis_value *value, size_t index);
-/* A shape has one letter for each value: i an integer, s a string, . anything; ?x: nil or x; (xy): an array
- * of exactly these; [xy]: an array of such groups, or of none. False: *err is ERR_UNAVAILABLE, with the words
- * of Redis if it is an error reply. */
-MUST_USE bool redis_value_check(const struct redis_value *value, const char *shape,
-                                struct error *err);
 
 /* A command being written: its arguments are copied. It can be cleared and used again as soon as it
  * was queued. */
@@ -85,6 +80,12 @@ void redis_destroy(struct redis *redis);
 
 /* `value` is NULL when `err` is not. */
 typedef void redis_done(void *arg, const struct redis_value *value, const struct error *err);
+/* Of what `done` was given: true if there is a value, and of this shape. A shape has one letter for each
+ * value: i an integer, s a string, a an array, . anything; ?x: nil or x; (xy): an array of exactly these;
+ * [xy]: an array of such groups, or of none. Else *err is `failed`, or ERR_UNAVAILABLE with the words of
+ * Redis if it is an error reply. */
+MUST_USE bool redis_check(const struct redis_value *value, const char *shape,
+                          const struct error *failed, struct error *err);
 /* Never calls `done` before it returns. WAIT goes over the connection of the command that was queued
  * just before it, wherever that is sent on to. */
 void redis_queue(struct redis *redis, const struct redis_command *command, redis_done *done,

@@ -234,7 +234,7 @@ static const char *setup_shape(const struct redis_link *link, size_t index)
 	case LINK_FINDING:
 		return "?(ss)";
 	case LINK_ASKING: /* login and database; then role, map and libraries */
-		return index + link->redis->library_count + 2 < link->setup.count ? "." : "[.]";
+		return index + link->redis->library_count + 2 < link->setup.count ? "." : "a";
 	default:
 		return "s";
 	}
@@ -251,7 +251,7 @@ static bool setup_allowed(const struct redis_link *link, struct error *err)
 		    (value == redis_setup_role(setup, count) ||
 		     value == redis_setup_map(setup, count)))
 			continue;
-		if (!redis_value_check(value, setup_shape(link, i), err))
+		if (!redis_check(value, setup_shape(link, i), NULL, err))
 			return error_wrap(err, "the connection was refused");
 	}
 	return true;

@@ -130,6 +130,8 @@ static bool fits(const struct redis_value *value, const char *shape)
 		return kind == REDIS_INTEGER;
 	case 's':
 		return kind == REDIS_STRING;
+	case 'a':
+		return kind == REDIS_ARRAY;
 	case '?':
 		return kind == REDIS_NIL || fits(value, shape + 1);
 	}
@@ -146,7 +148,8 @@ static bool fits(const struct redis_value *value, const char *shape)
 	return kind == REDIS_ARRAY && (*next == ')' || *next == ']' || (again && next == first));
 }
 
-bool redis_value_check(const struct redis_value *value, const char *shape, struct error *err)
+bool redis_check(const struct redis_value *value, const char *shape, const struct error *failed,
+                 struct error *err)
 {
 	static const char *const names[] = {
 		[REDIS_NIL] = "nil",         [REDIS_INTEGER] = "an integer",
@@ -155,6 +158,10 @@ bool redis_value_check(const struct redis_value *value, const char *shape, struc
 	};
 	size_t len;
 	enum redis_kind kind = redis_value_kind(value);
+	if (failed != NULL) {
+		*err = *failed;
+		return false;
+	}
 	if (kind == REDIS_ERROR)
 		return error_set(err, ERR_UNAVAILABLE, "redis: %s",
 		                 redis_value_string(value, &len));

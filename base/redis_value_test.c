@@ -10,12 +10,12 @@ static const struct {
 	const char *fits;    /* shapes, with spaces between them */
 	const char *misfits; /* the same */
 } cases[] = {
-	{ ":7\r\n", "i . ?i", "s () [i] ?s" },
+	{ ":7\r\n", "i . ?i", "a s () [i] ?s" },
 	{ "$1\r\n7\r\n", "s . ?s", "i () [s]" },
 	{ "$-1\r\n", ". ?i ?[s] ?(s)", "i s ()" },
 	{ "*-1\r\n", "?[s]", "[s] ()" },
 	{ "+OK\r\n", ".", "s i" },
-	{ "*0\r\n", "() [s] [si] [[s]]", "(s) i s" },
+	{ "*0\r\n", "a () [s] [si] [[s]]", "(s) i s" },
 	{ "*1\r\n$1\r\na\r\n", "(s) [s] [.] (?s) .", "() (i) [i] [?i.] (ss) [ss] [[s]]" },
 	{ "*2\r\n$1\r\na\r\n:1\r\n", "(si) [si] [.] (?s?i)", "[s] [i] (s) (sis) [sis] (is)" },
 	{ "*4\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$-1\r\n", "[s?i] (sis?i) [s.]",
@@ -38,7 +38,7 @@ static void expect(const char *reply, const char *shapes, bool fits)
 	strcpy(copy, shapes);
 	while ((shape = strsep(&rest, " ")) != NULL) {
 		struct error err = { 0 };
-		ck_assert_msg(redis_value_check(value, shape, &err) == fits, "%s, %s", reply,
+		ck_assert_msg(redis_check(value, shape, NULL, &err) == fits, "%s, %s", reply,
 		              shape);
 		ck_assert_int_eq(err.code, fits ? ERR_NONE : ERR_UNAVAILABLE);
 	}

@@ -106,24 +106,11 @@ static void lookup_done(struct lookup *lookup)
 	free(lookup);
 }
 
-static void item_fail(struct lookup_item *item, const struct redis_value *value,
-                      const struct error *err)
-{
-	size_t len;
-	if (err != NULL)
-		item->err = *err;
-	else
-		error_set(&item->err, ERR_UNAVAILABLE, "redis answered %.150s",
-		          redis_value_string(value, &len));
-}
-
 static void got_event(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct lookup_item *item = arg;
 	struct lookup *lookup = item->lookup;
-	if (err != NULL || redis_value_kind(value) != REDIS_ARRAY) {
-		item_fail(item, value, err);
-	} else {
+	if (redis_check(value, "[(sa)]", err, &item->err)) {
 		item->batch = event_batch_create();
 		event_batch_add(item->batch, lookup->topic, value);
 	}
@@ -134,6 +121,8 @@ static void got_event(void *arg, const struct redis_value *value, const struct e
 static void got_heads(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct lookup *lookup = arg;
+	struct error failure;
+	bool ok = redis_check(value, "[?s]", err, &failure);
 	for (size_t i = 0; i < lookup->count; i++) {
 		struct lookup_item *item = &lookup->items[i];
 		const struct redis_value *head = redis_value_at(value, i);
@@ -142,8 +131,8 @@ static void got_heads(void *arg, const struct redis_value *value, const struct e
 		size_t len;
 		if (item->err.code != ERR_NONE)
 			continue;
-		if (err != NULL || redis_value_kind(value) != REDIS_ARRAY) {
-			item_fail(item, value, err);
+		if (!ok) {
+			item->err = failure;
 			continue;
 		}
 		if (redis_value_kind(head) != REDIS_STRING ||

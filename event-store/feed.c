@@ -212,12 +212,13 @@ static void start_reader(struct feed *feed, const struct redis_value *registry)
 static void got_registry(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct feed *feed = arg;
+	struct error wrong;
 	if (!answered(feed))
 		return;
-	if (err != NULL || redis_value_kind(value) != REDIS_ARRAY)
-		pass_failed(feed);
-	else
+	if (redis_check(value, "[(s[s])]", err, &wrong))
 		start_reader(feed, value);
+	else
+		pass_failed(feed);
 }
 
 static void got_time(void *arg, struct entry_id closed, const struct error *err)

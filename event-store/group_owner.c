@@ -165,7 +165,7 @@ static void opened(void *arg, const struct redis_value *value, const struct erro
 	group->opening = false;
 	bool seized = group->seized; /* that was an answer of before */
 	group->seized = false;
-	bool busy = err == NULL && redis_value_count(value) == 1;
+	bool busy = redis_check(value, "(s)", err, &failure);
 	if (busy && !group->waits)
 		log_info("group_waits", "topic=%s group=%s owner=%s", group->topic, group->name,
 		         redis_value_string(redis_value_at(value, 0), &len));

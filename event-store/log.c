@@ -275,11 +275,8 @@ static void appended(void *arg, const struct redis_value *value, const struct er
 	forget_topics(log, err);
 	if (err == NULL)
 		flush_topic(topic); /* the next call leaves before this one's answers */
-	if (err == NULL && redis_value_kind(value) != REDIS_STRING) {
-		error_set(&refused, ERR_UNAVAILABLE, "redis refused the append: %.200s",
-		          redis_value_string(value, &len));
+	if (!redis_check(value, "s", err, &refused))
 		err = &refused;
-	}
 	settle_all(call, err == NULL ? redis_value_string(value, &len) : NULL, err);
 }
 
@@ -305,13 +302,8 @@ static void appended_replicated(void *arg, const struct redis_value *value, cons
 {
 	struct call *call = arg;
 	size_t len;
-	if (err != NULL)
-		call->failure = *err;
-	else if (redis_value_kind(value) == REDIS_STRING)
+	if (redis_check(value, "s", err, &call->failure))
 		call->answer = arena_strdup(call->arena, redis_value_string(value, &len));
-	else
-		error_set(&call->failure, ERR_UNAVAILABLE, "redis refused the append: %.200s",
-		          redis_value_string(value, &len));
 	if (--call->waits == 0)
 		finish_replicated(call);
 }
@@ -319,9 +311,7 @@ static void appended_replicated(void *arg, const struct redis_value *value, cons
 static void replicated(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct call *call = arg;
-	if (err != NULL)
-		call->failure = *err;
-	else
+	if (redis_check(value, "i", err, &call->failure))
 		call->confirmed = redis_value_integer(value);
 	if (--call->waits == 0)
 		finish_replicated(call);
@@ -332,12 +322,8 @@ static void registered(void *arg, const struct redis_value *value, const struct 
 	struct topic *topic = arg;
 	struct log *log = topic->log;
 	struct error refused;
-	size_t len;
-	if (err == NULL && redis_value_kind(value) == REDIS_ERROR) {
-		error_set(&refused, ERR_UNAVAILABLE, "redis refused the topic: %.200s",
-		          redis_value_string(value, &len));
+	if (!redis_check(value, "i", err, &refused))
 		err = &refused;
-	}
 	topic->state = err == NULL ? KNOWN : UNKNOWN;
 	if (err == NULL) {
 		flush_topic(topic);

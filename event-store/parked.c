@@ -32,21 +32,16 @@ static struct parked_call *begin(struct event_store *store, struct rpc_call *cal
 }
 
 /* True: the answer can be used; else the call is ended. */
-static bool usable(struct parked_call *parked, const struct redis_value *value,
-                   enum redis_kind expected, const struct error *err)
+static bool usable(struct parked_call *parked, const struct redis_value *value, const char *shape,
+                   const struct error *failed)
 {
-	struct error refused;
-	size_t len;
+	struct error err;
 	if (parked->call == NULL)
 		return false;
-	if (err == NULL && redis_value_kind(value) != expected) {
-		error_set(&refused, ERR_UNAVAILABLE, "redis refused: %.200s",
-		          redis_value_string(value, &len));
-		err = &refused;
-	}
-	if (err != NULL)
-		rpc_finish(parked->call, err);
-	return err == NULL;
+	bool ok = redis_check(value, shape, failed, &err);
+	if (!ok)
+		rpc_finish(parked->call, &err);
+	return ok;
 }
 
 static void finish(struct parked_call *parked)
@@ -91,7 +86,9 @@ static void listed(void *arg, const struct redis_value *value, const struct erro
 {
 	enum { HEAD = 2, PER_EVENT = 3 };
 	struct parked_call *parked = arg;
-	if (usable(parked, value, REDIS_ARRAY, err)) {
+	if (usable(parked, value, "a", err) &&
+	    usable(parked, redis_value_at(value, 0), "i", NULL) &&
+	    usable(parked, redis_value_at(value, 1), "s", NULL)) {
 		struct arena *arena = rpc_call_arena(parked->call);
 		struct event_batch *batch = event_batch_create();
 		Es__ListParkedResponse response = ES__LIST_PARKED_RESPONSE__INIT;
@@ -135,7 +132,7 @@ void list_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessag
 static void taken(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct parked_call *parked = arg;
-	if (!usable(parked, value, REDIS_INTEGER, err)) {
+	if (!usable(parked, value, "i", err)) {
 		finish(parked);
 		return;
 	}

@@ -143,9 +143,9 @@ static void got_last(void *arg, const struct redis_value *value, const struct er
 {
 	struct read *read = arg;
 	struct entry_id id;
-	struct error ignored;
+	struct error wrong, ignored;
 	size_t len;
-	if (!answered(read, err))
+	if (!answered(read, redis_check(value, "[(sa)]", err, &wrong) ? NULL : &wrong))
 		return;
 	const char *text = redis_value_string(redis_value_at(redis_value_at(value, 0), 0), &len);
 	if (len > 0 && entry_id_parse(text, &id, &ignored) && entry_id_compare(id, read->last) > 0)
@@ -182,7 +182,8 @@ static void add_topic(struct read *read, const char *topic)
 static void got_registry(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct read *read = arg;
-	if (!answered(read, err))
+	struct error wrong;
+	if (!answered(read, redis_check(value, "[(s[s])]", err, &wrong) ? NULL : &wrong))
 		return;
 	read->topics = calloc(redis_value_count(value) + 1, sizeof(*read->topics));
 	ASSERT(read->topics != NULL);

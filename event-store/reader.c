@@ -117,12 +117,9 @@ static void loaded(void *arg, const struct redis_value *value, const struct erro
 {
 	struct cursor *cursor = arg;
 	struct reader *reader = cursor->reader;
-	size_t len;
-	if (err != NULL) {
-		reader->failure = *err;
-	} else if (redis_value_kind(value) != REDIS_ARRAY) {
-		error_set(&reader->failure, ERR_INTERNAL, "topic %s: redis answered %.150s",
-		          cursor->topic, redis_value_string(value, &len));
+	struct error failure;
+	if (!redis_check(value, "[(sa)]", err, &failure)) {
+		reader->failure = failure;
 	} else if (!reader->destroyed) {
 		event_batch_unref(cursor->batch);
 		cursor->batch = event_batch_create();

@@ -6,11 +6,12 @@ enum { REPLAYS_MAX = 256 /* in memory at a time */ };
 static void loaded(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct group *group = arg;
+	struct error ignored;
 	if (!group_answered(group))
 		return;
 	group->loading_replays = false;
 	/* without an answer the next save of the checkpoint tells of them again */
-	if (err != NULL || redis_value_kind(value) != REDIS_ARRAY || !group->owned)
+	if (!redis_check(value, "[(sa)]", err, &ignored) || !group->owned)
 		return;
 	if (group->replays_stale) {
 		replay_load(group);

@@ -214,12 +214,12 @@ struct clocks {
 static void got_clock(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct clocks *clocks = arg;
-	struct entry_id closed = store_closed(value);
-	if (entry_id_compare(closed, clocks->closed) < 0)
-		clocks->closed = closed;
-	if (err != NULL) {
+	if (redis_check(value, "(ss)", err, &clocks->err)) {
+		struct entry_id closed = store_closed(value);
+		if (entry_id_compare(closed, clocks->closed) < 0)
+			clocks->closed = closed;
+	} else {
 		clocks->failed = true;
-		clocks->err = *err;
 	}
 	if (--clocks->left > 0)
 		return;

@@ -44,16 +44,11 @@ struct read {
 	struct error *err;
 };
 
-/* An answer is there; false: it is an error. */
-static bool answered(struct read *read, const struct redis_value *value, const struct error *err)
+static bool answered(struct read *read, const struct redis_value *value, const char *shape,
+                     const struct error *err)
 {
-	size_t len;
 	read->left--;
-	if (err != NULL)
-		*read->err = *err;
-	else if (redis_value_kind(value) == REDIS_ERROR)
-		error_set(read->err, ERR_INTERNAL, "%s", redis_value_string(value, &len));
-	else
+	if (redis_check(value, shape, err, read->err))
 		return true;
 	read->failed = true;
 	return false;
@@ -62,7 +57,7 @@ static bool answered(struct read *read, const struct redis_value *value, const s
 static void got_time(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct read *read = arg;
-	if (!answered(read, value, err))
+	if (!answered(read, value, "(ss)", err))
 		return;
 	struct entry_id closed = store_closed(value);
 	if (entry_id_compare(closed, read->closed) < 0)
@@ -70,29 +65,11 @@ static void got_time(void *arg, const struct redis_value *value, const struct er
 }
 
 /* Nothing, or a list of keys, each with its entries. */
-static bool is_reading(const struct redis_value *value)
-{
-	if (redis_value_kind(value) != REDIS_ARRAY)
-		return redis_value_kind(value) == REDIS_NIL;
-	for (size_t i = 0; i < redis_value_count(value); i++) {
-		const struct redis_value *pair = redis_value_at(value, i);
-		if (redis_value_kind(redis_value_at(pair, 0)) != REDIS_STRING ||
-		    redis_value_kind(redis_value_at(pair, 1)) != REDIS_ARRAY)
-			return false;
-	}
-	return true;
-}
-
 static void got_entries(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct read *read = arg;
-	if (!answered(read, value, err))
+	if (!answered(read, value, "?[(s[(sa)])]", err))
 		return;
-	if (!is_reading(value)) {
-		read->failed = true;
-		error_set(read->err, ERR_INTERNAL, "XREAD was answered with something else");
-		return;
-	}
 	if (redis_value_count(value) == 0)
 		return;
 	read->any = true;
@@ -199,14 +176,15 @@ const char *store_tail_topic(const struct redis_value *key, struct arena *arena)
 	return arena_copy(arena, text + before, len - before - 1);
 }
 
-static bool run(struct redis *redis, const char *const *words, size_t count,
+static bool run(struct redis *redis, const char *const *words, size_t count, const char *shape,
                 const struct redis_value **value, struct error *err)
 {
 	struct redis_command command;
 	redis_command_init(&command);
 	for (size_t i = 0; i < count; i++)
 		redis_arg(&command, words[i]);
-	bool ok = redis_wait(redis, &command, TIMEOUT_MS, value, err);
+	bool ok = redis_wait(redis, &command, TIMEOUT_MS, value, err) &&
+	          redis_check(*value, shape, NULL, err);
 	redis_command_free(&command);
 	return ok;
 }
@@ -220,10 +198,10 @@ bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *la
 	    topic == NULL ? registry : arena_printf(arena, "%s%s}", events_before, topic);
 	const char *words[] = { "EXISTS", key };
 	const char *info[] = { "XINFO", "STREAM", key };
-	bool ok = run(redis, words, 2, &value, err);
+	bool ok = run(redis, words, 2, "i", &value, err);
 	if (ok && redis_value_integer(value) == 0) {
 		*last = (struct entry_id){ 0, 0 };
-	} else if (ok && (ok = run(redis, info, 3, &value, err))) {
+	} else if (ok && (ok = run(redis, info, 3, "a", &value, err))) {
 		size_t len;
 		ok = error_set(err, ERR_INTERNAL, "XINFO names no last-generated-id");
 		for (size_t i = 0; !ok && i + 1 < redis_value_count(value); i += 2) {
@@ -240,5 +218,5 @@ bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *la
 bool store_tail_topics(struct redis *redis, const struct redis_value **entries, struct error *err)
 {
 	const char *words[] = { "XRANGE", registry, "-", "+" };
-	return run(redis, words, 4, entries, err);
+	return run(redis, words, 4, "[(s[s])]", entries, err);
 }

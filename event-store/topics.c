@@ -44,12 +44,14 @@ static void finish(struct topics *topics)
 }
 
 /* True: the answer can be used. */
-static bool usable(struct topics *topics, const struct error *err)
+static bool usable(struct topics *topics, const struct redis_value *value, const char *shape,
+                   const struct error *failed)
 {
-	if (err != NULL && !topics->failed) {
+	struct error err;
+	if (!redis_check(value, shape, failed, &err) && !topics->failed) {
 		topics->failed = true;
 		if (topics->call != NULL)
-			rpc_finish(topics->call, err);
+			rpc_finish(topics->call, &err);
 	}
 	return !topics->failed && topics->call != NULL;
 }
@@ -65,7 +67,7 @@ static void got_group(void *arg, const struct redis_value *value, const struct e
 	struct question *question = arg;
 	Es__GroupInfo *group = question->group;
 	size_t len;
-	if (usable(question->topics, err)) {
+	if (usable(question->topics, value, "(iiiis)", err)) {
 		group->lag = (uint64_t)redis_value_integer(redis_value_at(value, 0));
 		group->oldest_age_ms = (uint64_t)redis_value_integer(redis_value_at(value, 1));
 		group->parked = (uint64_t)redis_value_integer(redis_value_at(value, 2));
@@ -100,6 +102,19 @@ static void add_groups(struct question *question, const struct redis_value *valu
 	}
 }
 
+static const char *shape_of(enum store_detail detail)
+{
+	switch (detail) {
+	case STORE_FIRST:
+	case STORE_LAST:
+		return "[(sa)]";
+	case STORE_GROUPS:
+		return "[ss]";
+	default:
+		return "?i"; /* nil: the topic has no event yet */
+	}
+}
+
 static void got_detail(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct question *question = arg;
@@ -107,7 +122,7 @@ static void got_detail(void *arg, const struct redis_value *value, const struct 
 	Es__TopicInfo *topic = question->topic;
 	const struct redis_value *id = redis_value_at(redis_value_at(value, 0), 0);
 	size_t len;
-	if (usable(topics, err)) {
+	if (usable(topics, value, shape_of(question->detail), err)) {
 		switch (question->detail) {
 		case STORE_LENGTH:
 			topic->length = (uint64_t)redis_value_integer(value);
@@ -135,7 +150,8 @@ static void got_registry(void *arg, const struct redis_value *value, const struc
 	size_t count = redis_value_count(value);
 	topics->response.topics =
 	    arena_alloc(topics->arena, (count + 1) * sizeof(*topics->response.topics));
-	for (size_t i = 0; usable(topics, err) && i < count; i++) {
+	bool ok = usable(topics, value, "[(s[s])]", err);
+	for (size_t i = 0; ok && i < count; i++) {
 		Es__TopicInfo *topic = arena_alloc(topics->arena, sizeof(*topic));
 		es__topic_info__init(topic);
 		topic->topic =

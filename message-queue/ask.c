@@ -60,7 +60,7 @@ static void on_outcome(void *arg, const struct redis_value *value, const struct 
 		return;
 	}
 	struct error err;
-	if (!store_check(value, "(ss)", failed, &err)) {
+	if (!redis_check(value, "(ss)", failed, &err)) {
 		rpc_finish(call, &err);
 		return;
 	}
@@ -130,7 +130,7 @@ static void on_info(void *arg, const struct redis_value *value, const struct err
 	struct question *question = view->question;
 	question->unanswered--;
 	struct error err;
-	if (!store_check(value, "(iiiisi)", failed, &err)) {
+	if (!redis_check(value, "(iiiisi)", failed, &err)) {
 		question->err = err;
 	} else {
 		uint64_t since_ms = (uint64_t)redis_value_integer(redis_value_at(value, 5));

@@ -92,7 +92,7 @@ static struct rpc_call *asked(struct compat *compat, const struct redis_value *v
 		compat_free(compat);
 		return NULL;
 	}
-	if (store_check(value, shape, failed, &err))
+	if (redis_check(value, shape, failed, &err))
 		return call;
 	rpc_finish(call, &err);
 	return NULL;
@@ -275,7 +275,7 @@ static void on_responded(void *arg, const struct redis_value *value, const struc
 {
 	struct compat *compat = arg;
 	struct error err;
-	if (store_check(value, "s", failed, &err)) {
+	if (redis_check(value, "s", failed, &err)) {
 		size_t len = 0;
 		const char *outcome = redis_value_string(value, &len);
 		queue_answer_outcome(compat->queue, compat->id, outcome, len);

@@ -246,7 +246,7 @@ static void on_reserved(void *arg, const struct redis_value *value, const struct
 {
 	struct reserve *reserve = arg;
 	struct error err;
-	bool ok = store_check(value, "[ssi]", failed, &err);
+	bool ok = redis_check(value, "[ssi]", failed, &err);
 	if (ok) {
 		places_deliver_all(&reserve->places, reserve->queue, value);
 		if (reserve->places.used == reserve->places.count)

@@ -26,7 +26,7 @@ static void on_extended(void *arg, const struct redis_value *value, const struct
 	struct error err;
 	struct held *held = held_by(consumer, extension->queue, extension->id);
 	/* Without an answer of Redis the old end counts, and the consumer asks again. */
-	bool ok = store_check(value, "i", failed, &err);
+	bool ok = redis_check(value, "i", failed, &err);
 	if (ok && redis_value_integer(value) == 0 && held != NULL) {
 		held_end(held);
 		too_late(consumer, extension->queue, extension->id);

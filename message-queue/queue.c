@@ -207,7 +207,7 @@ static void on_registered(void *arg, const struct redis_value *value, const stru
 {
 	struct queue *queue = arg;
 	struct error err;
-	if (!store_check(value, "i", failed, &err))
+	if (!redis_check(value, "i", failed, &err))
 		queue->registered = false;
 }
 

@@ -283,7 +283,7 @@ static void push_ended(struct submission *item)
 static const char *push_states(const struct push *push, const struct redis_value *value,
                                const struct error *failed, struct error *err)
 {
-	if (!store_check(value, "(s[s][ssi])", failed, err))
+	if (!redis_check(value, "(s[s][ssi])", failed, err))
 		return NULL;
 	size_t len = 0, ended = 0;
 	const char *states = redis_value_string(redis_value_at(value, 0), &len);
@@ -369,7 +369,7 @@ static void on_checked(void *arg, const struct redis_value *value, const struct 
 {
 	struct check *check = arg;
 	struct error err;
-	bool ok = store_check(value, "[ss]", failed, &err) &&
+	bool ok = redis_check(value, "[ss]", failed, &err) &&
 	          redis_value_count(value) == 2 * check->count;
 	check->queue->checks--;
 	if (!ok)

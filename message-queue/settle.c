@@ -98,7 +98,7 @@ static const char *states_of(const struct settlement_batch *batch, const struct 
                              const struct error *failed, struct error *err)
 {
 	size_t len = 0;
-	if (!store_check(value, "s", failed, err))
+	if (!redis_check(value, "s", failed, err))
 		return NULL;
 	const char *states = redis_value_string(value, &len);
 	if (len == batch->count)
@@ -214,7 +214,7 @@ static void on_released(void *arg, const struct redis_value *value, const struct
 {
 	struct settlement_batch *batch = arg;
 	struct error err;
-	if (!store_check(value, "i", failed, &err)) {
+	if (!redis_check(value, "i", failed, &err)) {
 		try_again(batch, &err);
 		return;
 	}

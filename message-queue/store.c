@@ -363,12 +363,3 @@ void store_leave(struct store *store, const char *instance, redis_done *done, vo
 {
 	simple(store, (const char *const[4]){ "ZREM", instances_key, instance }, done, arg);
 }
-
-bool store_check(const struct redis_value *value, const char *shape, const struct error *failed,
-                 struct error *err)
-{
-	if (failed == NULL)
-		return redis_value_check(value, shape, err);
-	*err = *failed;
-	return false;
-}

@@ -112,8 +112,4 @@ void store_beat(struct store *store, const char *instance, uint64_t now_ms, redi
 void store_instances(struct store *store, uint64_t since_ms, redis_done *done, void *arg);
 void store_leave(struct store *store, const char *instance, redis_done *done, void *arg);
 
-/* True if there is a value, and of this shape (redis_value_check). */
-MUST_USE bool store_check(const struct redis_value *value, const char *shape,
-                          const struct error *failed, struct error *err);
-
 #endif

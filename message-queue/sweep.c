@@ -37,7 +37,7 @@ static void on_expired(void *arg, const struct redis_value *value, const struct 
 {
 	struct queue *queue = arg;
 	struct error err;
-	if (!store_check(value, "(ii[s][s]s)", failed, &err)) {
+	if (!redis_check(value, "(ii[s][s]s)", failed, &err)) {
 		queue->recheck = true;
 		return;
 	}
@@ -147,7 +147,7 @@ static void on_registry(void *arg, const struct redis_value *value, const struct
 	struct queues *queues = arg;
 	struct error err;
 	queues->loading = false;
-	bool ok = store_check(value, "[s]", failed, &err);
+	bool ok = redis_check(value, "[s]", failed, &err);
 	for (size_t i = 0; ok && i < redis_value_count(value); i++) {
 		size_t len = 0;
 		const char *name = redis_value_string(redis_value_at(value, i), &len);
@@ -170,7 +170,7 @@ static void on_limits(void *arg, const struct redis_value *value, const struct e
 	struct queues *queues = arg;
 	struct queue *queue, *next;
 	struct error err;
-	if (!store_check(value, "[ss]", failed, &err))
+	if (!redis_check(value, "[ss]", failed, &err))
 		return;
 	HASH_ITER(hh, queues->by_name, queue, next)
 	{
@@ -190,7 +190,7 @@ static void on_instances(void *arg, const struct redis_value *value, const struc
 {
 	struct queues *queues = arg;
 	struct error err;
-	if (!store_check(value, "[s]", failed, &err))
+	if (!redis_check(value, "[s]", failed, &err))
 		return;
 	bool peers = false;
 	for (size_t i = 0; i < redis_value_count(value); i++) {

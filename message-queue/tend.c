@@ -60,7 +60,7 @@ static bool go_on(struct tending *tending, const struct redis_value *value, cons
 	struct error err;
 	if (tending->call == NULL)
 		return false;
-	if (store_check(value, shape, failed, &err))
+	if (redis_check(value, shape, failed, &err))
 		return true;
 	rpc_set_data(tending->call, NULL);
 	rpc_finish(tending->call, &err);

@@ -50,7 +50,7 @@ static void on_adopted(void *arg, const struct redis_value *value, const struct 
 {
 	struct adoption *adoption = arg;
 	struct answer what = { .kind = ANSWER_FAILED };
-	bool ok = store_check(value, "i", failed, &what.err);
+	bool ok = redis_check(value, "i", failed, &what.err);
 	for (size_t i = 0; i < adoption->count; i++) {
 		if (ok)
 			queue_answer_stored(adoption->queue, adoption->ids[i]);
