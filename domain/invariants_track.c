@@ -125,7 +125,7 @@ static void expect_mail(struct invariants *all)
 	const Shop__Order *state = order == NULL ? NULL : (const Shop__Order *)order->state;
 	struct id128 id = mail_id(all);
 	struct pending_mail *mail;
-	HASH_FIND(hh, all->mails, &id, sizeof(id), mail);
+	HASH_FIND_BYHASHVALUE(hh, all->mails, &id, sizeof(id), (unsigned)id.low, mail);
 	if (mail != NULL) /* the same event once more: check_ids tells */
 		return;
 	mail = calloc(1, sizeof(*mail));
@@ -138,7 +138,7 @@ static void expect_mail(struct invariants *all)
 	mail->entity_id = all->change.entity->id;
 	mail->entry = all->entry;
 	strcpy(mail->cause_id, all->event->event_id);
-	HASH_ADD(hh, all->mails, event_id, sizeof(mail->event_id), mail);
+	HASH_ADD_BYHASHVALUE(hh, all->mails, event_id, sizeof(id), (unsigned)id.low, mail);
 }
 
 /* Two mails of one text, of which only one follows from an event: that is one too many. */
@@ -147,7 +147,7 @@ static void track_mail(struct invariants *all)
 	struct id128 id = id_of_text(all, all->event->event_id);
 	struct id128 text = id_of_bytes(all->change.topic->loose_last);
 	struct pending_mail *mail;
-	HASH_FIND(hh, all->mails, &id, sizeof(id), mail);
+	HASH_FIND_BYHASHVALUE(hh, all->mails, &id, sizeof(id), (unsigned)id.low, mail);
 	all->mail_doubled = id_set_has(mail != NULL ? &all->uncaused : &all->caused, text);
 	(void)id_set_add(mail != NULL ? &all->caused : &all->uncaused, text);
 	if (mail == NULL)

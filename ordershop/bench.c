@@ -17,7 +17,7 @@ static struct config_option options[] = {
 	  .fallback = "" },
 };
 
-int bench_command(const struct command *self, int argc, char **argv)
+int bench_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 

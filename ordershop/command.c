@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static void say(const struct command *self, const char *format, va_list args)
+static void say(const struct subcommand *self, const char *format, va_list args)
 {
 	fprintf(stderr, "ordershop %s: ", self->name);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
 }
 
-int command_fail(const struct command *self, const char *format, ...)
+int command_fail(const struct subcommand *self, const char *format, ...)
 {
 	va_list args;
 
@@ -21,7 +21,7 @@ int command_fail(const struct command *self, const char *format, ...)
 	return EXIT_FAILED;
 }
 
-int command_misuse(const struct command *self, const char *format, ...)
+int command_misuse(const struct subcommand *self, const char *format, ...)
 {
 	va_list args;
 
@@ -33,7 +33,7 @@ int command_misuse(const struct command *self, const char *format, ...)
 	return EXIT_USAGE;
 }
 
-static void print_help(const struct command *self, const struct config_option *options,
+static void print_help(const struct subcommand *self, const struct config_option *options,
                        size_t count)
 {
 	printf("usage: ordershop %s%s%s [OPTIONS]\n\n%s\n", self->name, *self->arguments ? " " : "",
@@ -46,7 +46,7 @@ static void print_help(const struct command *self, const struct config_option *o
 	}
 }
 
-int command_options(const struct command *self, struct config_option *options, size_t count,
+int command_options(const struct subcommand *self, struct config_option *options, size_t count,
                     int *argc, char **argv)
 {
 	struct error err;

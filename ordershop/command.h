@@ -11,34 +11,35 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-struct command {
+struct subcommand {
 	const char *name;
 	const char *arguments; /* "TOPIC|--all" */
 	const char *summary;
-	int (*run)(const struct command *self, int argc, char **argv);
+	int (*run)(const struct subcommand *self, int argc, char **argv);
 	const char *details; /* paragraphs of its --help; may be NULL */
 };
 
-int run_command(const struct command *self, int argc, char **argv);
-int serve_command(const struct command *self, int argc, char **argv);
-int status_command(const struct command *self, int argc, char **argv);
-int stop_command(const struct command *self, int argc, char **argv);
-int start_command(const struct command *self, int argc, char **argv);
-int events_command(const struct command *self, int argc, char **argv);
-int rebuild_command(const struct command *self, int argc, char **argv);
-int queue_command(const struct command *self, int argc, char **argv);
-int import_command(const struct command *self, int argc, char **argv);
-int bench_command(const struct command *self, int argc, char **argv);
+int run_command(const struct subcommand *self, int argc, char **argv);
+int serve_command(const struct subcommand *self, int argc, char **argv);
+int status_command(const struct subcommand *self, int argc, char **argv);
+int stop_command(const struct subcommand *self, int argc, char **argv);
+int start_command(const struct subcommand *self, int argc, char **argv);
+int events_command(const struct subcommand *self, int argc, char **argv);
+int rebuild_command(const struct subcommand *self, int argc, char **argv);
+int queue_command(const struct subcommand *self, int argc, char **argv);
+int import_command(const struct subcommand *self, int argc, char **argv);
+int verify_command(const struct subcommand *self, int argc, char **argv);
+int bench_command(const struct subcommand *self, int argc, char **argv);
 
 /* `--help`, then the options. COMMAND_GO: go on; else what to return. */
 enum { COMMAND_GO = -1 };
-int command_options(const struct command *self, struct config_option *options, size_t count,
+int command_options(const struct subcommand *self, struct config_option *options, size_t count,
                     int *argc, char **argv);
 
 /* "ordershop NAME: message" on standard error; returns EXIT_FAILED. */
-int command_fail(const struct command *self, const char *format, ...) PRINTF(2, 3);
+int command_fail(const struct subcommand *self, const char *format, ...) PRINTF(2, 3);
 /* The same with a hint at --help; returns EXIT_USAGE. */
-int command_misuse(const struct command *self, const char *format, ...) PRINTF(2, 3);
+int command_misuse(const struct subcommand *self, const char *format, ...) PRINTF(2, 3);
 
 /* The one of `names` that is most like `word`, or NULL when none is. */
 const char *closest_name(const char *word, const char *const *names, size_t count);

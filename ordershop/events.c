@@ -49,15 +49,10 @@ static bool flag(const char *name)
 /* An entry id is the event's time. */
 static const char *time_of(const Es__Event *event, char text[LINE_TIME_SIZE])
 {
-	struct entry_id id = { 0 };
+	struct entry_id id;
 	struct error err;
-	size_t len;
 
-	if (!entry_id_parse(event->entry_id, &id, &err))
-		return "";
-	len = strlen(line_time(id.ms, text));
-	snprintf(text + len, LINE_TIME_SIZE - len, "%03uZ", (unsigned)(id.us % 1000));
-	return text;
+	return entry_id_parse(event->entry_id, &id, &err) ? line_entry_time(id, text) : "";
 }
 
 static void print_text(const Es__Event *event)
@@ -221,7 +216,7 @@ static bool topic_known(struct listing *listing, const char *topic, struct error
 
 /* Reads, then follows when asked to. */
 static bool list_events(struct listing *listing, const char *topic, struct when from,
-                        const struct command *self, struct error *err)
+                        const struct subcommand *self, struct error *err)
 {
 	read_log(listing, topic, from);
 	if (!listing->failed && topic && listing->printed == 0 &&
@@ -238,7 +233,7 @@ static bool list_events(struct listing *listing, const char *topic, struct when 
 	return client_wrap(&listing->client, TARGET_EVENT_STORE, err);
 }
 
-int events_command(const struct command *self, int argc, char **argv)
+int events_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct listing listing = { 0 };

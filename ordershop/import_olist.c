@@ -50,7 +50,7 @@ static bool play_files(struct play *play, struct error *err)
 	return done;
 }
 
-int import_command(const struct command *self, int argc, char **argv)
+int import_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct client client;

@@ -17,6 +17,14 @@ const char *line_time(uint64_t ms, char text[LINE_TIME_SIZE])
 	return text;
 }
 
+const char *line_entry_time(struct entry_id id, char text[LINE_TIME_SIZE])
+{
+	size_t len = strlen(line_time(id.ms, text));
+
+	snprintf(text + len, LINE_TIME_SIZE - len, "%03uZ", (unsigned)(id.us % 1000));
+	return text;
+}
+
 void line_string(struct buffer *line, const char *name, const char *text)
 {
 	buffer_printf(line, "\"%s\":", name);

@@ -3,6 +3,7 @@
 #define ORDERSHOP_LINES_H
 
 #include "base/buffer.h"
+#include "base/id.h"
 
 #include <stdint.h>
 
@@ -10,6 +11,8 @@ enum { LINE_TIME_SIZE = 48, LINE_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* "2024-05-01T12:30:00.123", as UTC without its Z, so that digits may follow. Returns `text`. */
 const char *line_time(uint64_t ms, char text[LINE_TIME_SIZE]);
+/* The time of an entry: "2024-05-01T12:30:00.123456Z". Returns `text`. */
+const char *line_entry_time(struct entry_id id, char text[LINE_TIME_SIZE]);
 /* `"name":"text",` */
 void line_string(struct buffer *line, const char *name, const char *text);
 /* `"name":text`, then `after`. JSON goes in as it is, so that the line can be queried; anything else as

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command commands[] = {
+static const struct subcommand commands[] = {
 	{ "run", "", "Starts the whole shop and keeps it running.", run_command,
 	  "Two private redis-servers in the data folder, one for the log and the messages and\n"
 	  "one for the read model, and every service as a process of its own. Prints\n"
@@ -52,6 +52,13 @@ static const struct command commands[] = {
 	  "orders, items, payments, customers. Every order is brought by commands to the\n"
 	  "status that it really had. An import that was interrupted goes on where it ended;\n"
 	  "a second one changes nothing. Exit status 1 when the shop differs from the files." },
+	{ "verify", "", "Checks that what must be true of the shop is true of its log.",
+	  verify_command,
+	  "Prints the table of invariants with what was checked and what violates them, and the\n"
+	  "hashes of log and state. TIME is 2024-05-01T12:30:00 (UTC; a day alone is its first\n"
+	  "moment), `10m`, `2h`, `3d` ago; ID an entry id; both count themselves. Exit status 1 "
+	  "when\n"
+	  "there is a violation." },
 	{ "bench", "", "Measures this build on this machine and prints a table.", bench_command,
 	  NULL },
 };

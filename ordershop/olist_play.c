@@ -1,8 +1,8 @@
 #include "ordershop/olist_play.h"
-#include "ordershop/services.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "ordershop/olist_orders.h"
+#include "ordershop/quiet.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
 
@@ -17,7 +17,6 @@ enum {
 	RETRY_MS = 250,
 	LOOK_UP_IDS = 500,
 	SETTLE_MS = 30000,
-	SETTLE_LOOK_MS = 50,
 };
 
 /* All ids of the import are v5 below this. */
@@ -243,76 +242,10 @@ bool play_ask(struct play *play, const struct look_up *ask, struct error *err)
 	return true;
 }
 
-/* ---- Quiet ------------------------------------------------------------------------------- */
-
-/* Is it a service of the shop ("crm", "mail-service")? Others' groups and queues are not waited for. */
-static bool of_the_shop(const char *name)
-{
-	static const char suffix[] = "-service";
-	char plain[64];
-	size_t len = strlen(name), cut = sizeof(suffix) - 1;
-
-	if (len > cut && strcmp(name + len - cut, suffix) == 0)
-		len -= cut;
-	snprintf(plain, sizeof(plain), "%.*s", (int)len, name);
-	return service_find(plain) != NULL;
-}
-
-static bool busy_queues(struct play *play)
-{
-	Mq__QueuesRequest request = MQ__QUEUES_REQUEST__INIT;
-	const ProtobufCMessage *response;
-	const Mq__QueuesResponse *queues;
-	uint64_t left = 0;
-	struct error err;
-
-	if (!client_call(play->client, TARGET_MESSAGE_QUEUE, "Queues", &request.base, &response,
-	                 &err))
-		return true;
-	queues = (const void *)response;
-	for (size_t i = 0; i < queues->n_queues; i++) {
-		if (of_the_shop(queues->queues[i]->service))
-			left += queues->queues[i]->depth + queues->queues[i]->in_flight;
-	}
-	return left > 0;
-}
-
-static bool busy_groups(struct play *play)
-{
-	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
-	const ProtobufCMessage *response;
-	const Es__TopicsResponse *topics;
-	uint64_t left = 0;
-	struct error err;
-
-	if (!client_call(play->client, TARGET_EVENT_STORE, "Topics", &request.base, &response,
-	                 &err))
-		return true;
-	topics = (const void *)response;
-	for (size_t i = 0; i < topics->n_topics; i++) {
-		for (size_t j = 0; j < topics->topics[i]->n_groups; j++) {
-			const Es__GroupInfo *group = topics->topics[i]->groups[j];
-			if (of_the_shop(group->group))
-				left += group->lag + group->in_flight;
-		}
-	}
-	return left > 0;
-}
-
-static void wake(void *arg)
-{
-	loop_stop(arg);
-}
-
 void play_settle(struct play *play)
 {
-	uint64_t end = clock_monotonic_ms() + SETTLE_MS;
+	char what[QUIET_TEXT_SIZE];
 
-	while ((busy_groups(play) || busy_queues(play)) && clock_monotonic_ms() < end) {
-		arena_reset(play->client->arena);
-		loop_timer_start(play->client->loop, &play->tick, SETTLE_LOOK_MS, wake,
-		                 play->client->loop);
-		loop_run(play->client->loop);
-	}
-	arena_reset(play->client->arena);
+	if (!shop_quiet(play->client, SETTLE_MS, what))
+		fprintf(stderr, "the shop is still working: %s\n", what);
 }

@@ -270,7 +270,7 @@ static const struct action *find_action(const char *name)
 	return NULL;
 }
 
-static int no_action(const struct command *self, const char *word)
+static int no_action(const struct subcommand *self, const char *word)
 {
 	const char *names[ARRAY_LEN(actions)];
 	const char *near;
@@ -312,7 +312,7 @@ static bool take_words(struct task *task, const struct action *action, int argc,
 	return task->word_count >= action->min_words && task->word_count <= action->max_words;
 }
 
-int queue_command(const struct command *self, int argc, char **argv)
+int queue_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	const struct action *action;

@@ -85,7 +85,7 @@ static bool look(struct progress *progress, bool *live, struct error *err)
 	return true;
 }
 
-int rebuild_command(const struct command *self, int argc, char **argv)
+int rebuild_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct progress progress = { .on_terminal = isatty(STDOUT_FILENO) == 1 };

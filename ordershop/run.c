@@ -310,7 +310,7 @@ static bool run_plan(struct plan *plan, struct error *err)
 	return done;
 }
 
-int run_command(const struct command *self, int argc, char **argv)
+int run_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct plan *plan;

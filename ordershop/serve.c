@@ -372,7 +372,7 @@ static bool serve(struct server *server, struct error *err)
 	return true;
 }
 
-int serve_command(const struct command *self, int argc, char **argv)
+int serve_command(const struct subcommand *self, int argc, char **argv)
 {
 	static struct server server; /* the signal thread may outlive this function */
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);

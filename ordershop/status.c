@@ -175,7 +175,7 @@ static bool print_model(struct client *client, struct error *err)
 	return true;
 }
 
-int status_command(const struct command *self, int argc, char **argv)
+int status_command(const struct subcommand *self, int argc, char **argv)
 {
 	static bool (*const parts[])(struct client *,
 	                             struct error *) = { print_topics, print_queues, print_model };

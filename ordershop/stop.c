@@ -32,7 +32,7 @@ static void print_stopped(const char *name)
 	       without[service ? service->stage : STAGE_REDIS], name);
 }
 
-static int change_service(const struct command *self, int argc, char **argv)
+static int change_service(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	const char *data = config_string(options, ARRAY_LEN(options), "data");
@@ -61,12 +61,12 @@ static int change_service(const struct command *self, int argc, char **argv)
 	return EXIT_OK;
 }
 
-int stop_command(const struct command *self, int argc, char **argv)
+int stop_command(const struct subcommand *self, int argc, char **argv)
 {
 	return change_service(self, argc, argv);
 }
 
-int start_command(const struct command *self, int argc, char **argv)
+int start_command(const struct subcommand *self, int argc, char **argv)
 {
 	return change_service(self, argc, argv);
 }

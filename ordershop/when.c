@@ -25,20 +25,41 @@ static bool parse_ago(const char *text, uint64_t now_ms, uint64_t *time_ms)
 	return false;
 }
 
-static bool parse_date(const char *text, uint64_t *time_ms)
+/* ".5", ".123456", ".123456789": what is beyond microseconds is cut. Returns what follows. */
+static const char *parse_fraction(const char *text, struct when *when)
 {
-	static const char *const forms[] = { "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ",
-		                             "%Y-%m-%d %H:%M:%S" };
+	unsigned us = 0, digits = 0;
+
+	if (*text != '.')
+		return text;
+	for (text++; *text >= '0' && *text <= '9'; text++, digits++) {
+		if (digits < 6)
+			us = us * 10 + (unsigned)(*text - '0');
+	}
+	for (unsigned i = digits; i < 6; i++)
+		us *= 10;
+	when->time_ms += us / 1000;
+	when->time_us = us % 1000;
+	when->has_us = digits > 3;
+	return digits > 0 ? text : "?";
+}
+
+static bool parse_date(const char *text, struct when *when)
+{
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d" };
 
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		struct tm parts = { 0 };
 		const char *end = strptime(text, forms[i], &parts);
-		time_t seconds = end && *end == '\0' ? timegm(&parts) : -1;
+		time_t seconds = end ? timegm(&parts) : -1;
 
-		if (seconds > 0) {
-			*time_ms = (uint64_t)seconds * 1000;
+		if (seconds <= 0)
+			continue;
+		*when = (struct when){ .time_ms = (uint64_t)seconds * 1000 };
+		if (strchr(forms[i], 'S'))
+			end = parse_fraction(end, when);
+		if (strcmp(end, "") == 0 || (strchr(forms[i], 'S') && strcmp(end, "Z") == 0))
 			return true;
-		}
 	}
 	return false;
 }
@@ -48,14 +69,35 @@ bool when_parse(const char *text, uint64_t now_ms, struct when *when, struct err
 	struct entry_id id;
 
 	*when = (struct when){ 0 };
-	if (*text == '\0' || parse_ago(text, now_ms, &when->time_ms) ||
-	    parse_date(text, &when->time_ms))
+	if (*text == '\0' || parse_ago(text, now_ms, &when->time_ms) || parse_date(text, when))
 		return true;
+	*when = (struct when){ 0 };
 	if (!entry_id_parse(text, &id, err))
 		return error_set(err, ERR_INVALID,
 		                 "'%.60s' is no entry id such as 1700000000000-12 and no time such "
 		                 "as 2024-05-01T12:30:00 or 10m",
 		                 text);
 	entry_id_format(id, when->entry_id);
+	return true;
+}
+
+bool moment_parse(const char *text, uint64_t now_us, struct entry_id *last, struct error *err)
+{
+	struct when when;
+	struct entry_id now = { .ms = now_us / 1000, .us = 999 };
+
+	if (*text == '\0')
+		return error_set(err, ERR_INVALID, "is empty");
+	if (!when_parse(text, now_us / 1000, &when, err))
+		return false;
+	if (when.entry_id[0] != '\0') {
+		if (!entry_id_parse(when.entry_id, last, err))
+			return false;
+	} else {
+		*last =
+		    (struct entry_id){ .ms = when.time_ms, .us = when.has_us ? when.time_us : 999 };
+	}
+	if (entry_id_compare(*last, now) > 0)
+		return error_set(err, ERR_INVALID, "'%.60s' is in the future", text);
 	return true;
 }

@@ -8,10 +8,17 @@
 struct when {
 	char entry_id[ENTRY_ID_SIZE]; /* after this entry */
 	uint64_t time_ms;             /* from this time on */
+	unsigned time_us;             /* microseconds within it */
+	bool has_us;                  /* they were given */
 };
 
-/* "1700000000000-12" | "2024-05-01" | "2024-05-01T12:30:00[Z]" (UTC) | "90s", "10m", "2h", "3d" before
+/* "1700000000000-12" | "2024-05-01" | "2024-05-01T12:30:00[.123456][Z]" (UTC) | "90s", "10m", "2h", "3d" before
  * `now_ms` | "" */
 MUST_USE bool when_parse(const char *text, uint64_t now_ms, struct when *when, struct error *err);
+
+/* The same for the last moment that counts: `*last` is the entry, or what happens up to that time, with all of
+ * its millisecond (or microsecond, if they are given). "" is not one; ERR_INVALID for what is in the future. */
+MUST_USE bool moment_parse(const char *text, uint64_t now_us, struct entry_id *last,
+                           struct error *err);
 
 #endif

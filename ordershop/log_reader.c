@@ -1,0 +1,102 @@
+#include "ordershop/log_reader.h"
+
+#include "proto/eventstore_v1.pb-c.h"
+
+#include <string.h>
+
+struct reading {
+	struct client *client;
+	const struct entry_id *until;
+	log_function *each;
+	void *arg;
+	struct rpc_stream *stream;
+	struct arena *arena; /* of one event */
+	bool enough, failed;
+	struct error error;
+};
+
+ProtobufCMessage *log_state(struct arena *arena, const char *topic, const char *data)
+{
+	const ProtobufCMessageDescriptor *type = entity_type(topic);
+	ProtobufCMessage *state = NULL;
+	struct json *json;
+	struct error err;
+
+	if (type == NULL || !json_parse(data, strlen(data), &json, &err))
+		return NULL;
+	if (json_kind(json) != JSON_OBJECT ||
+	    !json_read_message(json, type, arena, true, NULL, &state, &err))
+		state = NULL;
+	json_free(json);
+	return state;
+}
+
+/* False: nothing more is wanted. */
+static bool read_event(struct reading *reading, const Es__Event *event)
+{
+	struct entry_id entry;
+
+	if (!entry_id_parse(event->entry_id, &entry, &reading->error)) {
+		reading->failed = true;
+		return false;
+	}
+	if (reading->until && entry_id_compare(entry, *reading->until) > 0)
+		return false;
+	arena_reset(reading->arena);
+	const struct event read = {
+		.event_id = event->event_id,
+		.topic = event->topic,
+		.entry_id = event->entry_id,
+		.type = event->event_type,
+		.action = event->event_action,
+		.entity_id = event->entity_id,
+		.version = event->entity_version,
+		.state = log_state(reading->arena, event->topic, event->event_data),
+		.metadata = event->metadata,
+	};
+	return reading->each(reading->arg, &read, event->event_data);
+}
+
+static void message(void *arg, const ProtobufCMessage *response)
+{
+	struct reading *reading = arg;
+	const Es__ReadResponse *read = (const void *)response;
+
+	for (size_t i = 0; i < read->n_events && !reading->enough; i++)
+		reading->enough = !read_event(reading, read->events[i]);
+	if (reading->enough)
+		rpc_stream_cancel(reading->stream);
+}
+
+static void closed(void *arg, const struct error *err)
+{
+	struct reading *reading = arg;
+
+	if (err && !reading->enough) {
+		reading->failed = true;
+		reading->error = *err;
+		(void)client_wrap(reading->client, TARGET_EVENT_STORE, &reading->error);
+	}
+	loop_stop(reading->client->loop);
+}
+
+bool log_read(struct client *client, const struct entry_id *until, log_function *each, void *arg,
+              struct error *err)
+{
+	static const struct rpc_stream_events events = { .message = message, .closed = closed };
+	Es__ReadRequest request = ES__READ_REQUEST__INIT;
+	struct reading reading = {
+		.client = client, .until = until, .each = each, .arg = arg, .arena = arena_create()
+	};
+
+	reading.stream =
+	    rpc_stream_open(client->channels[TARGET_EVENT_STORE],
+	                    client_service(TARGET_EVENT_STORE), "Read", &events, &reading);
+	rpc_stream_send(reading.stream, &request.base);
+	rpc_stream_end_sends(reading.stream);
+	loop_run(client->loop);
+	arena_destroy(reading.arena);
+	if (reading.failed)
+		*err = reading.error;
+	return !reading.failed;
+}

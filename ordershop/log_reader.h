@@ -1,0 +1,20 @@
+/* log_reader.h - the log of a running shop, for commands that look at all of it. */
+#ifndef ORDERSHOP_LOG_READER_H
+#define ORDERSHOP_LOG_READER_H
+
+#include "base/id.h"
+#include "domain/decide.h"
+#include "ordershop/client.h"
+
+/* Called for each event, oldest first, topics merged. `event->state` is what `data` is as an entity of
+ * this shop, NULL if it is none; all of it lives as long as the call. False: enough. */
+typedef bool log_function(void *arg, const struct event *event, const char *data);
+
+/* Reads what stands in the log now, up to and with `until` (NULL: all). */
+MUST_USE bool log_read(struct client *client, const struct entry_id *until, log_function *each,
+                       void *arg, struct error *err);
+
+/* `data` as an entity of the topic; NULL: it is none. */
+ProtobufCMessage *log_state(struct arena *arena, const char *topic, const char *data);
+
+#endif

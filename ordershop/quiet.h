@@ -1,0 +1,14 @@
+/* quiet.h - has a running shop anything left to do? */
+#ifndef ORDERSHOP_QUIET_H
+#define ORDERSHOP_QUIET_H
+
+#include "ordershop/client.h"
+
+enum { QUIET_TEXT_SIZE = 160 };
+
+/* Waits until no queue and no group of the shop's services has anything left, at two looks in a row with
+ * nothing new in the log between them; at most `timeout_ms`, but two looks. False: `what` says what is left, or
+ * who cannot be asked. Resets the client's arena. */
+MUST_USE bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT_SIZE]);
+
+#endif

@@ -1,0 +1,162 @@
+/* verify.c - `ordershop verify`: the log of a running shop against the table of invariants. */
+#include "base/clock.h"
+#include "domain/invariants.h"
+#include "ordershop/command.h"
+#include "ordershop/event_line.h"
+#include "ordershop/lines.h"
+#include "ordershop/log_reader.h"
+#include "ordershop/quiet.h"
+#include "ordershop/verify.h"
+#include "ordershop/when.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUIET_MS = 3000 };
+
+static struct config_option options[] = {
+	{ .name = "at", .placeholder = "TIME|ID", .help = "only what had happened up to then" },
+	{ .name = "show",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "print at most so many violations",
+	  .fallback = "20",
+	  .max = INT64_MAX },
+	SHOP_OPTIONS,
+};
+
+struct verification {
+	struct invariants *invariants;
+	struct log_hash *hash;
+	struct buffer line;
+	uint64_t show, shown;
+};
+
+static void print_violation(void *arg, const struct violation *violation)
+{
+	struct verification *verification = arg;
+	char entry[ENTRY_ID_SIZE];
+
+	if (verification->shown++ >= verification->show)
+		return;
+	entry_id_format(violation->entry, entry);
+	printf("%s: %s %s after %s: %s\n", violation->invariant->name, violation->topic,
+	       *violation->entity_id ? violation->entity_id : "-", entry, violation->message);
+}
+
+static bool add_event(void *arg, const struct event *event, const char *data)
+{
+	struct verification *verification = arg;
+
+	buffer_clear(&verification->line);
+	event_line_write(&verification->line, event, data);
+	log_hash_add(verification->hash, verification->line.bytes, verification->line.len);
+	invariants_add(verification->invariants, event, data);
+	return true;
+}
+
+/* Why the rules at rest were not checked; "" if they were. */
+static void print_table(const struct invariants *invariants, const char *busy)
+{
+	printf("%-16s %12s %12s\n", "invariant", "checked", "violations");
+	for (size_t i = 0; i < invariant_count; i++) {
+		const struct invariant *row = &invariant_table[i];
+
+		if (row->at_rest && *busy)
+			printf("%-16s %12s %12s  %s\n", row->name, "-", "-", row->says);
+		else
+			printf("%-16s %12" PRIu64 " %12" PRIu64 "  %s\n", row->name,
+			       invariants_checked(invariants, row),
+			       invariants_violations(invariants, row), row->says);
+	}
+	if (*busy)
+		printf("\nWhat must be true of a shop at rest was not checked: %s.\n", busy);
+}
+
+static void print_hashes(const struct verification *verification)
+{
+	const struct fold *fold = invariants_fold(verification->invariants);
+	char hash[DIGEST_TEXT_SIZE], entry[ENTRY_ID_SIZE], when[LINE_TIME_SIZE];
+	struct entry_id last = { 0 };
+	size_t topics = 0;
+
+	for (const struct fold_topic *t = fold_topics(fold); t != NULL; t = t->hh.next, topics++) {
+		if (entry_id_compare(t->last, last) > 0)
+			last = t->last;
+	}
+	entry_id_format(last, entry);
+	printf("\n%" PRIu64 " events in %zu topics", fold_events(fold), topics);
+	if (topics > 0)
+		printf(" up to %s (%s)", entry, line_entry_time(last, when));
+	log_hash_text(verification->hash, hash);
+	printf("\nlog hash   %s\n", hash);
+	fold_hash(fold, hash);
+	printf("state hash %s\n", hash);
+}
+
+static void finish(struct verification *verification, const char *busy)
+{
+	uint64_t total;
+
+	if (!*busy)
+		invariants_rest(verification->invariants);
+	total = invariants_broken_total(verification->invariants);
+	if (total > verification->shown || verification->shown > verification->show)
+		printf("... and %" PRIu64 " more\n", total - verification->show);
+	if (total > 0)
+		printf("\n");
+	print_table(verification->invariants, busy);
+	print_hashes(verification);
+}
+
+bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show, uint64_t *broken,
+                 struct error *err)
+{
+	struct verification verification = { .hash = log_hash_create(), .show = show };
+	char busy[QUIET_TEXT_SIZE] = "that is known only of now, not of --at";
+	bool done;
+
+	buffer_init(&verification.line, EVENT_LINE_MAX);
+	verification.invariants = invariants_create(print_violation, &verification);
+	if (!at && shop_quiet(client, QUIET_MS, busy))
+		busy[0] = '\0';
+	done = log_read(client, at, add_event, &verification, err);
+	if (done)
+		finish(&verification, busy);
+	*broken = invariants_broken_total(verification.invariants);
+	invariants_destroy(verification.invariants);
+	log_hash_destroy(verification.hash);
+	buffer_free(&verification.line);
+	return done;
+}
+
+int verify_command(const struct subcommand *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	const char *text = NULL;
+	struct client client;
+	struct entry_id at;
+	struct error err;
+	uint64_t broken;
+	bool done;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc > 1)
+		return command_misuse(self, "'%s' is not an option", argv[1]);
+	text = config_string(options, ARRAY_LEN(options), "at");
+	if (text && !moment_parse(text, clock_wall_us(), &at, &err))
+		return command_misuse(self, "--at: %s", err.message);
+	client_open(&client, options, ARRAY_LEN(options));
+	done = verify_shop(&client, text ? &at : NULL,
+	                   (uint64_t)config_integer(options, ARRAY_LEN(options), "show"), &broken,
+	                   &err);
+	client_close(&client);
+	if (!done)
+		return command_fail(self, "%s", err.message);
+	if (broken > 0)
+		return command_fail(self, "%" PRIu64 " violations", broken);
+	return EXIT_OK;
+}

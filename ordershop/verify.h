@@ -1,0 +1,13 @@
+/* verify.h - the log of a running shop against the table of invariants. */
+#ifndef ORDERSHOP_VERIFY_H
+#define ORDERSHOP_VERIFY_H
+
+#include "base/id.h"
+#include "ordershop/client.h"
+
+/* Prints up to `show` violations, the table, and the hashes of log and state. `at` NULL: all that stands in the
+ * log; what must be true of a shop at rest is checked only then, and only if it is. */
+MUST_USE bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show,
+                          uint64_t *broken, struct error *err);
+
+#endif
