@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STEP_US = 50 };
+
 static void topic_add(struct memory_shop *shop, const char *name)
 {
 	if (name == NULL || shop_topic(shop, name) != NULL)
@@ -122,6 +124,7 @@ bool memory_shop_step(struct memory_shop *shop, size_t steps)
 		struct task *task = task_take(shop);
 		if (task == NULL)
 			return false;
+		shop->clock_us += STEP_US;
 		task->turn(shop, task);
 		shop_fire_due(shop);
 	}
@@ -147,7 +150,8 @@ bool memory_shop_settled(const struct memory_shop *shop)
 		    shop->servers[i].waiting != NULL)
 			return false;
 	}
-	return shop->ring.count == 0 && shop->timers.count == 0;
+	return shop->ring.count == 0 && shop->timers.count == 0 && shop->dead_count == 0 &&
+	       shop->parked_count == 0;
 }
 
 void memory_shop_watch(struct memory_shop *shop,

@@ -1,5 +1,5 @@
 /* memory_shop.h - the whole shop without processes: the rules of all services on a log, a queue and
- * groups in memory, under a clock that moves only when it is told to.
+ * groups in memory, under a clock of its own.
  *
  *   memory_shop_send --> queue --> delivery --> decide --> append --> log
  *                          ^                                           |
@@ -36,6 +36,7 @@ void memory_shop_use(struct memory_shop *shop, const struct service *const *serv
 
 /* ---- Time -------------------------------------------------------------------------------- */
 
+/* A step takes 50 microseconds; else the clock moves when it is told to, and when the shop settles. */
 uint64_t memory_shop_clock(const struct memory_shop *shop);
 /* Moves the clock; it never goes back, an earlier time is no move. What is due until then becomes
  * ready: pauses and delays end, leases run out. It happens in the next steps. */
@@ -97,7 +98,7 @@ bool memory_shop_step(struct memory_shop *shop, size_t steps);
 /* Runs all that is left, and moves the clock over pauses and delays; leases end only if the clock
  * comes past them. What belongs to services that are stopped stays. */
 void memory_shop_settle(struct memory_shop *shop);
-/* Nothing is on its way: no message, no reaction, no pause. */
+/* Nothing is on its way, and nothing is set aside: no message, no reaction, no pause, no dead letter. */
 bool memory_shop_settled(const struct memory_shop *shop);
 
 /* Called for each event when it is in the log, with everything but metadata and
