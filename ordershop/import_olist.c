@@ -10,27 +10,6 @@
 
 static struct config_option options[] = { SHOP_OPTIONS };
 
-/* A cart names products, not prices: within one order each has one. */
-static bool check_prices(const struct olist *olist, struct error *err)
-{
-	for (size_t i = 0; i < olist->order_count; i++) {
-		const struct olist_order *order = &olist->orders[i];
-
-		if (order->item_count == 0)
-			return error_set(err, ERR_INVALID, "order %s has no items", order->id);
-		for (size_t j = 1; j < order->item_count; j++) {
-			for (size_t k = 0; k < j; k++) {
-				if (order->items[j].product == order->items[k].product &&
-				    order->items[j].price != order->items[k].price)
-					return error_set(err, ERR_INVALID,
-					                 "order %s has one product at two prices",
-					                 order->id);
-			}
-		}
-	}
-	return true;
-}
-
 static bool play_files(struct play *play, struct error *err)
 {
 	uint64_t begin = clock_monotonic_ms();
@@ -55,6 +34,7 @@ int import_command(const struct subcommand *self, int argc, char **argv)
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct client client;
 	struct olist *olist;
+	struct plan *plan;
 	struct play *play;
 	struct error err;
 	bool done;
@@ -68,14 +48,15 @@ int import_command(const struct subcommand *self, int argc, char **argv)
 		return command_misuse(self, "cannot import '%s'; olist is known", argv[1]);
 	if (!olist_load(argv[2], &olist, &err))
 		return command_fail(self, "%s", err.message);
-	done = check_prices(olist, &err);
+	done = plan_create(olist, &plan, &err);
 	if (done) {
 		client_open(&client, options, ARRAY_LEN(options));
-		play = play_create(&client, olist);
+		play = play_create(&client, plan);
 		done = play_files(play, &err);
 		play_stop(play);
 		client_close(&client);
 		play_destroy(play);
+		plan_destroy(plan);
 	}
 	olist_free(olist);
 	return done ? EXIT_OK : command_fail(self, "%s", err.message);

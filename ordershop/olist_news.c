@@ -128,7 +128,7 @@ static void ask_about_quiet(struct play *play)
 		if (!order->active || order->under_way || now - order->news_ms < QUIET_MS)
 			continue;
 		order->news_ms = now;
-		ids[request.n_ids++] = order->id;
+		ids[request.n_ids++] = order->plan->id;
 	}
 	if (request.n_ids == 0)
 		return;

@@ -4,8 +4,6 @@
 
 #include "ordershop/olist_play.h"
 
-/* From order->order: where it has to come, and by which way. */
-void play_order_goal(struct play_order *order);
 /* Of an order's JSON; CREATED when it has none. */
 Shop__OrderStatus play_order_status(const struct json *entity);
 const char *play_status_name(Shop__OrderStatus status);

@@ -19,9 +19,6 @@ enum {
 	SETTLE_MS = 30000,
 };
 
-/* All ids of the import are v5 below this. */
-static const char space[] = "6f1d3c52-9a70-4c1e-8f5e-2f6a0f1f9d11";
-
 int64_t play_number(const struct json *object, const char *name)
 {
 	const struct json *member = json_member(object, name);
@@ -39,31 +36,14 @@ const char *play_text(const struct json *object, const char *name)
 	return text ? text : "";
 }
 
-/* ---- The plan, from the files ------------------------------------------------------------ */
-
-/* Orders come by time of purchase, so each product's turns do too. */
-static void add_turn(struct play *play, const struct olist_item *item, size_t order)
+struct play *play_create(struct client *client, const struct plan *plan)
 {
-	struct play_product *product = &play->products[item->product];
-
-	if (product->turn_count == 0)
-		product->first_price = item->price;
-	else if (item->price != product->first_price)
-		product->several = true;
-	if (product->turn_count > 0 && product->turns[product->turn_count - 1] == order)
-		return;
-	product->turns =
-	    realloc(product->turns, (product->turn_count + 1) * sizeof(*product->turns));
-	ASSERT(product->turns);
-	product->turns[product->turn_count++] = order;
-}
-
-struct play *play_create(struct client *client, const struct olist *olist)
-{
+	const struct olist *olist = plan->olist;
 	struct play *play = calloc(1, sizeof(*play));
 
 	ASSERT(play);
 	play->client = client;
+	play->plan = plan;
 	play->olist = olist;
 	play->commands =
 	    rpc_mux_create(client->loop, client->channels[TARGET_MESSAGE_QUEUE],
@@ -73,22 +53,11 @@ struct play *play_create(struct client *client, const struct olist *olist)
 	play->orders = calloc(olist->order_count + 1, sizeof(*play->orders));
 	ASSERT(play->customers && play->products && play->orders);
 	for (size_t i = 0; i < olist->customer_count; i++)
-		uuid_v5(play->customers[i].id, space, "customer", olist->customers[i].id);
-	for (size_t i = 0; i < olist->product_count; i++) {
-		uuid_v5(play->products[i].id, space, "product", olist->products[i].id);
-		uuid_v5(play->products[i].stock_id, play->products[i].id, "inventory", NULL);
-	}
-	for (size_t i = 0; i < olist->order_count; i++) {
-		const struct olist_order *order = &olist->orders[i];
-
-		uuid_v5(play->orders[i].id, space, "order", order->id);
-		uuid_v5(play->orders[i].cart_id, space, "cart", order->id);
-		uuid_v5(play->orders[i].billing_id, play->orders[i].id, "billing", NULL);
-		play->orders[i].order = order;
-		play_order_goal(&play->orders[i]);
-		for (size_t j = 0; j < order->item_count; j++)
-			add_turn(play, &order->items[j], i);
-	}
+		play->customers[i].plan = &plan->customers[i];
+	for (size_t i = 0; i < olist->product_count; i++)
+		play->products[i].plan = &plan->products[i];
+	for (size_t i = 0; i < olist->order_count; i++)
+		play->orders[i].plan = &plan->orders[i];
 	return play;
 }
 
@@ -101,8 +70,6 @@ void play_stop(struct play *play)
 void play_destroy(struct play *play)
 {
 	HASH_CLEAR(hh, play->by_id);
-	for (size_t i = 0; i < play->olist->product_count; i++)
-		free(play->products[i].turns);
 	free(play->customers);
 	free(play->products);
 	free(play->orders);
@@ -152,21 +119,19 @@ static void answered(void *arg, const ProtobufCMessage *item, const struct error
 	}
 }
 
-void play_command(struct task *task, const char *service, const char *function, const char *entity,
-                  const struct buffer *params)
+void play_command(struct task *task, struct plan_command *command)
 {
 	Mq__SubmitItem item = MQ__SUBMIT_ITEM__INIT;
 	Mq__Message message = MQ__MESSAGE__INIT;
-	char id[UUID_SIZE], attempt[16];
+	char id[UUID_SIZE], service[64];
 	struct buffer payload;
 
-	/* A failed outcome is remembered under its message id, so another try needs another. */
-	snprintf(attempt, sizeof(attempt), "%u", task->attempt);
-	uuid_v5(id, entity, function, attempt);
+	plan_message_id(command, task->attempt, id);
+	snprintf(service, sizeof(service), "%s-service", command->service);
 	buffer_init(&payload, 1024 * 1024);
-	buffer_printf(&payload, "{\"params\":%s}", params->bytes);
+	buffer_printf(&payload, "{\"params\":%s}", command->params.bytes);
 	message.service = service;
-	message.function = function;
+	message.function = command->function;
 	message.message_id = id;
 	message.payload = payload.bytes;
 	item.message = &message;
@@ -174,6 +139,7 @@ void play_command(struct task *task, const char *service, const char *function, 
 	task->play->sent++;
 	rpc_mux_request(task->play->commands, &item.base, COMMAND_TIMEOUT_MS, answered, task);
 	buffer_free(&payload);
+	buffer_free(&command->params);
 }
 
 /* ---- Questions --------------------------------------------------------------------------- */

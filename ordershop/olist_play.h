@@ -2,23 +2,16 @@
  *
  *   look up what is there -> customers, products -> stock -> orders, many at a time
  *
- * Ids of entities and messages follow from the ids of the files, so whatever is sent twice runs
- * once, and an import can be interrupted at any moment and started again.
- *
- * One order:  price of that day -> cart -> order ~> IN_STOCK -> billing ~> CLEARED -> shipping
- *             ~> SHIPPED -> delivery ~> DELIVERED, or cancel_order where it was cancelled
- *
- * "~>" is the shop's own doing: it is seen in the events of the topic order. A product that was
- * sold at several prices is ordered in the order of purchase, its price changed in between. */
+ * What is sent is the plan of olist_plan.h, so an import can be interrupted at any moment and started
+ * again. What the shop does itself is seen in the events of the topic order. A product that was sold at several
+ * prices is ordered in the order of purchase, its price changed in between. */
 #ifndef ORDERSHOP_OLIST_PLAY_H
 #define ORDERSHOP_OLIST_PLAY_H
 
-#include "base/id.h"
 #include "base/json.h"
 #include "base/rpc_mux.h"
 #include "ordershop/client.h"
-#include "ordershop/olist_csv.h"
-#include "proto/entities.pb-c.h"
+#include "ordershop/olist_plan.h"
 #include "proto/readmodel_v1.pb-c.h"
 
 #include <uthash.h>
@@ -37,34 +30,27 @@ struct task {
 
 struct play_customer {
 	struct task task;
-	char id[UUID_SIZE];
+	const struct plan_customer *plan;
 	bool exists;
 };
 
 struct play_product {
 	struct task task;
-	char id[UUID_SIZE];
-	char stock_id[UUID_SIZE];
+	const struct plan_product *plan;
 	bool exists, stocked;
-	int64_t price;       /* in the shop, now */
-	int64_t first_price; /* of its first order */
-	/* Sold at several prices: its orders (indices, by time) are placed one after the other. */
-	bool several;
-	size_t *turns, turn_count, turn;
+	int64_t price; /* in the shop, now */
+	size_t turn;   /* of plan->turns */
 };
 
 struct play_order {
 	struct task task;
-	const struct olist_order *order;
-	char id[UUID_SIZE], cart_id[UUID_SIZE], billing_id[UUID_SIZE];
-	Shop__OrderStatus goal;
-	bool billed, shipped; /* on the way to the goal */
+	const struct plan_order *plan;
 	bool cart_exists, placed, active, finished, failed;
 	Shop__OrderStatus status; /* in the shop, once placed */
 	uint64_t version;
-	bool under_way; /* a command is */
-	bool acted;     /* the command that leaves `status` was answered: wait for the event */
-	int step;       /* that is under way; the steps of olist_orders.c */
+	bool under_way;      /* a command is */
+	bool acted;          /* the command that leaves `status` was answered: wait for the event */
+	enum plan_step step; /* that is under way; PLAN_NONE: waits for its turn, or for an event */
 	Shop__OrderStatus sent_at; /* the status it was sent in */
 	uint64_t news_ms;
 	UT_hash_handle hh;
@@ -72,7 +58,8 @@ struct play_order {
 
 struct play {
 	struct client *client;
-	const struct olist *olist;
+	const struct plan *plan;
+	const struct olist *olist; /* the plan's */
 	struct rpc_mux *commands;
 	struct play_customer *customers;
 	struct play_product *products;
@@ -90,7 +77,7 @@ struct play {
 	uint64_t shown_ms; /* of the progress line */
 };
 
-struct play *play_create(struct client *client, const struct olist *olist);
+struct play *play_create(struct client *client, const struct plan *plan);
 /* Ends what is under way. The client's channels must be closed between these two: they still call. */
 void play_stop(struct play *play);
 void play_destroy(struct play *play);
@@ -116,10 +103,8 @@ struct look_up {
 };
 MUST_USE bool play_ask(struct play *play, const struct look_up *ask, struct error *err);
 
-/* Sends a command; task->done or ->failed follows, passing failures are tried again. The message id is
- * v5(entity, function, attempt). `params` is JSON text. */
-void play_command(struct task *task, const char *service, const char *function, const char *entity,
-                  const struct buffer *params);
+/* Sends a command; task->done or ->failed follows, passing failures are tried again. Frees the params. */
+void play_command(struct task *task, struct plan_command *command);
 /* The member of an object as number or text; 0 and "" when it is not there. */
 int64_t play_number(const struct json *object, const char *name);
 const char *play_text(const struct json *object, const char *name);

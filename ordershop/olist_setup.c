@@ -1,5 +1,4 @@
 /* olist_setup.c - what the orders need: what is there already, customers, products, stock. */
-#include "base/buffer.h"
 #include "base/json.h"
 #include "ordershop/olist_orders.h"
 #include "ordershop/olist_play.h"
@@ -12,27 +11,27 @@ enum { IN_FLIGHT = 128 };
 
 static const char *customer_id(struct play *play, size_t i)
 {
-	return play->customers[i].id;
+	return play->customers[i].plan->id;
 }
 
 static const char *product_id(struct play *play, size_t i)
 {
-	return play->products[i].id;
+	return play->products[i].plan->id;
 }
 
 static const char *stock_id(struct play *play, size_t i)
 {
-	return play->products[i].stock_id;
+	return play->products[i].plan->stock_id;
 }
 
 static const char *cart_id(struct play *play, size_t i)
 {
-	return play->orders[i].cart_id;
+	return play->orders[i].plan->cart_id;
 }
 
 static const char *order_id(struct play *play, size_t i)
 {
-	return play->orders[i].id;
+	return play->orders[i].plan->id;
 }
 
 static void customer_found(struct play *play, size_t i, const struct json *entity, void *arg)
@@ -148,17 +147,10 @@ static struct task *missing_stock(struct play *play, size_t i)
 
 static void create_customer(struct task *task)
 {
-	struct play_customer *customer = (struct play_customer *)task;
-	const struct olist_customer *from =
-	    &task->play->olist->customers[customer - task->play->customers];
-	struct buffer params;
+	struct plan_command command;
 
-	buffer_init(&params, 65536);
-	buffer_printf(&params,
-	              "{\"entity_id\":\"%s\",\"name\":\"%s\",\"email\":\"%s@example.com\"}",
-	              customer->id, from->unique_id, from->unique_id);
-	play_command(task, "customer-service", "create_customers", customer->id, &params);
-	buffer_free(&params);
+	plan_customer_command(((struct play_customer *)task)->plan, &command);
+	play_command(task, &command);
 }
 
 static void customer_created(struct task *task)
@@ -169,16 +161,10 @@ static void customer_created(struct task *task)
 
 static void create_product(struct task *task)
 {
-	struct play_product *product = (struct play_product *)task;
-	const struct olist_product *from =
-	    &task->play->olist->products[product - task->play->products];
-	struct buffer params;
+	struct plan_command command;
 
-	buffer_init(&params, 65536);
-	buffer_printf(&params, "{\"entity_id\":\"%s\",\"name\":\"%s\",\"price\":%lld}", product->id,
-	              from->id, (long long)product->first_price);
-	play_command(task, "product-service", "create_products", product->id, &params);
-	buffer_free(&params);
+	plan_product_command(((struct play_product *)task)->plan, PLAN_PRODUCT, &command);
+	play_command(task, &command);
 }
 
 static void product_created(struct task *task)
@@ -186,23 +172,16 @@ static void product_created(struct task *task)
 	struct play_product *product = (struct play_product *)task;
 
 	product->exists = true;
-	product->price = product->first_price;
+	product->price = product->plan->first_price;
 	one_less(task->play);
 }
 
-/* As many as were sold. */
 static void create_stock(struct task *task)
 {
-	struct play_product *product = (struct play_product *)task;
-	const struct olist_product *from =
-	    &task->play->olist->products[product - task->play->products];
-	struct buffer params;
+	struct plan_command command;
 
-	buffer_init(&params, 65536);
-	buffer_printf(&params, "{\"product_id\":\"%s\",\"amount\":%lld}", product->id,
-	              (long long)from->units);
-	play_command(task, "inventory-service", "create_inventories", product->stock_id, &params);
-	buffer_free(&params);
+	plan_product_command(((struct play_product *)task)->plan, PLAN_STOCK, &command);
+	play_command(task, &command);
 }
 
 static void stock_created(struct task *task)

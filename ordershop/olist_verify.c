@@ -25,20 +25,20 @@ struct comparison {
 
 static const char *order_id(struct play *play, size_t i)
 {
-	return play->orders[i].id;
+	return play->orders[i].plan->id;
 }
 
 static const char *billing_id(struct play *play, size_t i)
 {
-	return play->orders[i].billing_id;
+	return play->orders[i].plan->billing_id;
 }
 
 static void differ(struct comparison *comparison, const struct play_order *order, const char *what,
                    const char *in_files, const char *in_shop)
 {
 	if (comparison->differences++ < DIFFERENCES_SHOWN)
-		printf("order %s: %s is %s in the files, %s in the shop\n", order->order->id, what,
-		       in_files, in_shop);
+		printf("order %s: %s is %s in the files, %s in the shop\n", order->plan->from->id,
+		       what, in_files, in_shop);
 }
 
 /* 9394780 -> "93,947.80" */
@@ -78,11 +78,12 @@ static void order_found(struct play *play, size_t i, const struct json *entity, 
 	comparison->shop.orders[status]++;
 	comparison->shop.goods += total - fee;
 	comparison->shop.freight += fee;
-	if (status != order->goal)
-		differ(comparison, order, "status", play_status_name(order->goal),
+	if (status != order->plan->goal)
+		differ(comparison, order, "status", play_status_name(order->plan->goal),
 		       play_status_name(status));
-	differ_money(comparison, order, "the price of the goods", order->order->goods, total - fee);
-	differ_money(comparison, order, "the freight", order->order->freight, fee);
+	differ_money(comparison, order, "the price of the goods", order->plan->from->goods,
+	             total - fee);
+	differ_money(comparison, order, "the freight", order->plan->from->freight, fee);
 }
 
 static void billing_found(struct play *play, size_t i, const struct json *entity, void *arg)
@@ -94,9 +95,9 @@ static void billing_found(struct play *play, size_t i, const struct json *entity
 	comparison->billed[i] = true;
 	comparison->shop.bills++;
 	comparison->shop.billed += amount;
-	if (order->billed)
+	if (order->plan->billed)
 		differ_money(comparison, order, "the billing",
-		             order->order->goods + order->order->freight, amount);
+		             order->plan->from->goods + order->plan->from->freight, amount);
 }
 
 static void sum_files(struct play *play, struct side *files, int64_t *paid)
@@ -105,14 +106,14 @@ static void sum_files(struct play *play, struct side *files, int64_t *paid)
 		const struct play_order *order = &play->orders[i];
 
 		files->count++;
-		files->orders[order->goal]++;
-		files->goods += order->order->goods;
-		files->freight += order->order->freight;
-		*paid += order->order->paid;
-		if (!order->billed)
+		files->orders[order->plan->goal]++;
+		files->goods += order->plan->from->goods;
+		files->freight += order->plan->from->freight;
+		*paid += order->plan->from->paid;
+		if (!order->plan->billed)
 			continue;
 		files->bills++;
-		files->billed += order->order->goods + order->order->freight;
+		files->billed += order->plan->from->goods + order->plan->from->freight;
 	}
 }
 
@@ -123,9 +124,10 @@ static void find_missing(struct play *play, struct comparison *comparison)
 
 		if (!comparison->found[i])
 			differ(comparison, order, "it", "there", "missing");
-		else if (order->billed != comparison->billed[i])
-			differ(comparison, order, "it", order->billed ? "billed" : "not billed",
-			       order->billed ? "not billed" : "billed");
+		else if (order->plan->billed != comparison->billed[i])
+			differ(comparison, order, "it",
+			       order->plan->billed ? "billed" : "not billed",
+			       order->plan->billed ? "not billed" : "billed");
 	}
 }
 
