@@ -59,6 +59,14 @@ static const struct subcommand commands[] = {
 	  "moment), `10m`, `2h`, `3d` ago; ID an entry id; both count themselves. Exit status 1 "
 	  "when\n"
 	  "there is a violation." },
+	{ "scenario", "FILE|DIR...", "Runs scenario files: short histories and what comes of them.",
+	  scenario_command,
+	  "A file says in YAML what is given, which commands are sent, which faults happen, and\n"
+	  "what must come of it: tests/scenarios/README.md. In process, the default, the clock is\n"
+	  "virtual and the ids follow from a seed: one file gives one log, byte for byte, on\n"
+	  "every machine. --live and --rest use a running shop, look only at what they caused\n"
+	  "there, and skip files with faults. Of a folder all *.yaml are run, in the order of\n"
+	  "their names. Exit status: 0 all held, 1 not, 2 a file or an option is wrong." },
 	{ "bench", "", "Measures this build on this machine and prints a table.", bench_command,
 	  NULL },
 };

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOOK_MS = 200 };
+enum { LOOK_MS = 20 };
 
 struct look {
 	struct client *client;
@@ -115,7 +115,9 @@ bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT
 			return true;
 		if (looks >= 2 && clock_monotonic_ms() >= end)
 			break;
-		pause_loop(client);
+		/* What was on its way at one look is seen at the next one, however soon that is. */
+		if (!quiet)
+			pause_loop(client);
 	}
 	if (quiet)
 		snprintf(what, QUIET_TEXT_SIZE, "new events come");

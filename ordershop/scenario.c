@@ -1,0 +1,254 @@
+/* scenario.c - `ordershop scenario`: runs scenario files. */
+#include "ordershop/scenario.h"
+
+#include "base/clock.h"
+#include "ordershop/client.h"
+#include "ordershop/command.h"
+#include "ordershop/event_line.h"
+#include "ordershop/scenario_live.h"
+#include "ordershop/scenario_memory.h"
+#include "ordershop/scenario_report.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static struct config_option options[] = {
+	{ .name = "live", .type = CONFIG_FLAG, .help = "on a running shop, by gRPC" },
+	{ .name = "rest",
+	  .placeholder = "URL",
+	  .help = "live, and by REST where there is a route" },
+	{ .name = "seed",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "instead of the files' own seeds; -1: those",
+	  .fallback = "-1",
+	  .min = -1,
+	  .max = INT64_C(1) << 52 },
+	{ .name = "hashes",
+	  .type = CONFIG_FLAG,
+	  .help = "print the hashes of log and state of each scenario, and nothing else" },
+	{ .name = "log",
+	  .placeholder = "DIR",
+	  .help = "write the log of each scenario to DIR/NAME.jsonl" },
+	{ .name = "junit", .placeholder = "FILE", .help = "write the outcomes as JUnit XML" },
+	SHOP_OPTIONS,
+};
+
+struct runner {
+	const struct subcommand *self;
+	struct arena *arena;
+	struct client *client; /* NULL: in process */
+	const struct http_target *rest;
+	const char *log_folder;
+	bool hashes;
+	const char **paths;
+	size_t path_count, path_capacity;
+	struct scenario *scenarios;
+	struct scenario_outcome *outcomes;
+};
+
+/* ---- Files ------------------------------------------------------------------------------- */
+
+static void add_path(struct runner *runner, const char *path)
+{
+	if (runner->path_count == runner->path_capacity) {
+		runner->path_capacity = runner->path_capacity > 0 ? 2 * runner->path_capacity : 64;
+		runner->paths =
+		    realloc(runner->paths, runner->path_capacity * sizeof(*runner->paths));
+		ASSERT(runner->paths != NULL);
+	}
+	runner->paths[runner->path_count++] = arena_strdup(runner->arena, path);
+}
+
+static int is_yaml(const struct dirent *entry)
+{
+	const char *dot = strrchr(entry->d_name, '.');
+	return dot != NULL && strcmp(dot, ".yaml") == 0;
+}
+
+static bool add_folder(struct runner *runner, const char *folder, struct error *err)
+{
+	struct dirent **entries;
+	int count = scandir(folder, &entries, is_yaml, alphasort);
+	if (count < 0)
+		return error_set(err, ERR_NOT_FOUND, "%s: %s", folder, strerror(errno));
+	for (int i = 0; i < count; i++) {
+		add_path(runner, arena_printf(runner->arena, "%s%s%s", folder,
+		                              folder[strlen(folder) - 1] == '/' ? "" : "/",
+		                              entries[i]->d_name));
+		free(entries[i]);
+	}
+	free(entries);
+	return count > 0 || error_set(err, ERR_NOT_FOUND, "%s: no *.yaml in it", folder);
+}
+
+/* All files are read before any is run. */
+static bool read_all(struct runner *runner, int argc, char **argv, struct error *err)
+{
+	for (int i = 1; i < argc; i++) {
+		struct stat about;
+		if (argv[i][0] == '\0')
+			return error_set(err, ERR_INVALID, "a file without a name");
+		if (stat(argv[i], &about) == 0 && S_ISDIR(about.st_mode)) {
+			if (!add_folder(runner, argv[i], err))
+				return false;
+		} else {
+			add_path(runner, argv[i]);
+		}
+	}
+	size_t count = runner->path_count;
+	runner->scenarios = arena_zalloc(runner->arena, count * sizeof(*runner->scenarios));
+	runner->outcomes = arena_zalloc(runner->arena, count * sizeof(*runner->outcomes));
+	for (size_t i = 0; i < count; i++) {
+		if (!scenario_read(runner->paths[i], runner->arena, &runner->scenarios[i], err))
+			return false;
+	}
+	return true;
+}
+
+/* ---- Running ----------------------------------------------------------------------------- */
+
+/* "restock" of "tests/scenarios/restock.yaml". */
+static const char *name_of(struct runner *runner, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *name = arena_strdup(runner->arena, slash == NULL ? path : slash + 1);
+	char *dot = strrchr(name, '.');
+	if (dot != NULL && strcmp(dot, ".yaml") == 0)
+		*dot = '\0';
+	return name;
+}
+
+static bool write_log(struct runner *runner, const char *path, struct shop *shop, struct error *err)
+{
+	struct shop_events events;
+	struct buffer line;
+	if (!shop->methods->events(shop->shop, &events, err))
+		return false;
+	const char *to =
+	    arena_printf(runner->arena, "%s/%s.jsonl", runner->log_folder, name_of(runner, path));
+	FILE *file = fopen(to, "we");
+	bool ok = file != NULL;
+	buffer_init(&line, EVENT_LINE_MAX);
+	for (size_t i = 0; ok && i < events.count; i++) {
+		buffer_clear(&line);
+		shop_event_write(&line, &events.events[i]);
+		buffer_putc(&line, '\n');
+		ok = fwrite(line.bytes, 1, line.len, file) == line.len;
+	}
+	if (file != NULL && fclose(file) != 0)
+		ok = false;
+	buffer_free(&line);
+	return ok || error_set(err, ERR_INTERNAL, "cannot write %s: %s", to, strerror(errno));
+}
+
+static void print_hashes(struct runner *runner, const char *path, struct shop *shop)
+{
+	char log[DIGEST_TEXT_SIZE], state[DIGEST_TEXT_SIZE];
+	scenario_memory_hashes(shop, log, state);
+	printf("%-48s log %.32s state %.32s\n", name_of(runner, path), log, state);
+}
+
+static bool open_shop(struct runner *runner, const struct scenario *scenario, struct shop *shop,
+                      struct error *err)
+{
+	int64_t seed = config_integer(options, ARRAY_LEN(options), "seed");
+	if (runner->client != NULL)
+		return scenario_live_open(runner->client, runner->rest, shop, err);
+	scenario_memory_open(scenario->start_us, seed >= 0 ? seed : scenario->seed, shop);
+	return true;
+}
+
+/* False: the shop cannot be reached, or a log not be written. */
+static bool run_one(struct runner *runner, size_t index, struct error *err)
+{
+	const struct scenario *scenario = &runner->scenarios[index];
+	struct scenario_outcome *outcome = &runner->outcomes[index];
+	struct scenario_report report;
+	struct shop shop;
+	uint64_t begin = clock_monotonic_us();
+	*outcome = (struct scenario_outcome){ scenario->path, scenario->title, OUTCOME_OK, "", 0 };
+	if (runner->client != NULL && scenario->only_in_process != NULL) {
+		const struct scenario_step *step = scenario->only_in_process;
+		outcome->state = OUTCOME_SKIPPED;
+		outcome->text = arena_printf(runner->arena, "only in process: %s in line %d",
+		                             scenario_kind_name(step->kind), step->line);
+		return true;
+	}
+	if (!open_shop(runner, scenario, &shop, err))
+		return false;
+	scenario_run(scenario, &shop, &report);
+	outcome->us = clock_monotonic_us() - begin;
+	if (report.failures > 0) {
+		outcome->state = OUTCOME_FAILED;
+		outcome->text = arena_strdup(runner->arena, report.text.bytes);
+	}
+	buffer_free(&report.text);
+	bool ok = runner->log_folder == NULL || write_log(runner, scenario->path, &shop, err);
+	if (runner->hashes)
+		print_hashes(runner, scenario->path, &shop);
+	shop.methods->close(shop.shop);
+	return ok;
+}
+
+static int run_all(struct runner *runner)
+{
+	size_t counts[OUTCOME_STATES] = { 0 };
+	const char *junit = config_string(options, ARRAY_LEN(options), "junit");
+	struct error err;
+	for (size_t i = 0; i < runner->path_count; i++) {
+		if (!run_one(runner, i, &err))
+			return command_fail(runner->self, "%s", err.message);
+		if (!runner->hashes || runner->outcomes[i].state == OUTCOME_FAILED)
+			outcome_print(&runner->outcomes[i]);
+		counts[runner->outcomes[i].state]++;
+	}
+	if (!runner->hashes)
+		outcome_print_summary(counts);
+	if (junit != NULL &&
+	    !outcome_write_junit(junit, runner->outcomes, runner->path_count, &err))
+		return command_fail(runner->self, "%s", err.message);
+	return counts[OUTCOME_FAILED] == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+int scenario_command(const struct subcommand *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	struct runner runner = { .self = self };
+	struct http_target rest;
+	struct client client;
+	struct error err;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	const char *url = config_string(options, ARRAY_LEN(options), "rest");
+	bool live = url != NULL || config_flag(options, ARRAY_LEN(options), "live");
+	if (argc < 2)
+		return command_misuse(self, "give files, or folders of them");
+	if (url != NULL && !http_target_parse(url, &rest, &err))
+		return command_misuse(self, "--rest: %s", err.message);
+	runner.hashes = config_flag(options, ARRAY_LEN(options), "hashes");
+	runner.log_folder = config_string(options, ARRAY_LEN(options), "log");
+	if (live && runner.hashes)
+		return command_misuse(self, "--hashes: the ids of a live run are its own");
+	runner.arena = arena_create();
+	if (!read_all(&runner, argc, argv, &err)) {
+		(void)command_fail(self, "%s", err.message);
+		outcome = EXIT_USAGE;
+	} else {
+		if (live)
+			client_open(&client, options, ARRAY_LEN(options));
+		runner.client = live ? &client : NULL;
+		runner.rest = url != NULL ? &rest : NULL;
+		outcome = run_all(&runner);
+		if (live)
+			client_close(&client);
+	}
+	free(runner.paths);
+	arena_destroy(runner.arena);
+	return outcome;
+}

@@ -1,0 +1,110 @@
+/* scenario.h - a scenario file, read and checked. tests/scenarios/README.md describes the format.
+ *
+ *   FILE --yaml_read--> nodes --scenario_read--> struct scenario --scenario_run--> report
+ *                                                                      |  ^
+ *                                            commands, faults, questions v  | answers
+ *                                                     struct shop: in process, or live
+ */
+#ifndef ORDERSHOP_SCENARIO_H
+#define ORDERSHOP_SCENARIO_H
+
+#include "ordershop/yaml.h"
+
+enum scenario_kind {
+	SCENARIO_GIVEN,
+	SCENARIO_WHEN,
+	SCENARIO_AT,
+	SCENARIO_WORK,
+	SCENARIO_FAULT,
+	SCENARIO_THEN,
+	SCENARIO_KINDS
+};
+
+/* When the next step begins. */
+enum scenario_wait { WAIT_REST, WAIT_ANSWER, WAIT_NOTHING };
+
+enum scenario_fault {
+	FAULT_STOP,
+	FAULT_KILL,
+	FAULT_FREEZE,
+	FAULT_START,
+	FAULT_DUPLICATE,
+	FAULT_DELAY,
+	FAULT_REORDER,
+	FAULT_LOSE_REPLY,
+	FAULT_CRASH,
+	FAULT_LOSE_OUTCOME,
+	FAULT_REDIS_RESTART, /* of no service */
+	FAULT_KINDS
+};
+
+enum scenario_query {
+	QUERY_GET,
+	QUERY_LIST_OF,
+	QUERY_UNBILLED,
+	QUERY_UNSHIPPED,
+	QUERY_DELIVERED,
+	QUERY_MAILS,
+	QUERIES
+};
+extern const char *const scenario_queries[QUERIES]; /* their names */
+
+/* Any of these nodes is NULL if it was not given. */
+struct scenario_when {
+	const char *service, *function;
+	const struct node *params;
+	const struct node *as;
+	const struct node *result;
+	bool any; /* it may be refused or not */
+	enum error_code error;
+	const struct node *error_message;
+	const char *message; /* name; NULL: none */
+	const char *actor;
+};
+
+struct scenario_at {
+	bool relative;
+	uint64_t us; /* since the epoch, or from now */
+};
+
+struct scenario_trouble {
+	enum scenario_fault fault;
+	const char *service; /* NULL: none */
+};
+
+struct scenario_step {
+	enum scenario_kind kind;
+	int line;
+	size_t number; /* from 1 */
+	const char *name;
+	enum scenario_wait wait;
+	struct scenario_when when;
+	struct scenario_at at;
+	struct scenario_trouble trouble;
+	int64_t work;
+	const struct node *node; /* what stands after `given:` and `then:` */
+};
+
+struct scenario {
+	const char *path;
+	const char *title;
+	uint64_t start_us;
+	int64_t seed;
+	size_t count;
+	struct scenario_step *steps;
+	const struct scenario_step *only_in_process; /* the first such step; NULL: none */
+};
+
+/* Lives in the arena. Errors begin with "path:line: ". */
+MUST_USE bool scenario_read(const char *path, struct arena *arena, struct scenario *scenario,
+                            struct error *err);
+
+const char *scenario_kind_name(enum scenario_kind kind);
+const char *scenario_fault_name(enum scenario_fault fault);
+/* The kinds of entities that references name: customer, ... shipping. */
+bool scenario_is_entity(const char *topic);
+bool scenario_topic_is(const char *topic); /* one of these, or mail */
+/* The topic of an event's type, by its first word; NULL: none. */
+const char *scenario_topic_of(const char *event_type);
+
+#endif

@@ -1,0 +1,22 @@
+/* scenario_internal.h - shared by the files that read scenarios. */
+#ifndef ORDERSHOP_SCENARIO_INTERNAL_H
+#define ORDERSHOP_SCENARIO_INTERNAL_H
+
+#include "ordershop/scenario.h"
+
+struct reader {
+	const char *path;
+	struct arena *arena;
+	struct scenario *scenario; /* as far as it was read */
+	struct error *err;
+};
+
+/* The index of the node's text among `names`; -1 after an error. */
+int reader_word(struct reader *reader, const struct node *node, const char *const *names,
+                size_t count);
+MUST_USE bool reader_number(struct reader *reader, const struct node *node, int64_t min,
+                            int64_t max, int64_t *out);
+/* Everything below `then:`. */
+MUST_USE bool reader_check_then(struct reader *reader, const struct node *then);
+
+#endif

@@ -1,0 +1,385 @@
+#include "ordershop/scenario_memory.h"
+
+#include "base/id.h"
+#include "domain/invariants.h"
+#include "domain/memory_shop.h"
+#include "ordershop/event_line.h"
+#include "read-model/memory_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	JSON_MAX = 2 * 1024 * 1024,
+	/* How long somebody waits for an answer, by the virtual clock. */
+	ANSWER_US = 30 * 1000000,
+	CLOCK_STEP_US = 10000,
+};
+
+struct memory {
+	struct memory_shop *shop;
+	struct memory_model *model;
+	struct invariants *invariants;
+	struct log_hash *log_hash;
+	struct arena *arena;
+	struct buffer text;
+	char run_id[UUID_SIZE];
+	struct shop_event *events;
+	size_t event_count, event_capacity;
+	size_t projected; /* so many of them are in the model */
+	char violation[512];
+};
+
+/* ---- The log ----------------------------------------------------------------------------- */
+
+static void keep_event(struct memory *memory, const struct shop_event *event)
+{
+	if (memory->event_count == memory->event_capacity) {
+		memory->event_capacity =
+		    memory->event_capacity > 0 ? 2 * memory->event_capacity : 256;
+		memory->events =
+		    realloc(memory->events, memory->event_capacity * sizeof(*memory->events));
+		ASSERT(memory->events != NULL);
+	}
+	memory->events[memory->event_count++] = *event;
+}
+
+static void appended(void *arg, const struct event *event)
+{
+	struct memory *memory = arg;
+	struct arena *arena = memory->arena;
+	buffer_clear(&memory->text);
+	json_write_message(&memory->text, event->state);
+	struct shop_event kept = {
+		.topic = arena_strdup(arena, event->topic),
+		.entry_id = arena_strdup(arena, event->entry_id),
+		.event_id = arena_strdup(arena, event->event_id),
+		.type = arena_strdup(arena, event->type),
+		.action = arena_strdup(arena, event->action),
+		.entity_id = arena_strdup(arena, event->entity_id == NULL ? "" : event->entity_id),
+		.version = event->version,
+		.data = arena_copy(arena, memory->text.bytes, memory->text.len),
+		.metadata = memory_shop_metadata(memory->shop, arena, event->event_id),
+	};
+	keep_event(memory, &kept);
+	invariants_add(memory->invariants, event, kept.data);
+	buffer_clear(&memory->text);
+	shop_event_write(&memory->text, &kept);
+	log_hash_add(memory->log_hash, memory->text.bytes, memory->text.len);
+}
+
+static bool memory_events(void *shop, struct shop_events *events, struct error *err)
+{
+	struct memory *memory = shop;
+	(void)err;
+	*events = (struct shop_events){ memory->event_count, memory->events };
+	return true;
+}
+
+static bool memory_state(void *shop, const char *topic, const char *id, const char **json,
+                         struct error *err)
+{
+	struct memory *memory = shop;
+	const char *text = memory_shop_get(memory->shop, topic, id);
+	(void)err;
+	*json = text == NULL ? NULL : arena_strdup(memory->arena, text);
+	return true;
+}
+
+/* ---- What a scenario does ---------------------------------------------------------------- */
+
+static bool memory_rest(void *shop, struct error *err)
+{
+	struct memory *memory = shop;
+	(void)err;
+	memory_shop_settle(memory->shop);
+	return true;
+}
+
+/* Lets the shop work, and time pass, until there is an answer. */
+static void wait_for_answer(struct memory *memory, const char *message_id,
+                            struct shop_answer *answer)
+{
+	uint64_t deadline = memory_shop_clock(memory->shop) + ANSWER_US;
+	struct answer outcome;
+	while (!memory_shop_outcome(memory->shop, message_id, &outcome)) {
+		if (memory_shop_step(memory->shop, 1))
+			continue;
+		if (memory_shop_clock(memory->shop) >= deadline) {
+			error_set(&answer->error, ERR_DEADLINE, "no answer within %d s",
+			          ANSWER_US / 1000000);
+			return;
+		}
+		memory_shop_advance(memory->shop, CLOCK_STEP_US);
+	}
+	answer->error = outcome.error;
+	answer->result =
+	    outcome.result == NULL ? NULL : arena_strdup(memory->arena, outcome.result);
+}
+
+static bool memory_command(void *shop, const struct shop_command *command,
+                           struct shop_answer *answer, struct error *err)
+{
+	struct memory *memory = shop;
+	struct memory_message message = {
+		.service = command->service,
+		.function = command->function,
+		.message_id = command->message_id,
+		.params = command->params,
+		.metadata = shop_metadata(memory->arena, command->message_id, command->actor),
+	};
+	if (!memory_shop_send(memory->shop, &message, NULL, err))
+		return false;
+	if (command->wait)
+		wait_for_answer(memory, command->message_id, answer);
+	return true;
+}
+
+static bool memory_given(void *shop, const struct shop_event *event, struct error *err)
+{
+	struct memory *memory = shop;
+	struct memory_event given = {
+		.topic = event->topic,
+		.type = event->type,
+		.action = event->action,
+		.entity_id = event->entity_id[0] == '\0' ? NULL : event->entity_id,
+		.event_id = event->event_id,
+		.data = event->data,
+		.metadata = shop_metadata(memory->arena, event->event_id, NULL),
+	};
+	return memory_shop_give(memory->shop, &given, err);
+}
+
+static bool memory_move(void *shop, const struct scenario_at *at, struct error *err)
+{
+	struct memory *memory = shop;
+	uint64_t now = memory_shop_clock(memory->shop);
+	if (at->relative)
+		memory_shop_advance(memory->shop, at->us);
+	else if (at->us >= now)
+		memory_shop_set_clock(memory->shop, at->us);
+	else
+		return error_set(err, ERR_INVALID,
+		                 "at: the clock is %llu s past that time already, and never goes "
+		                 "back",
+		                 (unsigned long long)((now - at->us + 999999) / 1000000));
+	return true;
+}
+
+static bool memory_work(void *shop, int64_t steps, struct error *err)
+{
+	struct memory *memory = shop;
+	(void)err;
+	(void)memory_shop_step(memory->shop, (size_t)steps);
+	return true;
+}
+
+static bool memory_trouble(void *shop, const struct scenario_trouble *trouble, struct error *err)
+{
+	static const enum memory_fault faults[FAULT_KINDS] = {
+		[FAULT_STOP] = MEMORY_STOP,           [FAULT_KILL] = MEMORY_KILL,
+		[FAULT_FREEZE] = MEMORY_FREEZE,       [FAULT_START] = MEMORY_START,
+		[FAULT_DUPLICATE] = MEMORY_DUPLICATE, [FAULT_DELAY] = MEMORY_DELAY,
+		[FAULT_REORDER] = MEMORY_REORDER,     [FAULT_LOSE_REPLY] = MEMORY_LOSE_REPLY,
+		[FAULT_CRASH] = MEMORY_CRASH,         [FAULT_LOSE_OUTCOME] = MEMORY_LOSE_OUTCOME,
+	};
+	struct memory *memory = shop;
+	if (trouble->fault != FAULT_REDIS_RESTART)
+		return memory_shop_fault(memory->shop, faults[trouble->fault], trouble->service,
+		                         err);
+	memory_shop_restart_redis(memory->shop);
+	return true;
+}
+
+static bool memory_parked(void *shop, uint64_t *count, struct error *err)
+{
+	struct memory *memory = shop;
+	(void)err;
+	*count = memory_shop_dead(memory->shop) + memory_shop_parked(memory->shop);
+	return true;
+}
+
+/* ---- Questions --------------------------------------------------------------------------- */
+
+static void project(struct memory *memory)
+{
+	for (; memory->projected < memory->event_count; memory->projected++) {
+		const struct shop_event *event = &memory->events[memory->projected];
+		struct projection_event projected = { event->topic,    event->entry_id,
+			                              event->event_id, event->action,
+			                              event->data,     event->entity_id,
+			                              event->version };
+		memory_model_apply(memory->model, &projected, 1);
+	}
+}
+
+struct found {
+	struct memory *memory;
+	const char **texts;
+	size_t count, capacity;
+};
+
+static void take(void *arg, const char *id, const char *json)
+{
+	struct found *found = arg;
+	(void)id;
+	if (found->count == found->capacity) {
+		size_t capacity = found->capacity > 0 ? 2 * found->capacity : 64;
+		const char **more = arena_alloc(found->memory->arena, capacity * sizeof(*more));
+		if (found->count > 0)
+			memcpy(more, found->texts, found->count * sizeof(*more));
+		found->texts = more;
+		found->capacity = capacity;
+	}
+	found->texts[found->count++] = arena_strdup(found->memory->arena, json);
+}
+
+static bool ask_list(struct memory *memory, const struct shop_question *question,
+                     struct found *found, struct error *err)
+{
+	struct memory_filter *filters =
+	    arena_alloc(memory->arena, (question->filter_count + 1) * sizeof(*filters));
+	for (size_t i = 0; i < question->filter_count; i++)
+		filters[i] = (struct memory_filter){ question->fields[i], question->values[i] };
+	return memory_model_list(memory->model, question->topic, filters, question->filter_count,
+	                         take, found, err);
+}
+
+static bool memory_ask(void *shop, const struct shop_question *question, struct shop_list *list,
+                       struct error *err)
+{
+	static void (*const lists[QUERIES])(const struct memory_model *, memory_model_each *,
+	                                    void *) = {
+		[QUERY_UNBILLED] = memory_model_unbilled,
+		[QUERY_UNSHIPPED] = memory_model_unshipped,
+		[QUERY_DELIVERED] = memory_model_delivered,
+		[QUERY_MAILS] = memory_model_mails,
+	};
+	struct memory *memory = shop;
+	struct found found = { .memory = memory };
+	project(memory);
+	buffer_clear(&memory->text);
+	if (lists[question->query] != NULL)
+		lists[question->query](memory->model, take, &found);
+	else if (question->query == QUERY_LIST_OF && !ask_list(memory, question, &found, err))
+		return false;
+	else if (question->query == QUERY_GET &&
+	         memory_model_get(memory->model, question->topic, question->id, &memory->text))
+		take(&found, question->id, memory->text.bytes);
+	*list = (struct shop_list){ found.count, found.texts };
+	return true;
+}
+
+/* ---- What must always hold --------------------------------------------------------------- */
+
+static void violated(void *arg, const struct violation *violation)
+{
+	struct memory *memory = arg;
+	char entry_id[ENTRY_ID_SIZE];
+	if (memory->violation[0] != '\0')
+		return;
+	entry_id_format(violation->entry, entry_id);
+	snprintf(memory->violation, sizeof(memory->violation), "%s: %s %s after %s: %s",
+	         violation->invariant->name, violation->topic, violation->entity_id, entry_id,
+	         violation->message);
+}
+
+/* The model has what a fold of the log comes to, and nothing else. */
+static bool model_equals_fold(struct memory *memory, struct error *err)
+{
+	struct buffer model;
+	bool ok = true;
+	project(memory);
+	buffer_init(&model, JSON_MAX);
+	const struct fold_topic *topic = fold_topics(invariants_fold(memory->invariants));
+	for (; ok && topic != NULL; topic = topic->hh.next) {
+		size_t there = memory_model_count(memory->model, topic->name);
+		if (there != topic->living)
+			ok = error_set(err, ERR_INTERNAL,
+			               "the read model has %zu entities of %s, the log %llu", there,
+			               topic->name, (unsigned long long)topic->living);
+		for (const struct fold_entity *e = topic->entities; ok && e != NULL;
+		     e = e->hh.next) {
+			buffer_clear(&model);
+			buffer_clear(&memory->text);
+			if (e->deleted)
+				continue;
+			fold_entity_write(e, &memory->text);
+			if (!memory_model_get(memory->model, topic->name, e->id, &model) ||
+			    strcmp(model.bytes, memory->text.bytes) != 0)
+				ok = error_set(err, ERR_INTERNAL,
+				               "the read model has another %s %s than the log",
+				               topic->name, e->id);
+		}
+	}
+	buffer_free(&model);
+	return ok;
+}
+
+static bool memory_check(void *shop, bool at_rest, struct error *err)
+{
+	struct memory *memory = shop;
+	if (at_rest && memory_shop_settled(memory->shop))
+		invariants_rest(memory->invariants);
+	if (invariants_broken_total(memory->invariants) > 0)
+		return error_set(err, ERR_INTERNAL, "invariant %s", memory->violation);
+	return model_equals_fold(memory, err);
+}
+
+/* ---- All --------------------------------------------------------------------------------- */
+
+static void memory_close(void *shop)
+{
+	struct memory *memory = shop;
+	memory_shop_destroy(memory->shop);
+	memory_model_destroy(memory->model);
+	invariants_destroy(memory->invariants);
+	log_hash_destroy(memory->log_hash);
+	buffer_free(&memory->text);
+	free(memory->events);
+	arena_destroy(memory->arena);
+	free(memory);
+}
+
+static const struct shop_methods methods = {
+	.command = memory_command,
+	.given = memory_given,
+	.rest = memory_rest,
+	.move = memory_move,
+	.work = memory_work,
+	.trouble = memory_trouble,
+	.state = memory_state,
+	.events = memory_events,
+	.ask = memory_ask,
+	.parked = memory_parked,
+	.check = memory_check,
+	.close = memory_close,
+};
+
+void scenario_memory_open(uint64_t start_us, int64_t seed, struct shop *shop)
+{
+	/* The space of the ids of runs. */
+	static const char space[] = "4b7ee0c4-25d8-4a9a-9d6d-3c0f0a4a5c11";
+	struct memory *memory = calloc(1, sizeof(*memory));
+	char number[32];
+	ASSERT(memory != NULL);
+	snprintf(number, sizeof(number), "%lld", (long long)seed);
+	uuid_v5(memory->run_id, space, "run", number);
+	memory->arena = arena_create();
+	buffer_init(&memory->text, JSON_MAX);
+	memory->model = memory_model_create();
+	memory->invariants = invariants_create(violated, memory);
+	memory->log_hash = log_hash_create();
+	memory->shop = memory_shop_create((uint64_t)seed, start_us);
+	memory_shop_watch(memory->shop, appended, memory);
+	*shop = (struct shop){ &methods, memory, memory->run_id };
+}
+
+void scenario_memory_hashes(struct shop *shop, char log[DIGEST_TEXT_SIZE],
+                            char state[DIGEST_TEXT_SIZE])
+{
+	struct memory *memory = shop->shop;
+	log_hash_text(memory->log_hash, log);
+	fold_hash(invariants_fold(memory->invariants), state);
+}
