@@ -30,6 +30,10 @@ int queue_command(const struct subcommand *self, int argc, char **argv);
 int import_command(const struct subcommand *self, int argc, char **argv);
 int verify_command(const struct subcommand *self, int argc, char **argv);
 int scenario_command(const struct subcommand *self, int argc, char **argv);
+int show_command(const struct subcommand *self, int argc, char **argv);
+int history_command(const struct subcommand *self, int argc, char **argv);
+int diff_command(const struct subcommand *self, int argc, char **argv);
+int bisect_command(const struct subcommand *self, int argc, char **argv);
 int bench_command(const struct subcommand *self, int argc, char **argv);
 
 /* `--help`, then the options. COMMAND_GO: go on; else what to return. */

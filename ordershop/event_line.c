@@ -198,8 +198,8 @@ bool event_line_read(const char *line, size_t len, struct arena *arena, struct e
                      const char **data, struct error *err)
 {
 	struct cursor cursor = { line, line, line + len, arena, "line", err };
-	struct event read = { 0 };
-	const char *text;
+	struct event read = { .topic = NULL };
+	const char *text = NULL;
 
 	if (!read_text(&cursor, '{', "topic", &read.topic) ||
 	    !read_text(&cursor, ',', "entry_id", &read.entry_id) ||

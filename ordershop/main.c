@@ -5,6 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The paragraph of commands that look back. */
+#define MOMENTS                                                                                    \
+	"\n\nTIME is 2024-05-01T12:30:00 (UTC; up to microseconds; a day alone is its first\n"     \
+	"moment), or `10m`, `2h`, `3d` ago; ID an entry id. What happened at that moment counts."
+
 static const struct subcommand commands[] = {
 	{ "run", "", "Starts the whole shop and keeps it running.", run_command,
 	  "Two private redis-servers in the data folder, one for the log and the messages and\n"
@@ -52,13 +57,23 @@ static const struct subcommand commands[] = {
 	  "orders, items, payments, customers. Every order is brought by commands to the\n"
 	  "status that it really had. An import that was interrupted goes on where it ended;\n"
 	  "a second one changes nothing. Exit status 1 when the shop differs from the files." },
+	{ "show", "ENTITY ID", "Prints an entity as it is, or as it was.", show_command,
+	  "ENTITY is a topic: customer product inventory cart order billing shipping." MOMENTS },
+	{ "history", "ENTITY ID", "Prints who changed an entity when, and what led to it.",
+	  history_command,
+	  "First its events with what each changed; then, as trees, the commands and events that\n"
+	  "led to them, from the ids in their metadata. Events of the entity itself are marked "
+	  "*." },
+	{ "diff", "[ENTITY [ID]]", "Prints what changed between two moments, per entity and field.",
+	  diff_command, "+ created, - deleted, ~ changed. ENTITY and ID: only these." MOMENTS },
 	{ "verify", "", "Checks that what must be true of the shop is true of its log.",
 	  verify_command,
 	  "Prints the table of invariants with what was checked and what violates them, and the\n"
-	  "hashes of log and state. TIME is 2024-05-01T12:30:00 (UTC; a day alone is its first\n"
-	  "moment), `10m`, `2h`, `3d` ago; ID an entry id; both count themselves. Exit status 1 "
-	  "when\n"
-	  "there is a violation." },
+	  "hashes of log and state. Exit status 1 when there is a violation." MOMENTS },
+	{ "bisect", "INVARIANT", "Finds the first event after which an invariant fails.",
+	  bisect_command,
+	  "ordershop verify lists the invariants. Of one that holds only in a shop at rest: the\n"
+	  "event since which the first of its violations lasts." MOMENTS },
 	{ "scenario", "FILE|DIR...", "Runs scenario files: short histories and what comes of them.",
 	  scenario_command,
 	  "A file says in YAML what is given, which commands are sent, which faults happen, and\n"

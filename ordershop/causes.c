@@ -1,0 +1,274 @@
+#include "ordershop/causes.h"
+
+#include "base/id.h"
+#include "ordershop/lines.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum { EVENTS_MAX = 100000, DEPTH_MAX = 60, PREFIX_SIZE = 8 * DEPTH_MAX };
+
+/* An event or a message. */
+struct node {
+	const char *id;
+	const char *text;
+	bool message;
+	bool own;              /* an event of the entity */
+	bool led;              /* to one, or is one */
+	struct entry_id entry; /* of a message that of its first event */
+	const struct event *event;
+	struct node *parent, *children, *last_child, *next;
+	UT_hash_handle hh;
+};
+
+struct origin {
+	UT_hash_handle hh;
+	char id[];
+};
+
+struct causes {
+	const char *topic, *id;
+	struct arena *arena;
+	struct origin *origins;
+	struct node *nodes; /* by id, in the order of the log */
+	size_t events;
+};
+
+struct causes *causes_create(const char *topic, const char *id)
+{
+	struct causes *causes = calloc(1, sizeof(*causes));
+
+	ASSERT(causes);
+	causes->topic = topic;
+	causes->id = id;
+	causes->arena = arena_create();
+	return causes;
+}
+
+void causes_destroy(struct causes *causes)
+{
+	HASH_CLEAR(hh, causes->origins);
+	HASH_CLEAR(hh, causes->nodes);
+	arena_destroy(causes->arena);
+	free(causes);
+}
+
+const char *metadata_text(struct arena *arena, const char *metadata, const char *name)
+{
+	struct json *json;
+	struct error err;
+	const char *text = NULL;
+
+	if (!json_parse(metadata, strlen(metadata), &json, &err))
+		return "";
+	const struct json *member = json_kind(json) == JSON_OBJECT ? json_member(json, name) : NULL;
+	if (member && json_text(member))
+		text = arena_strdup(arena, json_text(member));
+	json_free(json);
+	return text ? text : "";
+}
+
+/* The message that began it all; "": unknown. */
+static const char *origin_of(struct arena *arena, const char *metadata)
+{
+	const char *id = metadata_text(arena, metadata, "correlation_id");
+
+	return *id ? id : metadata_text(arena, metadata, "causation_id");
+}
+
+void causes_want(struct causes *causes, const char *metadata)
+{
+	const char *id = origin_of(causes->arena, metadata);
+	struct origin *origin;
+
+	HASH_FIND_STR(causes->origins, id, origin);
+	if (origin || !*id)
+		return;
+	origin = arena_zalloc(causes->arena, sizeof(*origin) + strlen(id) + 1);
+	strcpy(origin->id, id);
+	HASH_ADD_KEYPTR(hh, causes->origins, origin->id, strlen(origin->id), origin);
+}
+
+/* ---- Building ---------------------------------------------------------------------------- */
+
+static struct node *node_open(struct causes *causes, const char *id, struct entry_id entry)
+{
+	struct node *node;
+
+	HASH_FIND_STR(causes->nodes, id, node);
+	if (node)
+		return node;
+	node = arena_zalloc(causes->arena, sizeof(*node));
+	node->id = arena_strdup(causes->arena, id);
+	node->entry = entry;
+	HASH_ADD_KEYPTR(hh, causes->nodes, node->id, strlen(node->id), node);
+	return node;
+}
+
+static void adopt(struct node *parent, struct node *child)
+{
+	child->parent = parent;
+	if (parent->last_child)
+		parent->last_child->next = child;
+	else
+		parent->children = child;
+	parent->last_child = child;
+}
+
+static const char *event_text(struct causes *causes, const struct event *event,
+                              struct entry_id entry)
+{
+	char when[LINE_TIME_SIZE];
+
+	return arena_printf(
+	    causes->arena, "%s %s %s%s%s%s", line_entry_time(entry, when),
+	    *event->type ? event->type : event->action, event->topic, *event->entity_id ? " " : "",
+	    event->entity_id,
+	    event->version > 0 ? arena_printf(causes->arena, " v%" PRIu64, event->version) : "");
+}
+
+static void add_node(struct causes *causes, const struct event *event, struct entry_id entry)
+{
+	const char *cause = metadata_text(causes->arena, event->metadata, "causation_id");
+	const char *actor = metadata_text(causes->arena, event->metadata, "actor");
+	struct node *message = *cause ? node_open(causes, cause, entry) : NULL;
+	struct node *node = node_open(causes, event->event_id, entry);
+
+	if (node == message || node->text) /* ids that cannot be; each has one place */
+		return;
+	node->text = event_text(causes, event, entry);
+	node->own =
+	    strcmp(event->topic, causes->topic) == 0 && strcmp(event->entity_id, causes->id) == 0;
+	struct event *copy = arena_zalloc(causes->arena, sizeof(*copy));
+	copy->topic = arena_strdup(causes->arena, event->topic);
+	copy->entity_id = arena_strdup(causes->arena, event->entity_id);
+	node->event = copy;
+	if (!message)
+		return;
+	if (!message->text) {
+		message->message = true;
+		message->text = arena_printf(causes->arena, "command %s%s%s", cause,
+		                             *actor ? " by " : "", actor);
+	}
+	if (!node->parent)
+		adopt(message, node);
+}
+
+bool causes_add(struct causes *causes, const struct event *event, struct error *err)
+{
+	struct arena *scratch = arena_create();
+	const char *id = origin_of(scratch, event->metadata);
+	struct origin *origin;
+	struct entry_id entry;
+	bool own =
+	    strcmp(event->topic, causes->topic) == 0 && strcmp(event->entity_id, causes->id) == 0;
+
+	HASH_FIND_STR(causes->origins, id, origin);
+	arena_destroy(scratch);
+	if (!origin && !own)
+		return true;
+	if (++causes->events > EVENTS_MAX)
+		return error_set(err, ERR_TOO_LARGE, "more than %d events led to it or followed",
+		                 EVENTS_MAX);
+	if (!entry_id_parse(event->entry_id, &entry, err))
+		return false;
+	add_node(causes, event, entry);
+	return true;
+}
+
+/* ---- Messages of sagas ------------------------------------------------------------------- */
+
+/* Is there a message of this id, without a cause yet, that came after the event? */
+static void try_message(struct causes *causes, struct node *event, const char *service,
+                        const char *function, const char *key)
+{
+	char name[160], id[UUID_SIZE];
+	struct node *message;
+
+	snprintf(name, sizeof(name), "%s.%s", service, function);
+	uuid_v5(id, event->id, name, key);
+	HASH_FIND_STR(causes->nodes, id, message);
+	if (!message || !message->message || message->parent ||
+	    entry_id_compare(event->entry, message->entry) >= 0)
+		return;
+	message->text = key ? arena_printf(causes->arena, "%s for order %s", name, key)
+	                    : arena_strdup(causes->arena, name);
+	adopt(event, message);
+}
+
+/* What an event may have caused: any function, and of stock that grew one for each order that waited. */
+static void find_messages(struct causes *causes, struct node *event)
+{
+	for (size_t i = 0; i < domain_service_count; i++) {
+		const struct service *service = domain_services[i];
+
+		for (size_t j = 0; j < service->function_count; j++) {
+			const char *function = service->functions[j].name;
+
+			try_message(causes, event, service->name, function, NULL);
+			if (strcmp(event->event->topic, "inventory") != 0)
+				continue;
+			for (struct node *n = causes->nodes; n; n = n->hh.next) {
+				if (n->event && strcmp(n->event->topic, "order") == 0)
+					try_message(causes, event, service->name, function,
+					            n->event->entity_id);
+			}
+		}
+	}
+}
+
+static void connect(struct causes *causes)
+{
+	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+		if (n->event && uuid_valid(n->id))
+			find_messages(causes, n);
+	}
+	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+		for (struct node *up = n->own ? n : NULL; up && !up->led; up = up->parent)
+			up->led = true;
+	}
+}
+
+/* ---- Printing ---------------------------------------------------------------------------- */
+
+static struct node *next_shown(struct node *node, bool all)
+{
+	while (node && !all && !node->led)
+		node = node->next;
+	return node;
+}
+
+static void print_node(const struct node *node, char *prefix, size_t depth, bool all)
+{
+	size_t len = strlen(prefix);
+
+	fputs(node->own ? "* " : "", stdout);
+	line_print(node->text);
+	if (depth == DEPTH_MAX) {
+		printf("%s...\n", prefix);
+		return;
+	}
+	for (struct node *child = next_shown(node->children, all); child;) {
+		struct node *next = next_shown(child->next, all);
+
+		printf("%s%s", prefix, next ? "├─ " : "└─ ");
+		strcpy(prefix + len, next ? "│  " : "   ");
+		print_node(child, prefix, depth + 1, all);
+		prefix[len] = '\0';
+		child = next;
+	}
+}
+
+void causes_print(struct causes *causes, bool all)
+{
+	char prefix[PREFIX_SIZE] = "";
+
+	connect(causes);
+	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+		if (!n->parent && n->text && (all || n->led))
+			print_node(n, prefix, 0, all);
+	}
+}

@@ -1,0 +1,190 @@
+/* diff.c - `ordershop diff`: what changed between two moments. */
+#include "base/clock.h"
+#include "domain/fold.h"
+#include "ordershop/changes.h"
+#include "ordershop/command.h"
+#include "ordershop/entity_history.h"
+#include "ordershop/lines.h"
+#include "ordershop/log_reader.h"
+#include "ordershop/when.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct config_option options[] = {
+	{ .name = "from", .placeholder = "TIME|ID", .help = "the earlier moment; the beginning" },
+	{ .name = "to", .placeholder = "TIME|ID", .help = "the later moment; now" },
+	SHOP_OPTIONS,
+};
+
+/* An entity with events between the moments, as it was at the earlier one. */
+struct touched {
+	const struct fold_entity *entity;
+	char *before;     /* JSON; NULL: it was not there */
+	uint64_t version; /* then */
+	struct touched *next;
+};
+
+struct comparison {
+	struct fold *fold;
+	const char *topic, *id; /* NULL: all */
+	bool has_from;
+	struct entry_id from;
+	struct touched *first, **last;
+	uint64_t events, loose;
+};
+
+static bool wanted(const struct comparison *comparison, const struct event *event)
+{
+	struct entry_id entry;
+	struct error err;
+
+	return (!comparison->topic || strcmp(comparison->topic, event->topic) == 0) &&
+	       (!comparison->id ||
+	        (event->entity_id && strcmp(comparison->id, event->entity_id) == 0)) &&
+	       (!comparison->has_from || (entry_id_parse(event->entry_id, &entry, &err) &&
+	                                  entry_id_compare(entry, comparison->from) > 0));
+}
+
+/* Keeps how the entity of the event was before it; NULL: that is kept already. */
+static struct touched *touch(struct comparison *comparison, const struct event *event)
+{
+	const struct fold_entity *known =
+	    fold_find(comparison->fold, event->topic, event->entity_id);
+	struct touched *touched;
+	struct buffer json;
+
+	if (known && known->links[0] == known)
+		return NULL;
+	touched = calloc(1, sizeof(*touched));
+	ASSERT(touched);
+	touched->version = known ? known->version : 0;
+	if (known && !known->deleted) {
+		buffer_init(&json, LINE_MAX_BYTES);
+		fold_entity_write(known, &json);
+		touched->before = json.bytes;
+	}
+	*comparison->last = touched;
+	comparison->last = &touched->next;
+	return touched;
+}
+
+static bool add_event(void *arg, const struct event *event, const char *data)
+{
+	struct comparison *comparison = arg;
+	bool counts = wanted(comparison, event);
+	bool loose = !event->entity_id || !*event->entity_id;
+	struct touched *touched = counts && !loose ? touch(comparison, event) : NULL;
+	struct fold_change change = fold_add(comparison->fold, event, data);
+
+	comparison->events += counts;
+	comparison->loose += counts && loose;
+	if (touched) { /* the link to itself says that it is kept */
+		change.entity->links[0] = change.entity;
+		touched->entity = change.entity;
+	}
+	return true;
+}
+
+static void print_touched(const struct touched *touched)
+{
+	const struct fold_entity *entity = touched->entity;
+	struct buffer now, changes;
+	bool any;
+
+	buffer_init(&now, LINE_MAX_BYTES);
+	buffer_init(&changes, LINE_MAX_BYTES);
+	fold_entity_write(entity, &now);
+	any = !entity->deleted && changes_write(&changes, "    ", touched->before, now.bytes);
+	if (entity->deleted && !touched->before)
+		printf("  %s %s: created and deleted\n", entity->topic->name, entity->id);
+	else if (entity->deleted)
+		printf("- %s %s: deleted\n", entity->topic->name, entity->id);
+	else if (touched->before)
+		printf("~ %s %s: version %" PRIu64 " -> %" PRIu64 "%s\n", entity->topic->name,
+		       entity->id, touched->version, entity->version,
+		       any ? "" : ", the same again");
+	else
+		printf("+ %s %s: version %" PRIu64 "\n", entity->topic->name, entity->id,
+		       entity->version);
+	if (any)
+		fputs(changes.bytes, stdout);
+	buffer_free(&now);
+	buffer_free(&changes);
+}
+
+static void print_comparison(const struct comparison *comparison)
+{
+	uint64_t created = 0, changed = 0, deleted = 0;
+
+	for (const struct touched *t = comparison->first; t; t = t->next) {
+		print_touched(t);
+		created += !t->before && !t->entity->deleted;
+		changed += t->before && !t->entity->deleted;
+		deleted += t->before && t->entity->deleted;
+	}
+	printf("%s%" PRIu64 " events: %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
+	       " deleted; %" PRIu64 " mails and other events of no entity\n",
+	       comparison->first ? "\n" : "", comparison->events, created, changed, deleted,
+	       comparison->loose);
+}
+
+static void comparison_free(struct comparison *comparison)
+{
+	while (comparison->first) {
+		struct touched *next = comparison->first->next;
+
+		free(comparison->first->before);
+		free(comparison->first);
+		comparison->first = next;
+	}
+	fold_destroy(comparison->fold);
+}
+
+static bool read_moments(struct comparison *comparison, bool *has_to, struct entry_id *to,
+                         struct error *err)
+{
+	const char *from = config_string(options, ARRAY_LEN(options), "from");
+	const char *until = config_string(options, ARRAY_LEN(options), "to");
+
+	comparison->has_from = from != NULL;
+	*has_to = until != NULL;
+	if (from && !moment_parse(from, clock_wall_us(), &comparison->from, err))
+		return error_wrap(err, "--from");
+	if (until && !moment_parse(until, clock_wall_us(), to, err))
+		return error_wrap(err, "--to");
+	if (from && until && entry_id_compare(comparison->from, *to) > 0)
+		return error_set(err, ERR_INVALID, "--from: must not be after --to");
+	return true;
+}
+
+int diff_command(const struct subcommand *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	struct comparison comparison = { 0 };
+	struct client client;
+	struct entry_id to;
+	struct error err;
+	bool has_to, done;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc > 3)
+		return command_misuse(self, "'%s' is one word too many", argv[3]);
+	comparison.topic = argc > 1 ? argv[1] : NULL;
+	comparison.id = argc > 2 ? argv[2] : NULL;
+	if (!read_moments(&comparison, &has_to, &to, &err) ||
+	    (argc > 1 && !entity_check(argv[1], argc > 2 ? argv[2] : "any", &err)))
+		return command_misuse(self, "%s", err.message);
+	comparison.fold = fold_create();
+	comparison.last = &comparison.first;
+	client_open(&client, options, ARRAY_LEN(options));
+	done = log_read(&client, has_to ? &to : NULL, add_event, &comparison, &err);
+	client_close(&client);
+	if (done)
+		print_comparison(&comparison);
+	comparison_free(&comparison);
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+}

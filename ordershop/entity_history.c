@@ -1,0 +1,87 @@
+#include "ordershop/entity_history.h"
+
+#include "ordershop/command.h"
+#include "ordershop/lines.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { NAMES_MAX = 256, ID_MAX = 128 };
+
+bool entity_check(const char *topic, const char *id, struct error *err)
+{
+	if (!name_check("entity", topic, err))
+		return false;
+	if (*id == '\0' || strlen(id) > ID_MAX)
+		return error_set(err, ERR_INVALID, "id: must have 1 to %d bytes, has %zu", ID_MAX,
+		                 strlen(id));
+	return true;
+}
+
+/* There are no events of it: perhaps because the topic is called otherwise. */
+static bool not_found(struct client *client, const char *topic, const char *id, struct error *err)
+{
+	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	const ProtobufCMessage *response;
+	const Es__TopicsResponse *topics;
+	const char *names[NAMES_MAX];
+	size_t count = 0;
+	bool known = false;
+
+	request.brief = true;
+	if (!client_call(client, TARGET_EVENT_STORE, "Topics", &request.base, &response, err))
+		return false;
+	topics = (const void *)response;
+	for (size_t i = 0; i < topics->n_topics && count < NAMES_MAX; i++) {
+		names[count] = topics->topics[i]->topic;
+		known = known || strcmp(names[count], topic) == 0;
+		count++;
+	}
+	const char *near = known ? NULL : closest_name(topic, names, count);
+	if (near)
+		return error_set(err, ERR_NOT_FOUND, "there is no topic '%s'; did you mean '%s'?",
+		                 topic, near);
+	return error_set(err, ERR_NOT_FOUND, "there never was a %s '%s'", topic, id);
+}
+
+bool entity_history(struct client *client, const char *topic, const char *id,
+                    const Es__ReadEntityResponse **out, struct error *err)
+{
+	Es__ReadEntityRequest request = ES__READ_ENTITY_REQUEST__INIT;
+	const ProtobufCMessage *response;
+
+	request.topic = topic;
+	request.entity_id = id;
+	request.history = true;
+	if (!client_call(client, TARGET_EVENT_STORE, "ReadEntity", &request.base, &response, err))
+		return false;
+	*out = (const void *)response;
+	return (*out)->n_events > 0 || not_found(client, topic, id, err);
+}
+
+size_t entity_history_until(const Es__ReadEntityResponse *history, const struct entry_id *at)
+{
+	size_t count = 0;
+	struct entry_id entry;
+	struct error err;
+
+	while (count < history->n_events &&
+	       (!at || (entry_id_parse(history->events[count]->entry_id, &entry, &err) &&
+	                entry_id_compare(entry, *at) <= 0)))
+		count++;
+	return count;
+}
+
+const char *event_time(const char *entry_id, char text[EVENT_TIME_SIZE])
+{
+	char when[LINE_TIME_SIZE];
+	struct entry_id entry;
+	struct error err;
+
+	if (entry_id_parse(entry_id, &entry, &err))
+		snprintf(text, EVENT_TIME_SIZE, "%s (%.40s)", line_entry_time(entry, when),
+		         entry_id);
+	else
+		snprintf(text, EVENT_TIME_SIZE, "%.40s", entry_id);
+	return text;
+}
