@@ -1,9 +1,11 @@
 #include "base/id.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 enum { UUID_BYTES = 16, SHA1_BYTES = 20, SHA1_BLOCK = 64 };
 
@@ -255,4 +257,14 @@ bool name_check(const char *what, const char *name, struct error *err)
 		                 "%s: must be 1 to 64 characters of [a-zA-Z0-9_.-], is \"%.70s\"",
 		                 what, name);
 	return true;
+}
+
+void instance_name(char out[INSTANCE_NAME_SIZE], const char *address, int port)
+{
+	char host[48] = "localhost";
+	(void)gethostname(host, sizeof(host) - 1);
+	snprintf(out, INSTANCE_NAME_SIZE, "%s/%s", host, address);
+	char *end = strrchr(out, ':');
+	if (end != NULL && strcmp(end, ":0") == 0)
+		snprintf(end, INSTANCE_NAME_SIZE - (size_t)(end - out), ":%d", port);
 }

@@ -27,6 +27,11 @@ MUST_USE bool entry_id_parse(const char *text, struct entry_id *id, struct error
 void entry_id_format(struct entry_id id, char out[ENTRY_ID_SIZE]);
 int entry_id_compare(struct entry_id a, struct entry_id b); /* <0, 0, >0 */
 
+/* "<host>/<address>": equal after a restart, different from that of other processes. `port` stands for a
+ * port 0 of the address. */
+enum { INSTANCE_NAME_SIZE = 128 };
+void instance_name(char out[INSTANCE_NAME_SIZE], const char *address, int port);
+
 /* Names of topics, groups, services, functions: 1 to 64 of a-z A-Z 0-9 _ - . */
 MUST_USE bool name_check(const char *what, const char *name, struct error *err);
 

@@ -1,7 +1,5 @@
 #include "base/redis_internal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,17 +200,23 @@ void redis_arg(struct redis_command *command, const char *text)
 	redis_arg_bytes(command, text, strlen(text));
 }
 
+/* Ends at `end`; where it begins. */
+static char *put_decimal(char *end, uint64_t number)
+{
+	do {
+		*--end = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	return end;
+}
+
 void redis_arg_bytes(struct redis_command *command, const void *bytes, size_t len)
 {
 	char head[24];
 	size_t at = sizeof(head);
 	head[--at] = '\n';
 	head[--at] = '\r';
-	size_t rest = len;
-	do {
-		head[--at] = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest > 0);
+	at = (size_t)(put_decimal(head + at, len) - head);
 	head[--at] = '$';
 	size_t head_len = sizeof(head) - at;
 	char *place = buffer_extend(&command->args, head_len + len + 2);
@@ -227,7 +231,9 @@ void redis_arg_bytes(struct redis_command *command, const void *bytes, size_t le
 
 void redis_arg_integer(struct redis_command *command, int64_t number)
 {
-	char text[24];
-	int len = snprintf(text, sizeof(text), "%" PRId64, number);
-	redis_arg_bytes(command, text, (size_t)len);
+	char text[24], *end = text + sizeof(text);
+	char *begin = put_decimal(end, number < 0 ? -(uint64_t)number : (uint64_t)number);
+	if (number < 0)
+		*--begin = '-';
+	redis_arg_bytes(command, begin, (size_t)(end - begin));
 }

@@ -2,10 +2,8 @@
 
 #include "base/log.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { HEALTH_MS = 1000, GRACE_MS = 500 };
 
@@ -80,15 +78,10 @@ static bool listen_all(struct event_store *store, const struct event_store_optio
 	return true;
 }
 
-/* Equal after a restart, different from that of other stores. */
 static void create_groups(struct event_store *store, const struct event_store_options *options)
 {
-	char host[48] = "localhost", name[128];
-	(void)gethostname(host, sizeof(host) - 1);
-	snprintf(name, sizeof(name), "%s/%s", host, options->listen[0]);
-	char *port = strrchr(name, ':');
-	if (port != NULL && strcmp(port, ":0") == 0)
-		snprintf(port, sizeof(name) - (size_t)(port - name), ":%d", store->port);
+	char name[INSTANCE_NAME_SIZE];
+	instance_name(name, options->listen[0], store->port);
 	store->groups = groups_create(store->loop, store->store, store->tail, name);
 }
 

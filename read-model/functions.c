@@ -25,7 +25,7 @@ struct job {
 	const char *message_id;
 	const char *payload;
 	const struct function *function;
-	struct generation *live; /* that answers; NULL: none was asked */
+	struct generation *from; /* that answers; NULL: none was asked */
 	const char *result;      /* JSON; NULL: `err` */
 	struct error err;
 	struct job *prev, *next;
@@ -51,17 +51,19 @@ struct function {
 	bool (*run)(struct job *job, const struct json *params, struct error *err);
 };
 
-static struct model_store *live_store(const struct job *job)
+static struct model_store *store_of(const struct job *job)
 {
-	return job->live->store;
+	return job->from->store;
 }
 
 static void job_end(struct job *job, const char *result, size_t len, const struct error *err)
 {
 	struct functions *functions = job->functions;
 	struct error invalid;
-	if (err == NULL && !generation_valid(job->live, &invalid))
+	if (err == NULL && !generation_valid(job->from, &invalid))
 		err = &invalid;
+	generation_release(job->from);
+	job->from = NULL;
 	if (err != NULL)
 		job->err = *err;
 	else
@@ -170,12 +172,12 @@ static bool get_entity(struct job *job, const struct json *params, struct error 
 	if (props != NULL) {
 		if (!read_props(job, props, &list, err))
 			return false;
-		query_list(live_store(job), &list, job_first, job);
+		query_list(store_of(job), &list, job_first, job);
 		return true;
 	}
 	if (!text_param(params, "id", &id, err))
 		return false;
-	model_store_get(live_store(job), list.name, id, job_entity, job);
+	model_store_get(store_of(job), list.name, id, job_entity, job);
 	return true;
 }
 
@@ -189,7 +191,7 @@ static bool get_entities(struct job *job, const struct json *params, struct erro
 	if (props != NULL && !read_props(job, props, &list, err))
 		return false;
 	if (ids == NULL) {
-		query_all(live_store(job), &list, QUERY_LIST, RESULT_MAX, job_text, job);
+		query_all(store_of(job), &list, QUERY_LIST, RESULT_MAX, job_text, job);
 		return true;
 	}
 	if (json_kind(ids) != JSON_LIST)
@@ -201,7 +203,7 @@ static bool get_entities(struct job *job, const struct json *params, struct erro
 		if (texts[count++] == NULL)
 			return error_set(err, ERR_INVALID, "ids[%zu]: must be a string", count - 1);
 	}
-	query_many(live_store(job), list.name, texts, count, job_page, job);
+	query_many(store_of(job), list.name, texts, count, job_page, job);
 	return true;
 }
 
@@ -209,14 +211,14 @@ static bool get_mails(struct job *job, const struct json *params, struct error *
 {
 	(void)params;
 	(void)err;
-	query_mails(live_store(job), RESULT_MAX, job_text, job);
+	query_mails(store_of(job), RESULT_MAX, job_text, job);
 	return true;
 }
 
 static bool all_of_set(struct job *job, const char *name, const char *set, enum query_shape shape)
 {
 	struct query_list list = { .name = name, .set = set };
-	query_all(live_store(job), &list, shape, RESULT_MAX, job_text, job);
+	query_all(store_of(job), &list, shape, RESULT_MAX, job_text, job);
 	return true;
 }
 
@@ -266,7 +268,7 @@ static void run_job(void *arg, const struct error *wait_err)
 		job_end(job, NULL, 0, &err);
 		return;
 	}
-	job->live = job->functions->model->live;
+	job->from = generation_hold(job->functions->model->live);
 	const struct json *params =
 	    json_kind(payload) == JSON_OBJECT ? json_member(payload, "params") : NULL;
 	if (!job->function->run(job, params, &err))

@@ -15,18 +15,8 @@ enum {
 	CHANGE_OVER_MS = 3000
 };
 
-/* A generation whose keys are to be deleted. */
-struct doomed {
-	struct generations *generations;
-	uint64_t number;
-	uint64_t at_us;
-	bool marked; /* Redis said so in the last look */
-	bool under_way;
-	struct doomed *prev, *next;
-};
-
 struct rebuild_ask {
-	model_generation_begun *done;
+	generations_rebuilding *done;
 	void *arg;
 	struct rebuild_ask *next;
 };
@@ -39,73 +29,39 @@ struct generations {
 	uint64_t look_sent_us;
 	uint64_t looked_at;                  /* generation whose checkpoint is read */
 	struct model_position look_position; /* where its projector was when that was asked */
+	uint64_t seen; /* the generation of which Redis is told that this process builds it */
 	uint64_t highest;
-	bool wanted;    /* a new generation is to be built */
+	bool wanted;    /* a new generation is to be built, by this process or another */
 	bool beginning; /* Redis was asked for its number */
 	bool going_live;
 	struct generation *changing; /* the old one stops, then this one answers */
 	bool stalled;                /* it has to be waited for again */
 	struct generation *retired;
-	struct doomed *doomed;
+	struct doomed_list *doomed;
 	struct rebuild_ask *asks;
 	struct log_check *log_check;
 };
 
-static uint64_t number_of(const struct generation *generation)
-{
-	return model_store_generation(generation->store);
-}
-
-bool generation_valid(const struct generation *generation, struct error *err)
-{
-	return clock_monotonic_us() < generation->valid_until_us ||
-	       error_set(err, ERR_UNAVAILABLE,
-	                 "the read model could not confirm that its data is current; ask again");
-}
-
-static uint64_t lease_end(uint64_t from_us)
-{
-	return from_us + GENERATION_LEASE_MS * 1000ULL;
-}
-
-static void on_caught_up(void *arg);
-
-static struct generation *generation_create(struct read_model *model, uint64_t number)
-{
-	struct generation *generation = calloc(1, sizeof(*generation));
-	ASSERT(generation != NULL);
-	generation->model = model;
-	generation->store = model_store_create(model->redis, number);
-	generation->valid_until_us = lease_end(clock_monotonic_us());
-	generation->projector = projector_create(model->loop, generation->store, model->event_store,
-	                                         on_caught_up, generation);
-	return generation;
-}
-
-static void generation_free(struct generation *generation)
-{
-	if (generation == NULL)
-		return;
-	projector_destroy(generation->projector);
-	model_store_destroy(generation->store);
-	free(generation);
-}
-
 /* ---- retiring ---- */
 
-static void projector_gone(void *arg)
-{
-	struct generation *old = arg;
-	projector_destroy(old->projector);
-	old->projector = NULL;
-}
-
-/* It answers no new queries; those under way may end. */
 static void retire(struct generation *old)
 {
-	struct generations *generations = old->model->generations;
-	LL_PREPEND(generations->retired, old);
-	projector_stop(old->projector, projector_gone, old);
+	LL_PREPEND(old->model->generations->retired, old);
+	generation_retire(old);
+}
+
+void generations_forget(struct generations *generations, struct generation *old)
+{
+	LL_DELETE(generations->retired, old);
+}
+
+/* The one that is being built will not become live; Redis marks it for deletion when another is begun. */
+static void abandon(struct read_model *model)
+{
+	struct generation *next = model->next;
+	model->next = NULL;
+	model->generations->wanted = true;
+	retire(next);
 }
 
 /* ---- changing over ----
@@ -122,13 +78,13 @@ static void change_over(struct generation *next)
 	model->live = next;
 	if (model->next == next)
 		model->next = NULL;
-	log_info("generation_live", "generation=%" PRIu64 " events=%" PRIu64, number_of(next),
-	         projector_events(next->projector));
+	log_info("generation_live", "generation=%" PRIu64 " events=%" PRIu64,
+	         generation_number(next), projector_events(next->projector));
 	if (projector_caught_up(next->projector))
 		rpc_server_set_healthy(model->server, true);
 	if (old == NULL)
 		return;
-	uint64_t until_us = lease_end(clock_monotonic_us());
+	uint64_t until_us = generation_lease_end(clock_monotonic_us());
 	if (old->valid_until_us > until_us)
 		old->valid_until_us = until_us;
 	projector_move_waiters(old->projector, next->projector);
@@ -181,12 +137,10 @@ static void went_live(void *arg, const struct error *err)
 		begin_change_over(next);
 		return;
 	}
-	log_warn("go_live_failed", "generation=%" PRIu64 " reason=\"%s\"", number_of(next),
+	log_warn("go_live_failed", "generation=%" PRIu64 " reason=\"%s\"", generation_number(next),
 	         err->message);
-	if (err->code == ERR_CONFLICT) {
-		model->next = NULL;
-		retire(next);
-	}
+	if (err->code == ERR_CONFLICT)
+		abandon(model);
 }
 
 static void go_live(struct generation *next)
@@ -195,7 +149,7 @@ static void go_live(struct generation *next)
 	if (generations->going_live || generations->changing != NULL)
 		return;
 	generations->going_live = true;
-	model_generation_go_live(next->model->redis, number_of(next), went_live, next);
+	model_generation_go_live(next->model->redis, generation_number(next), went_live, next);
 }
 
 static void on_caught_up(void *arg)
@@ -206,6 +160,13 @@ static void on_caught_up(void *arg)
 		go_live(generation);
 	else if (generation == model->live)
 		rpc_server_set_healthy(model->server, true);
+}
+
+static void follow(struct generation *generation)
+{
+	struct read_model *model = generation->model;
+	generation->projector = projector_create(model->loop, generation->store, model->event_store,
+	                                         on_caught_up, generation);
 }
 
 /* ---- building ---- */
@@ -222,20 +183,34 @@ static void answer_asks(struct generations *generations, uint64_t number, const 
 	}
 }
 
-static void begun(void *arg, uint64_t number, const struct error *err)
+static void filled(void *arg, const struct error *err)
+{
+	struct generation *generation = arg;
+	if (err != NULL) {
+		log_warn("build_failed", "generation=%" PRIu64 " reason=\"%s\"",
+		         generation_number(generation), err->message);
+		abandon(generation->model);
+		return;
+	}
+	builder_destroy(generation->builder);
+	generation->builder = NULL;
+	follow(generation);
+}
+
+static void begun(void *arg, uint64_t number, bool mine, const struct error *err)
 {
 	struct generations *generations = arg;
 	struct read_model *model = generations->model;
 	generations->beginning = false;
-	if (err == NULL && !model->stopping) {
+	if (err == NULL && mine && !model->stopping) {
 		FAULT("rebuild_begun");
 		generations->wanted = false;
 		if (number > generations->highest)
 			generations->highest = number;
-		if (model->next == NULL) {
-			log_info("generation_begun", "generation=%" PRIu64, number);
-			model->next = generation_create(model, number);
-		}
+		log_info("generation_begun", "generation=%" PRIu64, number);
+		model->next = generation_create(model, number);
+		model->next->builder = builder_create(model->loop, model->next->store,
+		                                      model->event_store, filled, model->next);
 	}
 	answer_asks(generations, number, err); /* after an error the next look tries again */
 }
@@ -246,14 +221,15 @@ static void begin(struct generations *generations)
 	if (generations->beginning || model->next != NULL || generations->changing != NULL)
 		return;
 	generations->beginning = true;
-	model_generation_begin(model->redis, generations->highest, begun, generations);
+	model_generation_begin(model->redis, generations->highest, model->process, begun,
+	                       generations);
 }
 
-void generations_rebuild(struct generations *generations, model_generation_begun *done, void *arg)
+void generations_rebuild(struct generations *generations, generations_rebuilding *done, void *arg)
 {
 	struct read_model *model = generations->model;
 	if (model->next != NULL) {
-		done(arg, number_of(model->next), NULL);
+		done(arg, generation_number(model->next), NULL);
 		return;
 	}
 	struct rebuild_ask *ask = calloc(1, sizeof(*ask));
@@ -269,56 +245,6 @@ static void log_differs(void *arg)
 	struct generations *generations = arg;
 	generations->wanted = true;
 	begin(generations);
-}
-
-/* ---- deleting ---- */
-
-static void drop_done(void *arg, const struct error *err)
-{
-	struct doomed *doomed = arg;
-	struct generations *generations = doomed->generations;
-	doomed->under_way = false;
-	if (err != NULL) {
-		doomed->at_us = clock_monotonic_us() + LOOK_MS * 1000ULL;
-		return;
-	}
-	log_info("generation_dropped", "generation=%" PRIu64, doomed->number);
-	DL_DELETE(generations->doomed, doomed);
-	free(doomed);
-}
-
-static void note_doomed(struct generations *generations, const struct model_generations *found)
-{
-	struct doomed *doomed, *next;
-	DL_FOREACH(generations->doomed, doomed)
-	{
-		doomed->marked = false;
-	}
-	for (size_t i = 0; i < found->dropped_count; i++) {
-		DL_SEARCH_SCALAR(generations->doomed, doomed, number, found->dropped[i]);
-		if (doomed == NULL) {
-			doomed = calloc(1, sizeof(*doomed));
-			ASSERT(doomed != NULL);
-			doomed->generations = generations;
-			doomed->number = found->dropped[i];
-			doomed->at_us = clock_monotonic_us() + GENERATION_GRACE_MS * 1000ULL;
-			DL_APPEND(generations->doomed, doomed);
-		}
-		doomed->marked = true;
-	}
-	DL_FOREACH_SAFE(generations->doomed, doomed, next)
-	{
-		if (doomed->under_way)
-			continue;
-		if (!doomed->marked) { /* another process was faster */
-			DL_DELETE(generations->doomed, doomed);
-			free(doomed);
-		} else if (clock_monotonic_us() >= doomed->at_us) {
-			doomed->under_way = true;
-			model_generation_drop(generations->model->redis, doomed->number, drop_done,
-			                      doomed);
-		}
-	}
 }
 
 /* ---- looking ---- */
@@ -337,6 +263,19 @@ static void lost_all(struct generations *generations)
 	generations->wanted = true;
 }
 
+/* Another process made it live, or this one, and the answer was lost. */
+static void change_to(struct read_model *model, uint64_t number)
+{
+	struct generation *next = model->next;
+	bool ours = next != NULL && next->projector != NULL && generation_number(next) == number;
+	if (!ours) {
+		next = generation_create(model, number);
+		follow(next);
+		model->generations->wanted = false;
+	}
+	begin_change_over(next);
+}
+
 static void looked(void *arg, const struct model_generations *found, const struct error *err)
 {
 	struct generations *generations = arg;
@@ -346,7 +285,7 @@ static void looked(void *arg, const struct model_generations *found, const struc
 		return;
 	if (found->highest > generations->highest)
 		generations->highest = found->highest;
-	note_doomed(generations, found);
+	doomed_list_note(generations->doomed, found);
 	if (generations->stalled) {
 		generations->stalled = false;
 		old_stopped(generations->changing);
@@ -355,14 +294,14 @@ static void looked(void *arg, const struct model_generations *found, const struc
 		return;
 	if (found->none && (model->live != NULL || model->next != NULL))
 		lost_all(generations);
-	if (model->live != NULL && number_of(model->live) == found->live) {
-		model->live->valid_until_us = lease_end(generations->look_sent_us);
-	} else if (found->live != 0) { /* another process made it live */
-		bool ours = model->next != NULL && number_of(model->next) == found->live;
-		begin_change_over(ours ? model->next : generation_create(model, found->live));
+	if (model->live != NULL && generation_number(model->live) == found->live) {
+		model->live->valid_until_us = generation_lease_end(generations->look_sent_us);
+	} else if (found->live != 0) {
+		change_to(model, found->live);
 		return;
 	}
-	if (model->next != NULL && projector_caught_up(model->next->projector))
+	if (model->next != NULL && model->next->projector != NULL &&
+	    projector_caught_up(model->next->projector))
 		go_live(model->next);
 	if (generations->wanted || (model->live == NULL && model->next == NULL))
 		begin(generations);
@@ -378,13 +317,27 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 	(void)events;
 	generations->looking--;
 	if (err != NULL || model->stopping || generations->changing != NULL ||
-	    model->live == NULL || number_of(model->live) != generations->looked_at ||
+	    model->live == NULL || generation_number(model->live) != generations->looked_at ||
 	    model_position_compare(position, &generations->look_position) >= 0)
 		return;
 	log_warn("model_went_back",
 	         "generation=%" PRIu64 " from=%s to=%s reason=\"Redis lost what it had\"",
 	         generations->looked_at, generations->look_position.entry_id, position->entry_id);
 	projector_rewind(model->live->projector, position);
+}
+
+static void seen(void *arg, const struct error *err)
+{
+	struct generations *generations = arg;
+	struct read_model *model = generations->model;
+	generations->looking--;
+	if (err == NULL || err->code != ERR_CONFLICT || model->stopping || model->next == NULL ||
+	    generation_number(model->next) != generations->seen || generations->going_live ||
+	    generations->changing != NULL)
+		return;
+	log_warn("build_lost", "generation=%" PRIu64 " reason=\"%s\"", generations->seen,
+	         err->message);
+	abandon(model);
 }
 
 static void look(void *arg)
@@ -397,10 +350,16 @@ static void look(void *arg)
 	generations->looking++;
 	generations->look_sent_us = clock_monotonic_us();
 	if (model->live != NULL) {
-		generations->looked_at = number_of(model->live);
+		generations->looked_at = generation_number(model->live);
 		generations->look_position = *projector_position(model->live->projector);
 		generations->looking++;
 		model_store_checkpoint(model->live->store, got_checkpoint, generations);
+	}
+	if (model->next != NULL) {
+		generations->seen = generation_number(model->next);
+		generations->looking++;
+		model_generation_seen(model->redis, generations->seen, model->process, seen,
+		                      generations);
 	}
 	model_generations_ask(model->redis, looked, generations);
 }
@@ -415,10 +374,13 @@ struct generations *generations_create(struct read_model *model,
 	generations->model = model;
 	generations->highest = found->highest;
 	generations->wanted = rebuild || found->live == 0 || found->building != 0;
+	generations->doomed = doomed_list_create(model);
 	generations->log_check = log_check_create(model, log_differs, generations);
 	model->generations = generations;
-	if (found->live != 0)
+	if (found->live != 0) {
 		model->live = generation_create(model, found->live);
+		follow(model->live);
+	}
 	look(generations);
 	return generations;
 }
@@ -437,7 +399,6 @@ void generations_destroy(struct generations *generations)
 	if (generations == NULL)
 		return;
 	struct generation *old, *next_old;
-	struct doomed *doomed, *next_doomed;
 	generations_stop(generations);
 	if (generations->changing != generations->model->next)
 		generation_free(generations->changing);
@@ -447,10 +408,7 @@ void generations_destroy(struct generations *generations)
 	{
 		generation_free(old);
 	}
-	DL_FOREACH_SAFE(generations->doomed, doomed, next_doomed)
-	{
-		free(doomed);
-	}
+	doomed_list_destroy(generations->doomed);
 	log_check_destroy(generations->log_check);
 	free(generations);
 }

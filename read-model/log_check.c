@@ -4,7 +4,6 @@
 #include "proto/eventstore_v1.pb-c.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* A log whose Redis was restored from an older copy lacks events that the model has, and goes on with
@@ -30,8 +29,7 @@ struct log_end log_end_of(const ProtobufCMessage *response)
 	struct log_end end = { .position = { "", "" } };
 	for (size_t i = 0; i < topics->n_topics; i++) {
 		struct model_position last;
-		snprintf(last.entry_id, sizeof(last.entry_id), "%s", topics->topics[i]->last_id);
-		snprintf(last.topic, sizeof(last.topic), "%s", topics->topics[i]->topic);
+		model_position_set(&last, topics->topics[i]->last_id, topics->topics[i]->topic);
 		end.events += topics->topics[i]->length;
 		if (model_position_compare(&last, &end.position) > 0)
 			end.position = last;

@@ -15,7 +15,7 @@ struct ask {
 	struct read_model *model;
 	struct rpc_call *call; /* NULL: ended */
 	const ProtobufCMessage *request;
-	struct generation *live;      /* that answers; NULL: the answer is not from the model */
+	struct generation *from;      /* that answers; NULL: none yet */
 	void (*run)(struct ask *ask); /* when the model is as far as asked */
 	bool answered;                /* nothing is under way for it */
 };
@@ -24,6 +24,8 @@ struct ask {
 static bool ask_answer(struct ask *ask)
 {
 	ask->answered = true;
+	generation_release(ask->from);
+	ask->from = NULL;
 	if (ask->call != NULL)
 		return true;
 	free(ask);
@@ -40,12 +42,18 @@ static void ask_fail(struct ask *ask, const struct error *err)
 static bool ask_done(struct ask *ask, const struct error *err)
 {
 	struct error invalid;
-	if (err == NULL && ask->live != NULL && !generation_valid(ask->live, &invalid))
+	if (err == NULL && ask->from != NULL && !generation_valid(ask->from, &invalid))
 		err = &invalid;
 	if (err == NULL)
 		return ask_answer(ask);
 	ask_fail(ask, err);
 	return false;
+}
+
+static void ask_run(struct ask *ask)
+{
+	ask->from = generation_hold(ask->model->live);
+	ask->run(ask);
 }
 
 static void ask_reached(void *arg, const struct error *err)
@@ -54,8 +62,7 @@ static void ask_reached(void *arg, const struct error *err)
 	if (err != NULL || ask->call == NULL) {
 		ask_fail(ask, err);
 	} else {
-		ask->live = ask->model->live;
-		ask->run(ask);
+		ask_run(ask);
 	}
 }
 
@@ -69,12 +76,11 @@ static void ask_begin(void *ctx, struct rpc_call *call, const ProtobufCMessage *
 	ASSERT(ask != NULL);
 	*ask = (struct ask){ .model = ctx, .call = call, .request = request, .run = run };
 	rpc_set_data(call, ask);
-	ask->live = ask->model->live;
 	if (!model_ready(ask->model, &err) ||
 	    !model_consistency(consistency, &position, &wait_ms, &err))
 		ask_fail(ask, &err);
-	else if (projector_wait(ask->live->projector, &position, wait_ms, ask_reached, ask))
-		run(ask);
+	else if (projector_wait(ask->model->live->projector, &position, wait_ms, ask_reached, ask))
+		ask_run(ask);
 }
 
 static void ask_ended(void *ctx, struct rpc_call *call)
@@ -126,7 +132,7 @@ static void get_run(struct ask *ask)
 	if (!name_check("name", request->name, &err))
 		ask_fail(ask, &err);
 	else
-		model_store_get(ask->live->store, request->name, request->id, get_done, ask);
+		model_store_get(ask->from->store, request->name, request->id, get_done, ask);
 }
 
 static void get(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
@@ -163,7 +169,7 @@ static void get_many_run(struct ask *ask)
 	if (!name_check("name", request->name, &err))
 		ask_fail(ask, &err);
 	else
-		query_many(ask->live->store, request->name, (const char *const *)request->ids,
+		query_many(ask->from->store, request->name, (const char *const *)request->ids,
 		           request->n_ids, page_done, ask);
 }
 
@@ -194,7 +200,7 @@ static void list_run(struct ask *ask)
 		    (struct query_filter){ request->filters[i]->field,
 			                   (const char *const *)request->filters[i]->values,
 			                   request->filters[i]->n_values };
-	query_list(ask->live->store, &list, page_done, ask);
+	query_list(ask->from->store, &list, page_done, ask);
 }
 
 static void list(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
@@ -212,7 +218,7 @@ static void set_run(struct ask *ask, const char *name, const char *set)
 		.limit = request->limit > 0 ? request->limit : LIMIT_DEFAULT,
 		.cursor = request->cursor,
 	};
-	query_list(ask->live->store, &query, page_done, ask);
+	query_list(ask->from->store, &query, page_done, ask);
 }
 
 static void unbilled_run(struct ask *ask)
@@ -284,7 +290,7 @@ static void mails_run(struct ask *ask)
 	if (limit > MAILS_MAX)
 		error_set(&err, ERR_INVALID, "limit: must be 1 to %d", MAILS_MAX);
 	else if (request->cursor[0] == '\0' || entry_id_parse(request->cursor, &id, &err)) {
-		model_store_mails(ask->live->store, request->cursor, limit, mails_done, ask);
+		model_store_mails(ask->from->store, request->cursor, limit, mails_done, ask);
 		return;
 	} else
 		error_wrap(&err, "cursor");
@@ -314,9 +320,9 @@ static void report_run(struct ask *ask)
 	const Rm__ReportRequest *request = (const Rm__ReportRequest *)ask->request;
 	struct error err;
 	if (request->name[0] == '\0') {
-		query_report(ask->live->store, report_done, ask);
+		query_report(ask->from->store, report_done, ask);
 	} else if (strcmp(request->name, "orders") == 0) {
-		query_report_orders(ask->live->store, report_done, ask);
+		query_report_orders(ask->from->store, report_done, ask);
 	} else {
 		error_set(&err, ERR_INVALID, "name: must be empty or \"orders\"");
 		ask_fail(ask, &err);
@@ -337,8 +343,8 @@ static void put_checkpoint(struct ask *ask, Rm__CheckpointsResponse *response,
 	if (generation == NULL)
 		return;
 	struct arena *arena = rpc_call_arena(ask->call);
-	const struct model_position *position = projector_position(generation->projector);
-	uint64_t events = projector_events(generation->projector);
+	const struct model_position *position = generation_position(generation);
+	uint64_t events = generation_events(generation);
 	bool behind = model_position_compare(&end->position, position) > 0;
 	Rm__Checkpoint *checkpoint = arena_alloc(arena, sizeof(*checkpoint));
 	rm__checkpoint__init(checkpoint);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { TEXT_MAX = 16 * 1024 * 1024, FIRST_CHANGES = 64 };
+enum { TEXT_MAX = 16 * 1024 * 1024, FIRST_CHANGES = 64, KEY_SIZE = 256, SPARE_BYTES = 24 };
 
 struct change {
 	enum projection_action action;
@@ -16,8 +16,8 @@ struct change {
 	const char *topic;
 	const char *id;
 	const char *event_id; /* of a mail */
-	const char *data;
-	size_t data_len;
+	char *data;
+	size_t data_len, data_size; /* `data_size`: what fits there */
 	uint64_t version;
 	uint64_t created_us;
 	const char *key; /* "<topic>\0<id>" */
@@ -102,15 +102,22 @@ static struct change *append(struct projection *projection)
 		ASSERT(projection->changes != NULL);
 	}
 	struct change *change = arena_zalloc(projection->arena, sizeof(*change));
+	projection->bytes += sizeof(*change);
 	projection->changes[projection->count++] = change;
 	return change;
 }
 
+/* The states of an entity take each other's place. */
 static void set_data(struct projection *projection, struct change *change, const char *data)
 {
-	change->data_len = strlen(data);
-	change->data = arena_copy(projection->arena, data, change->data_len);
-	projection->bytes += change->data_len;
+	size_t len = strlen(data);
+	if (len >= change->data_size) {
+		change->data_size = len + SPARE_BYTES;
+		change->data = arena_alloc(projection->arena, change->data_size);
+		projection->bytes += change->data_size;
+	}
+	memcpy(change->data, data, len + 1);
+	change->data_len = len;
 }
 
 static void add_mail(struct projection *projection, const struct projection_event *event)
@@ -126,9 +133,10 @@ static void add_mail(struct projection *projection, const struct projection_even
 static struct change *change_of(struct projection *projection, const struct projection_event *event,
                                 bool *found)
 {
+	char here[KEY_SIZE];
 	size_t topic_len = strlen(event->topic), id_len = strlen(event->entity_id);
 	size_t key_len = topic_len + 1 + id_len;
-	char *key = arena_alloc(projection->arena, key_len + 1);
+	char *key = key_len < sizeof(here) ? here : arena_alloc(projection->arena, key_len + 1);
 	memcpy(key, event->topic, topic_len + 1);
 	memcpy(key + topic_len + 1, event->entity_id, id_len + 1);
 	struct change *change;
@@ -136,9 +144,9 @@ static struct change *change_of(struct projection *projection, const struct proj
 	*found = change != NULL;
 	if (change == NULL) {
 		change = append(projection);
-		change->key = key;
-		change->topic = key;
-		change->id = key + topic_len + 1;
+		change->key = key == here ? arena_copy(projection->arena, key, key_len) : key;
+		change->topic = change->key;
+		change->id = change->key + topic_len + 1;
 		HASH_ADD_KEYPTR(hh, projection->by_key, change->key, key_len, change);
 	}
 	return change;
@@ -173,7 +181,6 @@ static void add_remove(struct projection *projection, const struct projection_ev
 void projection_add(struct projection *projection, const struct projection_event *event)
 {
 	projection->events++;
-	projection->bytes += 64;
 	bool entity = event->entity_id[0] != '\0';
 	if (entity && (strcmp(event->action, "entity_created") == 0 ||
 	               strcmp(event->action, "entity_updated") == 0))
@@ -257,7 +264,8 @@ static bool read_entity(struct projection *projection, const struct change *chan
 	return true;
 }
 
-bool projection_at(struct projection *projection, size_t index, struct projection_write *write)
+bool projection_head(const struct projection *projection, size_t index,
+                     struct projection_write *write)
 {
 	const struct change *change = projection->changes[index];
 	*write = (struct projection_write){
@@ -270,9 +278,17 @@ bool projection_at(struct projection *projection, size_t index, struct projectio
 		.before = change->before,
 		.more = { "", 0 },
 	};
+	return change->action != PROJECTION_REMOVE || change->before != PROJECTION_NEW;
+}
+
+bool projection_at(struct projection *projection, size_t index, struct projection_write *write)
+{
+	const struct change *change = projection->changes[index];
+	if (!projection_head(projection, index, write))
+		return false;
 	switch (change->action) {
 	case PROJECTION_REMOVE:
-		return change->before != PROJECTION_NEW;
+		return true;
 	case PROJECTION_MAIL:
 		write->value_count = 2;
 		write->values = arena_alloc(projection->arena, 2 * sizeof(*write->values));

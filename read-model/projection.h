@@ -62,10 +62,13 @@ void projection_clear(struct projection *projection);
 void projection_add(struct projection *projection, const struct projection_event *event);
 size_t projection_events(const struct projection *projection); /* added */
 size_t projection_writes(const struct projection *projection);
-size_t projection_bytes(const struct projection *projection);
+size_t projection_bytes(const struct projection *projection); /* that it holds, about */
 size_t projection_unreadable(const struct projection *projection);
 /* False: nothing to write for this one (created and deleted in the run, or unreadable). */
 bool projection_at(struct projection *projection, size_t index, struct projection_write *write);
+/* The same without the values, of which nothing is read yet. */
+bool projection_head(const struct projection *projection, size_t index,
+                     struct projection_write *write);
 
 /* The place in lists of what was created by this entry. */
 uint64_t projection_created_us(const char *entry_id);

@@ -2,12 +2,10 @@
 
 #include "base/backoff.h"
 #include "base/fault.h"
-#include "base/id.h"
 #include "base/log.h"
-#include "proto/eventstore_v1.pb-c.h"
+#include "read-model/follow.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -32,18 +30,11 @@ struct waiter {
 	struct waiter *prev, *next;
 };
 
-/* One life of the stream; outlives the projector's interest in it until it is closed. */
-struct subscription {
-	struct projector *projector; /* NULL: of no interest any more */
-	struct rpc_stream *stream;
-	bool paused;
-};
-
 struct projector {
 	struct loop *loop;
 	struct model_store *store;
 	struct rpc_channel *channel;
-	struct subscription *subscription;
+	struct follow *follow; /* NULL: not yet, or lost */
 	struct projection *collecting;
 	struct model_position position;  /* applied */
 	struct model_position sent;      /* the end of the last run under way, or `position` */
@@ -70,18 +61,6 @@ struct projector {
 	void (*on_stopped)(void *arg);
 	void *stopped_arg;
 };
-
-int model_position_compare(const struct model_position *a, const struct model_position *b)
-{
-	struct error err;
-	struct entry_id left = { 0, 0 }, right = { 0, 0 };
-	if (!entry_id_parse(a->entry_id, &left, &err))
-		left = (struct entry_id){ 0, 0 };
-	if (!entry_id_parse(b->entry_id, &right, &err))
-		right = (struct entry_id){ 0, 0 };
-	int order = entry_id_compare(left, right);
-	return order != 0 ? order : strcmp(a->topic, b->topic);
-}
 
 /* ---- waiting for a position ---- */
 
@@ -171,12 +150,8 @@ static void start(void *arg);
 
 static void restart_later(struct projector *projector)
 {
-	struct subscription *subscription = projector->subscription;
-	projector->subscription = NULL;
-	if (subscription != NULL) {
-		subscription->projector = NULL;
-		rpc_stream_cancel(subscription->stream);
-	}
+	follow_close(projector->follow);
+	projector->follow = NULL;
 	projector->live = false;
 	projection_clear(projector->collecting);
 	projector->restart = true;
@@ -254,11 +229,8 @@ static void apply_collected(struct projector *projector)
 	                  projector);
 	projector->sent = run->end;
 	FAULT("run_queued");
-	struct subscription *subscription = projector->subscription;
-	if (subscription != NULL && subscription->paused) {
-		subscription->paused = false;
-		rpc_stream_resume(subscription->stream);
-	}
+	if (projector->follow != NULL)
+		follow_resume(projector->follow);
 }
 
 static void end_of_turn(struct loop_task *task)
@@ -270,74 +242,35 @@ static void end_of_turn(struct loop_task *task)
 
 /* ---- following ---- */
 
-static void on_message(void *arg, const ProtobufCMessage *message)
+static void on_event(void *arg, const struct projection_event *event)
 {
-	struct subscription *subscription = arg;
-	struct projector *projector = subscription->projector;
-	if (projector == NULL)
-		return;
-	const Es__SubscribeResponse *response = (const Es__SubscribeResponse *)message;
-	for (size_t i = 0; i < response->n_events; i++) {
-		const Es__Event *event = response->events[i];
-		struct projection_event input = {
-			.topic = event->topic,
-			.entry_id = event->entry_id,
-			.event_id = event->event_id,
-			.action = event->event_action,
-			.data = event->event_data,
-			.entity_id = event->entity_id,
-			.version = event->entity_version,
-		};
-		projection_add(projector->collecting, &input);
-	}
-	if (response->n_events > 0) {
-		const Es__Event *last = response->events[response->n_events - 1];
-		snprintf(projector->collected.entry_id, STORE_ENTRY_SIZE, "%s", last->entry_id);
-		snprintf(projector->collected.topic, STORE_TOPIC_SIZE, "%s", last->topic);
-	}
+	struct projector *projector = arg;
+	projection_add(projector->collecting, event);
+}
+
+static void on_received(void *arg, const struct projection_event *last, bool live)
+{
+	struct projector *projector = arg;
+	if (last != NULL)
+		model_position_set(&projector->collected, last->entry_id, last->topic);
 	FAULT("events_collected");
-	projector->live = response->live;
+	projector->live = live;
 	if (projection_writes(projector->collecting) >= PAUSE_WRITES ||
-	    projection_bytes(projector->collecting) >= PAUSE_BYTES) {
-		subscription->paused = true;
-		rpc_stream_pause(subscription->stream);
-	}
+	    projection_bytes(projector->collecting) >= PAUSE_BYTES)
+		follow_pause(projector->follow);
 	loop_task_start(projector->loop, &projector->task);
 }
 
-static void on_closed(void *arg, const struct error *err)
+static void on_lost(void *arg, const struct error *err)
 {
-	struct subscription *subscription = arg;
-	struct projector *projector = subscription->projector;
-	free(subscription);
-	if (projector == NULL)
-		return;
-	projector->subscription = NULL;
+	struct projector *projector = arg;
+	projector->follow = NULL;
 	if (projector->caught_up)
 		log_warn("subscription_lost", "reason=\"%s\"", err == NULL ? "end" : err->message);
 	restart_later(projector);
 }
 
-static void subscribe(struct projector *projector)
-{
-	static const struct rpc_stream_events events = { on_message, on_closed };
-	struct subscription *subscription = calloc(1, sizeof(*subscription));
-	ASSERT(subscription != NULL);
-	subscription->projector = projector;
-	projector->subscription = subscription;
-	subscription->stream = rpc_stream_open(projector->channel, &es__event_store__descriptor,
-	                                       "Subscribe", &events, subscription);
-	Es__Position after = ES__POSITION__INIT;
-	Es__SubscribeRequest request = ES__SUBSCRIBE_REQUEST__INIT;
-	if (projector->position.entry_id[0] != '\0') {
-		after.entry_id = projector->position.entry_id;
-		after.topic = projector->position.topic;
-		request.start = ES__START__START_AFTER;
-		request.after = &after;
-	}
-	rpc_stream_send(subscription->stream, &request.base);
-	rpc_stream_end_sends(subscription->stream);
-}
+static const struct follow_events follow_events = { on_event, on_received, on_lost };
 
 static void got_checkpoint(void *arg, const struct model_position *position, uint64_t events,
                            const struct error *err)
@@ -352,7 +285,8 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 	projector->position = projector->sent = *position;
 	projector->events = events;
 	wake_waiters(projector);
-	subscribe(projector);
+	projector->follow =
+	    follow_open(projector->channel, &projector->position, &follow_events, projector);
 }
 
 static void start(void *arg)
@@ -365,7 +299,7 @@ static void start(void *arg)
 void projector_rewind(struct projector *projector, const struct model_position *position)
 {
 	projector->position = *position;
-	if (projector->subscription != NULL) /* else it begins again anyway */
+	if (projector->follow != NULL) /* else it begins again anyway */
 		restart_later(projector);
 }
 
@@ -407,10 +341,7 @@ void projector_destroy(struct projector *projector)
 	error_set(&err, ERR_UNAVAILABLE, "the read model stops; ask again");
 	while (projector->waiters != NULL)
 		waiter_end(projector->waiters, &err);
-	if (projector->subscription != NULL) {
-		projector->subscription->projector = NULL;
-		rpc_stream_cancel(projector->subscription->stream);
-	}
+	follow_close(projector->follow);
 	loop_timer_stop(projector->loop, &projector->timer);
 	loop_task_stop(projector->loop, &projector->task);
 	projection_destroy(projector->collecting);

@@ -43,7 +43,4 @@ void projector_move_waiters(struct projector *from, struct projector *to);
 /* The model stands at `position`, before where it was: Redis lost what it had. Starts again there. */
 void projector_rewind(struct projector *projector, const struct model_position *position);
 
-/* By entry id, then topic: <0, 0, >0. Positions that cannot be read come first. */
-int model_position_compare(const struct model_position *a, const struct model_position *b);
-
 #endif

@@ -34,8 +34,7 @@ bool model_consistency(const Rm__Consistency *consistency, struct model_position
 		if (!name_check("topic", token->topic, err) ||
 		    !entry_id_parse(token->entry_id, &id, err))
 			return error_wrap(err, "consistency.tokens[%zu]", i);
-		snprintf(place.entry_id, sizeof(place.entry_id), "%s", token->entry_id);
-		snprintf(place.topic, sizeof(place.topic), "%s", token->topic);
+		model_position_set(&place, token->entry_id, token->topic);
 		if (model_position_compare(&place, position) > 0)
 			*position = place;
 	}
@@ -60,6 +59,14 @@ static bool listen_all(struct read_model *model, const struct read_model_options
 	return true;
 }
 
+static void name_process(struct read_model *model, const struct read_model_options *options)
+{
+	char name[INSTANCE_NAME_SIZE], life[UUID_SIZE];
+	instance_name(name, options->listen[0], model->port);
+	uuid_v4(life);
+	snprintf(model->process, sizeof(model->process), "%.80s#%.8s", name, life);
+}
+
 bool read_model_serve(struct loop *loop, const struct read_model_options *options,
                       struct read_model **out, struct error *err)
 {
@@ -75,6 +82,7 @@ bool read_model_serve(struct loop *loop, const struct read_model_options *option
 		return false;
 	}
 	model->event_store = rpc_channel_create(loop, options->event_store);
+	name_process(model, options);
 	generations_create(model, &found, options->rebuild);
 	if (options->message_queue != NULL) {
 		model->message_queue = rpc_channel_create(loop, options->message_queue);
@@ -107,9 +115,9 @@ void read_model_stop(struct read_model *model, void (*done)(void *arg), void *ar
 	if (model->functions != NULL)
 		functions_stop(model->functions);
 	if (model->live != NULL)
-		projector_stop(model->live->projector, one_stopped, model);
+		generation_stop(model->live, one_stopped, model);
 	if (model->next != NULL)
-		projector_stop(model->next->projector, one_stopped, model);
+		generation_stop(model->next, one_stopped, model);
 	rpc_server_shutdown(model->server, STOP_GRACE_MS, one_stopped, model);
 }
 

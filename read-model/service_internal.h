@@ -3,6 +3,7 @@
 #define READ_MODEL_SERVICE_INTERNAL_H
 
 #include "base/rpc_server.h"
+#include "read-model/builder.h"
 #include "read-model/projector.h"
 #include "read-model/query.h"
 #include "read-model/service.h"
@@ -11,16 +12,35 @@
 
 enum { MODEL_TOPICS_TIMEOUT_MS = 5000, MODEL_WAIT_MS = 5000, MODEL_WAIT_MAX_MS = 60000 };
 
-/* One generation and who builds it. */
+/* ---- generation.c: one generation, who fills and follows it, and who reads it ---- */
 struct generation {
 	struct read_model *model;
 	struct model_store *store;
-	struct projector *projector; /* NULL: retired; the store lives on for queries under way */
+	struct builder *builder;     /* fills it; NULL: it is full, or retired */
+	struct projector *projector; /* follows the log; NULL: it is being filled, or retired */
 	/* Until then its keys are surely there: after another one has become live they go, but not
 	 * before GENERATION_GRACE_MS. */
 	uint64_t valid_until_us;
+	unsigned users;
+	bool retired; /* freed at the end of the turn in which nothing of it is in use any more */
+	struct loop_task unused;
 	struct generation *next; /* of the retired ones */
 };
+struct generation *generation_create(struct read_model *model, uint64_t number);
+void generation_free(struct generation *generation); /* at the end of the process, used or not */
+uint64_t generation_number(const struct generation *generation);
+const struct model_position *generation_position(const struct generation *generation);
+uint64_t generation_events(const struct generation *generation);
+uint64_t generation_lease_end(uint64_t from_us);
+/* ERR_UNAVAILABLE: what was read from it just now may have been half deleted. */
+MUST_USE bool generation_valid(const struct generation *generation, struct error *err);
+/* A query reads it, from its first command to its answer. */
+struct generation *generation_hold(struct generation *generation);
+void generation_release(struct generation *generation); /* NULL is fine */
+/* Fills and follows no more. `done` is called, maybe at once, when nothing of that is under way. */
+void generation_stop(struct generation *generation, void (*done)(void *arg), void *arg);
+/* Answers no new queries; those under way may end. */
+void generation_retire(struct generation *generation);
 
 struct functions;
 struct generations;
@@ -35,6 +55,7 @@ struct read_model {
 	struct generation *next; /* being built, to become live; NULL: none */
 	struct generations *generations;
 	struct functions *functions;
+	char process[128]; /* "<name>#<its life>", the name equal after a restart */
 	int port;
 	bool stopping;
 	unsigned to_stop; /* what has not stopped yet */
@@ -44,10 +65,12 @@ struct read_model {
 
 /* ---- generations.c: which generation answers, is built, is deleted ----
  *
- *   BUILDING --caught up, go_live--> LIVE --a newer one is live--> RETIRED --grace--> keys deleted
+ *   BUILDING --filled--> FOLLOWING --caught up, go_live--> LIVE --a newer one is live--> RETIRED
+ *      |                                                                                   |
+ *      '-- its builder failed, or died: another one is begun --> keys deleted <---grace----'
  *
  * Redis (model:live) knows the state of each; every process looks there each second, and changes over
- * when another one has. */
+ * when another one has. One process alone builds a generation. */
 enum { GENERATION_LEASE_MS = 4000, GENERATION_GRACE_MS = 5000 };
 struct generations *generations_create(struct read_model *model,
                                        const struct model_generations *found, bool rebuild);
@@ -55,9 +78,17 @@ void generations_stop(struct generations *generations); /* changes nothing any m
 /* After redis_destroy. */
 void generations_destroy(struct generations *generations);
 /* Builds a new generation unless one is being built already, and tells which. */
-void generations_rebuild(struct generations *generations, model_generation_begun *done, void *arg);
-/* ERR_UNAVAILABLE: what was read from it just now may have been half deleted. */
-MUST_USE bool generation_valid(const struct generation *generation, struct error *err);
+typedef void generations_rebuilding(void *arg, uint64_t generation, const struct error *err);
+void generations_rebuild(struct generations *generations, generations_rebuilding *done, void *arg);
+/* A retired one is about to be freed. */
+void generations_forget(struct generations *generations, struct generation *old);
+
+/* ---- doomed.c: generations whose keys are to be deleted ---- */
+struct doomed_list;
+struct doomed_list *doomed_list_create(struct read_model *model);
+void doomed_list_destroy(struct doomed_list *list); /* after redis_destroy */
+/* Redis marks these; each is deleted GENERATION_GRACE_MS after it was seen here first. */
+void doomed_list_note(struct doomed_list *list, const struct model_generations *found);
 
 /* ---- log_check.c: whether the log still has what the model was made of ---- */
 struct log_check;

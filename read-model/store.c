@@ -1,5 +1,7 @@
 #include "read-model/store_internal.h"
 
+#include "base/id.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,18 +101,14 @@ static enum error_code refusal_code(const char *answer)
 	return ERR_INTERNAL;
 }
 
-bool model_store_failed(const struct redis_value *value, const struct error *redis_err,
-                        struct error *err)
+bool model_store_failed(const struct redis_value *value, const char *shape,
+                        const struct error *redis_err, struct error *err)
 {
 	size_t len;
-	if (redis_err != NULL) {
-		*err = *redis_err;
-		return true;
-	}
-	if (redis_value_kind(value) != REDIS_ERROR)
+	if (redis_check(value, shape, redis_err, err))
 		return false;
-	const char *answer = redis_value_string(value, &len);
-	error_set(err, refusal_code(answer), "redis: %s", answer);
+	if (redis_value_kind(value) == REDIS_ERROR)
+		err->code = refusal_code(redis_value_string(value, &len));
 	return true;
 }
 
@@ -122,17 +120,34 @@ static const char *text_at(const struct redis_value *value, size_t index)
 
 /* ---- checkpoint ---- */
 
+void model_position_set(struct model_position *position, const char *entry_id, const char *topic)
+{
+	snprintf(position->entry_id, sizeof(position->entry_id), "%s", entry_id);
+	snprintf(position->topic, sizeof(position->topic), "%s", topic);
+}
+
+int model_position_compare(const struct model_position *a, const struct model_position *b)
+{
+	struct error err;
+	struct entry_id left = { 0, 0 }, right = { 0, 0 };
+	if (!entry_id_parse(a->entry_id, &left, &err))
+		left = (struct entry_id){ 0, 0 };
+	if (!entry_id_parse(b->entry_id, &right, &err))
+		right = (struct entry_id){ 0, 0 };
+	int order = entry_id_compare(left, right);
+	return order != 0 ? order : strcmp(a->topic, b->topic);
+}
+
 static void got_checkpoint(void *arg, const struct redis_value *value,
                            const struct error *redis_err)
 {
 	struct model_store_call *call = arg;
 	struct error err;
 	struct model_position position = { "", "" };
-	if (model_store_failed(value, redis_err, &err)) {
+	if (model_store_failed(value, "(?s?s?s)", redis_err, &err)) {
 		call->done.checkpoint(call->arg, NULL, 0, &err);
 	} else {
-		snprintf(position.entry_id, sizeof(position.entry_id), "%s", text_at(value, 0));
-		snprintf(position.topic, sizeof(position.topic), "%s", text_at(value, 1));
+		model_position_set(&position, text_at(value, 0), text_at(value, 1));
 		int64_t events = redis_value_integer(redis_value_at(value, 2));
 		call->done.checkpoint(call->arg, &position, (uint64_t)events, NULL);
 	}
@@ -159,7 +174,7 @@ static void got_members(void *arg, const struct redis_value *value, const struct
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	if (model_store_failed(value, redis_err, &err)) {
+	if (model_store_failed(value, "[ss]", redis_err, &err)) {
 		call->done.members(call->arg, NULL, 0, false, &err);
 		model_store_call_end(call);
 		return;
@@ -219,7 +234,7 @@ static void got_count(void *arg, const struct redis_value *value, const struct e
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	if (model_store_failed(value, redis_err, &err))
+	if (model_store_failed(value, "i", redis_err, &err))
 		call->done.count(call->arg, 0, &err);
 	else
 		call->done.count(call->arg, (uint64_t)redis_value_integer(value), NULL);
@@ -242,7 +257,7 @@ static void got_mails(void *arg, const struct redis_value *value, const struct e
 {
 	struct model_store_call *call = arg;
 	struct error err;
-	if (model_store_failed(value, redis_err, &err)) {
+	if (model_store_failed(value, "[(s(ssss))]", redis_err, &err)) {
 		call->done.mails(call->arg, NULL, 0, &err);
 		model_store_call_end(call);
 		return;

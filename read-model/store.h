@@ -34,6 +34,9 @@ struct model_position {
 	char entry_id[STORE_ENTRY_SIZE];
 	char topic[STORE_TOPIC_SIZE];
 };
+void model_position_set(struct model_position *position, const char *entry_id, const char *topic);
+/* By entry id, then topic: <0, 0, >0. Positions that cannot be read come first. */
+int model_position_compare(const struct model_position *a, const struct model_position *b);
 
 typedef void model_store_checkpoint_done(void *arg, const struct model_position *position,
                                          uint64_t events, const struct error *err);
@@ -45,6 +48,18 @@ typedef void model_store_apply_done(void *arg, const struct error *err);
 void model_store_apply(struct model_store *store, const struct model_position *from,
                        const struct model_position *to, struct projection *run,
                        model_store_apply_done *done, void *arg);
+
+/* ---- filling a generation that nobody reads and nobody else writes ----
+ *
+ * Without a checkpoint until it is full, so one that was not filled to its end is known as such. */
+typedef void model_store_done(void *arg, const struct error *err);
+/* Writes a window of the log: each event once, in order, one window at a time; the window must stay as
+ * it is until `done`. After an error the generation is of no use: what was written of it is not known. */
+void model_store_fill(struct model_store *store, struct projection *window, model_store_done *done,
+                      void *arg);
+/* It is full: from now on it can be followed from here. */
+void model_store_filled(struct model_store *store, const struct model_position *position,
+                        uint64_t events, model_store_done *done, void *arg);
 
 /* One entity as it stands in the model. Lives during the callback. */
 struct model_store_entity;
@@ -101,13 +116,18 @@ typedef void model_generations_done(void *arg, const struct model_generations *g
                                     const struct error *err);
 void model_generations_ask(struct redis *redis, model_generations_done *done, void *arg);
 
-/* The generation to build beside the live one: the one that is being built already, or a new one,
- * above `floor`. */
-typedef void model_generation_begun(void *arg, uint64_t generation, const struct error *err);
-void model_generation_begin(struct redis *redis, uint64_t floor, model_generation_begun *done,
-                            void *arg);
+/* A new generation to build beside the live one, above `floor`. `process` is "<name>#<its life>": the name
+ * is equal after a restart, and different from that of other processes. `mine` false: another process is building
+ * this one. */
+typedef void model_generation_begun(void *arg, uint64_t generation, bool mine,
+                                    const struct error *err);
+void model_generation_begin(struct redis *redis, uint64_t floor, const char *process,
+                            model_generation_begun *done, void *arg);
+/* The process still builds it: to be said every second, for after five others may begin anew.
+ * ERR_CONFLICT: one has. */
+void model_generation_seen(struct redis *redis, uint64_t generation, const char *process,
+                           model_store_done *done, void *arg);
 
-typedef void model_store_done(void *arg, const struct error *err);
 /* Makes this generation, which was begun, the live one, and the live one a dropped one. ERR_CONFLICT:
  * another one is being built, nothing changed. */
 void model_generation_go_live(struct redis *redis, uint64_t generation, model_store_done *done,

@@ -81,8 +81,9 @@ static void applied(void *arg, const struct redis_value *value, const struct err
 	model_store_apply_done *done = call->done.apply;
 	struct error err;
 	size_t len;
-	bool bad = model_store_failed(value, redis_err, &err);
-	if (!bad && redis_value_kind(value) == REDIS_ARRAY)
+	bool elsewhere = redis_value_kind(value) == REDIS_ARRAY;
+	bool bad = model_store_failed(value, elsewhere ? "(ss)" : "s", redis_err, &err);
+	if (!bad && elsewhere)
 		bad = !error_set(&err, ERR_CONFLICT, "the checkpoint is %s of '%s'",
 		                 redis_value_string(redis_value_at(value, 0), &len),
 		                 redis_value_string(redis_value_at(value, 1), &len));

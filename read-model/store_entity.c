@@ -22,7 +22,7 @@ static void got_entity(void *arg, const struct redis_value *value, const struct 
 	struct model_store_call *call = arg;
 	struct error err;
 	struct model_store_entity entity = { call->kind, call->id, value };
-	if (model_store_failed(value, redis_err, &err)) {
+	if (model_store_failed(value, "[?s]", redis_err, &err)) {
 		call->done.entity(call->arg, NULL, &err);
 	} else {
 		bool there = redis_value_kind(redis_value_at(value, ROW_VERSION)) != REDIS_NIL;

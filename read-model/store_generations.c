@@ -84,7 +84,8 @@ bool model_generations_read(struct redis *redis, struct model_generations *gener
 	redis_command_init(&command);
 	for (size_t i = 0; i < ARRAY_LEN(ask_words); i++)
 		redis_arg(&command, ask_words[i]);
-	bool ok = redis_wait(redis, &command, 0, &value, err);
+	bool ok = redis_wait(redis, &command, 0, &value, err) &&
+	          !model_store_failed(value, "[ss]", NULL, err);
 	redis_command_free(&command);
 	if (ok)
 		read_fields(value, generations);
@@ -96,7 +97,7 @@ static void asked(void *arg, const struct redis_value *value, const struct error
 	struct move *move = arg;
 	struct model_generations generations;
 	struct error err;
-	bool bad = model_store_failed(value, redis_err, &err);
+	bool bad = model_store_failed(value, "[ss]", redis_err, &err);
 	if (!bad)
 		read_fields(value, &generations);
 	move->done.asked(move->arg, bad ? NULL : &generations, bad ? &err : NULL);
@@ -116,30 +117,53 @@ static void begun(void *arg, const struct redis_value *value, const struct error
 {
 	struct move *move = arg;
 	struct error err;
-	bool bad = model_store_failed(value, redis_err, &err);
-	move->done.begun(move->arg, bad ? 0 : (uint64_t)redis_value_integer(value),
-	                 bad ? &err : NULL);
+	bool bad = model_store_failed(value, "i", redis_err, &err);
+	int64_t number = bad ? 0 : redis_value_integer(value);
+	move->done.begun(move->arg, (uint64_t)llabs(number), number > 0, bad ? &err : NULL);
 	free(move);
 }
 
-void model_generation_begin(struct redis *redis, uint64_t floor, model_generation_begun *done,
-                            void *arg)
+void model_generation_begin(struct redis *redis, uint64_t floor, const char *process,
+                            model_generation_begun *done, void *arg)
 {
 	char version[24], used[24];
 	snprintf(version, sizeof(version), "%d", MODEL_VERSION);
 	snprintf(used, sizeof(used), "%" PRIu64, floor);
-	const char *words[] = { "FCALL", "readmodel_begin", "1", LIVE_KEY, version, used };
+	const char *words[] = { "FCALL", "readmodel_begin", "1", LIVE_KEY, version, used, process };
 	struct move *move = move_begin(redis, 0, arg);
 	move->done.begun = done;
 	send_words(redis, words, ARRAY_LEN(words), begun, move);
+}
+
+static void seen(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct move *move = arg;
+	struct error err;
+	bool bad = model_store_failed(value, "i", redis_err, &err);
+	if (!bad && redis_value_integer(value) == 0)
+		bad = !error_set(&err, ERR_CONFLICT, "another process builds the model now");
+	move->done.done(move->arg, bad ? &err : NULL);
+	free(move);
+}
+
+void model_generation_seen(struct redis *redis, uint64_t generation, const char *process,
+                           model_store_done *done, void *arg)
+{
+	char number[24];
+	snprintf(number, sizeof(number), "%" PRIu64, generation);
+	const char *words[] = { "FCALL", "readmodel_seen", "1", LIVE_KEY, number, process };
+	struct move *move = move_begin(redis, generation, arg);
+	move->done.done = done;
+	send_words(redis, words, ARRAY_LEN(words), seen, move);
 }
 
 static void went_live(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
 	struct move *move = arg;
 	struct error err;
-	bool bad = model_store_failed(value, redis_err, &err);
-	if (!bad && redis_value_kind(value) == REDIS_INTEGER)
+	bool refused = redis_value_kind(value) == REDIS_INTEGER;
+	bool bad = model_store_failed(value, refused ? "i" : "s", redis_err, &err);
+	if (!bad && refused)
 		bad = !error_set(&err, ERR_CONFLICT, "generation %" PRId64 " is being built",
 		                 redis_value_integer(value));
 	move->done.done(move->arg, bad ? &err : NULL);
@@ -167,7 +191,7 @@ static void dropped(void *arg, const struct redis_value *value, const struct err
 {
 	struct move *move = arg;
 	struct error err;
-	bool bad = model_store_failed(value, redis_err, &err);
+	bool bad = model_store_failed(value, "s", redis_err, &err);
 	move->done.done(move->arg, bad ? &err : NULL);
 	free(move);
 }
@@ -189,7 +213,7 @@ static void unlinked(void *arg, const struct redis_value *value, const struct er
 	struct move *move = arg;
 	struct error err;
 	FAULT("keys_unlinked");
-	if (!model_store_failed(value, redis_err, &err)) {
+	if (!model_store_failed(value, "i", redis_err, &err)) {
 		scan_on(move);
 		return;
 	}
@@ -202,7 +226,7 @@ static void scanned(void *arg, const struct redis_value *value, const struct err
 	struct move *move = arg;
 	struct error err;
 	size_t len;
-	if (model_store_failed(value, redis_err, &err)) {
+	if (model_store_failed(value, "(s[s])", redis_err, &err)) {
 		move->done.done(move->arg, &err);
 		free(move);
 		return;

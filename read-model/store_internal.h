@@ -18,6 +18,7 @@ struct model_store_call {
 	void *arg;
 	union {
 		model_store_apply_done *apply;
+		model_store_done *filled;
 		model_store_checkpoint_done *checkpoint;
 		model_store_entity_done *entity;
 		model_store_members_done *members;
@@ -38,9 +39,10 @@ struct redis_command *model_store_command(struct model_store *store, const char 
 void model_store_arg_key(struct model_store *store, struct redis_command *command, const char *a,
                          const char *b, const char *c);
 
-/* The two ways in which a command fails are one for its caller. ERR_UNAVAILABLE: Redis is away, or
- * refuses for now (it loads, is full, is no master); any other error of Redis is ERR_INTERNAL. */
-bool model_store_failed(const struct redis_value *value, const struct error *redis_err,
-                        struct error *err);
+/* The ways in which a command fails are one for its caller; `shape` as redis_check has it. ERR_UNAVAILABLE: Redis is
+ * away, refuses for now (it loads, is full, is no master), or answers something else; any other error of
+ * Redis is ERR_INTERNAL. */
+bool model_store_failed(const struct redis_value *value, const char *shape,
+                        const struct error *redis_err, struct error *err);
 
 #endif

@@ -72,22 +72,28 @@ struct step {
 	char data[256];
 };
 
+/* Adds the event of this number, and moves on to it. */
+static void add_step(struct projection *run, const struct step *step, size_t number,
+                     struct model_position *at)
+{
+	struct projection_event event = { .topic = step->topic,
+		                          .event_id = "e",
+		                          .entry_id = at->entry_id,
+		                          .action = step->action,
+		                          .data = step->data,
+		                          .entity_id = step->id,
+		                          .version = step->version };
+	snprintf(at->entry_id, sizeof(at->entry_id), "16%011zu-%zu", number / 3, number % 3);
+	snprintf(at->topic, sizeof(at->topic), "%s", step->topic);
+	projection_add(run, &event);
+}
+
 /* folder->err says how it went. */
 static void try_fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
 {
 	struct model_position next = folder->at;
-	for (size_t i = from; i < to; i++) {
-		struct projection_event event = { .topic = steps[i].topic,
-			                          .event_id = "e",
-			                          .entry_id = next.entry_id,
-			                          .action = steps[i].action,
-			                          .data = steps[i].data,
-			                          .entity_id = steps[i].id,
-			                          .version = steps[i].version };
-		snprintf(next.entry_id, sizeof(next.entry_id), "16%011zu-%zu", i / 3, i % 3);
-		snprintf(next.topic, sizeof(next.topic), "%s", steps[i].topic);
-		projection_add(folder->run, &event);
-	}
+	for (size_t i = from; i < to; i++)
+		add_step(folder->run, &steps[i], i, &next);
 	model_store_apply(folder->store, &folder->at, &next, folder->run, applied, folder);
 	settle();
 	if (folder->err.code == ERR_NONE)
@@ -278,12 +284,32 @@ static void expect_same(const char *a, const char *b)
 	ck_assert_msg(a[i] == b[i], "\n%.300s\n---\n%.300s", a + line, b + line);
 }
 
+/* By windows of up to `most` events. */
+static void fill(struct folder *folder, const struct step *steps, size_t most)
+{
+	for (size_t i = 0, to; i < STEPS; i = to) {
+		to = i + 1 + (size_t)rand() % most;
+		for (size_t k = i; k < to && k < STEPS; k++)
+			add_step(folder->run, &steps[k], k, &folder->at);
+		model_store_fill(folder->store, folder->run, applied, folder);
+		settle();
+		ck_assert_msg(folder->err.code == ERR_NONE, "%s", folder->err.message);
+		projection_clear(folder->run);
+	}
+	model_store_filled(folder->store, &folder->at, STEPS, applied, folder);
+	settle();
+	model_store_fill(folder->store, folder->run, applied, folder);
+	settle();
+	ck_assert_int_eq(folder->err.code, ERR_CONFLICT); /* it may have readers now */
+}
+
 START_TEST(runs_may_be_cut_anywhere)
 {
 	struct step *steps = calloc(STEPS, sizeof(*steps));
 	srand((unsigned)_i + 1);
 	invent(steps);
 	struct folder single = folder_create(1), mixed = folder_create(2), whole = folder_create(3);
+	struct folder filled = folder_create(4), refilled = folder_create(5);
 	for (size_t i = 0; i < STEPS; i++)
 		fold(&single, steps, i, i + 1);
 	for (size_t i = 0, to; i < STEPS; i = to) {
@@ -292,15 +318,19 @@ START_TEST(runs_may_be_cut_anywhere)
 		fold(&mixed, steps, i, to);
 	}
 	fold(&whole, steps, 0, STEPS);
-	char *dumps[] = { dump(1), dump(2), dump(3) };
+	fill(&filled, steps, 30);
+	fill(&refilled, steps, 1 + STEPS);
+	char *dumps[] = { dump(1), dump(2), dump(3), dump(4), dump(5) };
 	ck_assert_ptr_nonnull(strstr(dumps[0], "order_ids"));
-	expect_same(dumps[0], dumps[1]);
-	expect_same(dumps[0], dumps[2]);
+	for (size_t i = 1; i < ARRAY_LEN(dumps); i++)
+		expect_same(dumps[0], dumps[i]);
 	for (size_t i = 0; i < ARRAY_LEN(dumps); i++)
 		free(dumps[i]);
 	folder_destroy(&single);
 	folder_destroy(&mixed);
 	folder_destroy(&whole);
+	folder_destroy(&filled);
+	folder_destroy(&refilled);
 	free(steps);
 }
 END_TEST
@@ -352,18 +382,24 @@ START_TEST(a_redis_that_is_away_or_full_is_unavailable)
 }
 END_TEST
 
-static void keep_number(void *arg, uint64_t generation, const struct error *err)
+static void keep_number(void *arg, uint64_t generation, bool mine, const struct error *err)
 {
 	ck_assert_ptr_null(err);
-	*(uint64_t *)arg = generation;
+	*(int64_t *)arg = mine ? (int64_t)generation : -(int64_t)generation;
 }
 
-static uint64_t begin(uint64_t floor)
+/* Negative: another process builds it. */
+static int64_t begin_as(const char *process, uint64_t floor)
 {
-	uint64_t number = 0;
-	model_generation_begin(redis, floor, keep_number, &number);
+	int64_t number = 0;
+	model_generation_begin(redis, floor, process, keep_number, &number);
 	settle();
 	return number;
+}
+
+static int64_t begin(uint64_t floor)
+{
+	return begin_as("a#1", floor);
 }
 
 static struct model_generations look(void)
@@ -381,13 +417,12 @@ START_TEST(generations_change_over)
 	struct error err;
 	int count = 0;
 	ck_assert(look().none);
-	ck_assert_uint_eq(begin(0), 1);
+	ck_assert_int_eq(begin(0), 1);
 	ck_assert_uint_eq(look().live, 0);
 	ck_assert_uint_eq(look().building, 1);
 	model_generation_go_live(redis, 1, done, &count);
 	fold(&one, &step, 0, 1);
-	ck_assert_uint_eq(begin(0), 2);
-	ck_assert_uint_eq(begin(0), 2); /* it is being built already */
+	ck_assert_int_eq(begin(0), 2);
 	ck_assert_uint_eq(look().live, 1);
 	fold(&two, &step, 0, 1);
 	model_generation_go_live(redis, 3, keep_error, &err);
@@ -406,6 +441,35 @@ START_TEST(generations_change_over)
 	ck_assert_uint_eq(generations.dropped[0], 1);
 	folder_destroy(&one);
 	folder_destroy(&two);
+}
+END_TEST
+
+START_TEST(one_process_builds_a_generation)
+{
+	struct error err;
+	ck_assert_int_eq(begin_as("a#1", 0), 1);
+	ck_assert_int_eq(begin_as("b#1", 0), -1);
+	model_generation_seen(redis, 1, "a#1", keep_error, &err);
+	settle();
+	ck_assert_int_eq(err.code, ERR_NONE);
+	/* what was written by a former life, or before a failure, is of no use */
+	ck_assert_int_eq(begin_as("a#1", 0), 2);
+	ck_assert_int_eq(begin_as("a#2", 0), 3);
+	ck_assert_uint_eq(look().dropped_count, 2);
+	/* one that is silent for long has lost it, and what it wrote since goes too */
+	expect_command("HSET model:live builder_seen 1", "0");
+	ck_assert_int_eq(begin_as("b#1", 0), 4);
+	expect_command("HDEL model:live drop:3", "1");
+	model_generation_seen(redis, 3, "a#2", keep_error, &err);
+	settle();
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	ck_assert_uint_eq(look().dropped_count, 3);
+	ck_assert_uint_eq(look().building, 4);
+	model_generation_go_live(redis, 4, keep_error, &err);
+	model_generation_seen(redis, 4, "b#1", keep_error, &err);
+	settle();
+	ck_assert_int_eq(err.code, ERR_NONE);
+	expect_command("HEXISTS model:live builder", "0");
 }
 END_TEST
 
@@ -435,11 +499,11 @@ START_TEST(another_version_of_code_builds_its_own)
 	               "5");
 	ck_assert_uint_eq(look().live, 0);
 	ck_assert_uint_eq(look().building, 0);
-	ck_assert_uint_eq(begin(0), 5);
+	ck_assert_int_eq(begin(0), 5);
 	ck_assert_uint_eq(look().dropped[0], 4);
 	ck_assert_uint_eq(look().building, 5);
 	expect_command("DEL model:live", "1");
-	ck_assert_uint_eq(begin(7), 8); /* a number is never used twice */
+	ck_assert_int_eq(begin(7), 8); /* a number is never used twice */
 }
 END_TEST
 
@@ -454,6 +518,7 @@ int main(void)
 	tcase_add_test(tcase, a_run_from_another_checkpoint_is_refused);
 	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
 	tcase_add_test(tcase, generations_change_over);
+	tcase_add_test(tcase, one_process_builds_a_generation);
 	tcase_add_test(tcase, a_dropped_generation_leaves_nothing);
 	tcase_add_test(tcase, another_version_of_code_builds_its_own);
 	tcase_add_test(tcase, a_redis_that_is_away_or_full_is_unavailable);

@@ -30,8 +30,8 @@ struct stream {
 struct get {
 	struct stream *stream;
 	uint64_t tag;
-	struct generation *generation; /* that answers */
-	char *name, *id;               /* while it waits for the model; else NULL */
+	struct generation *from; /* that answers; NULL: none yet */
+	char *name, *id;         /* while it waits for the model; else NULL */
 };
 
 static void stream_free(struct stream *stream)
@@ -121,8 +121,9 @@ static void got(void *arg, const struct model_store_entity *entity, const struct
 	struct stream *stream = get->stream;
 	struct error invalid;
 	uint64_t tag = get->tag;
-	if (err == NULL && !generation_valid(get->generation, &invalid))
+	if (err == NULL && get->from != NULL && !generation_valid(get->from, &invalid))
 		err = &invalid;
+	generation_release(get->from);
 	free(get);
 	stream->pending--;
 	if (stream->call == NULL) {
@@ -138,6 +139,12 @@ static void got(void *arg, const struct model_store_entity *entity, const struct
 		flush(stream);
 }
 
+static void run(struct get *get, const char *name, const char *id)
+{
+	get->from = generation_hold(get->stream->model->live);
+	model_store_get(get->from->store, name, id, got, get);
+}
+
 static void reached(void *arg, const struct error *err)
 {
 	struct get *get = arg;
@@ -146,8 +153,7 @@ static void reached(void *arg, const struct error *err)
 	if (err != NULL || stream->call == NULL) {
 		got(get, NULL, err);
 	} else {
-		get->generation = stream->model->live;
-		model_store_get(get->generation->store, name, id, got, get);
+		run(get, name, id);
 	}
 	free(name);
 	free(id);
@@ -169,15 +175,13 @@ static void start(struct stream *stream, const Rm__GetItem *item)
 		put_error(stream, item->tag, &err);
 		return;
 	}
-	struct generation *live = stream->model->live;
 	struct get *get = calloc(1, sizeof(*get));
 	ASSERT(get != NULL);
 	get->stream = stream;
 	get->tag = item->tag;
-	get->generation = live;
 	stream->pending++;
-	if (projector_wait(live->projector, &position, wait_ms, reached, get)) {
-		model_store_get(live->store, request->name, request->id, got, get);
+	if (projector_wait(stream->model->live->projector, &position, wait_ms, reached, get)) {
+		run(get, request->name, request->id);
 	} else {
 		get->name = strdup(request->name);
 		get->id = strdup(request->id);

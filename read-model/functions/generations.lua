@@ -3,32 +3,60 @@
 -- KEYS  1 model:live, a hash:
 --           generation, version            the one that answers; the version of code that wrote it
 --           building, building_version     the one that is being built beside it
+--           builder, builder_seen          the process that builds it, "<name>#<its life>", and when it said
+--                                          so last, in seconds: nobody else writes to that generation
 --           highest                        the number used last
 --           drop:<generation>              to be deleted
 --
--- readmodel_begin     ARGV 1 version, 2 a number that was used. Returns the generation to build: the one
---                     that is being built already, or a new one. One that another version was building
---                     is to be deleted.
+-- readmodel_begin     ARGV 1 version, 2 a number that was used, 3 the process. Returns the generation that it
+--                     builds from now on, always a new one; what it was building before is to be deleted,
+--                     and so is what another process built that has not been seen for SEEN_S, or was an earlier
+--                     life of this one. Returns -<generation> if another process is building that one.
+-- readmodel_seen      ARGV 1 generation, 2 the process: it lives and builds. Returns 1. Returns 0 when that has
+--                     been taken from it: whatever it wrote in the meantime is to be deleted again.
 -- readmodel_go_live   ARGV 1 generation, 2 version. The one that is being built answers from now on, and
 --                     what answered before is to be deleted. Returns "OK", also when it had happened;
 --                     refuses, with the generation that is being built or 0, when it is another one.
 -- readmodel_dropped   ARGV 1 generation: nothing is left of it. Returns "OK".
+local SEEN_S = 5
+
+local function now()
+	return tonumber(redis.call('TIME')[1])
+end
+
+local function name_of(process)
+	return string.match(process, '^(.*)#') or process
+end
+
 redis.register_function('readmodel_begin', function(keys, args)
-	local here = redis.call('HMGET', keys[1], 'building', 'building_version', 'highest')
+	local here = redis.call('HMGET', keys[1], 'building', 'building_version', 'highest', 'builder', 'builder_seen')
 	if here[1] then
-		if here[2] == args[1] then return tonumber(here[1]) end
+		local alive = here[4] and name_of(here[4]) ~= name_of(args[3]) and now() - tonumber(here[5]) <= SEEN_S
+		if alive and here[2] == args[1] then return -tonumber(here[1]) end
 		redis.call('HSET', keys[1], 'drop:' .. here[1], 1)
 	end
 	local number = math.max(tonumber(here[3] or 0), tonumber(args[2])) + 1
-	redis.call('HSET', keys[1], 'building', number, 'building_version', args[1], 'highest', number)
+	redis.call('HSET', keys[1], 'building', number, 'building_version', args[1], 'highest', number,
+		'builder', args[3], 'builder_seen', now())
 	return number
+end)
+
+redis.register_function('readmodel_seen', function(keys, args)
+	local here = redis.call('HMGET', keys[1], 'building', 'builder', 'generation')
+	if here[1] == args[1] and here[2] == args[2] then
+		redis.call('HSET', keys[1], 'builder_seen', now())
+		return 1
+	end
+	if here[3] == args[1] then return 1 end
+	redis.call('HSET', keys[1], 'drop:' .. args[1], 1)
+	return 0
 end)
 
 redis.register_function('readmodel_go_live', function(keys, args)
 	local here = redis.call('HMGET', keys[1], 'generation', 'building')
 	if here[1] == args[1] then return 'OK' end
 	if here[2] ~= args[1] then return tonumber(here[2] or 0) end
-	redis.call('HDEL', keys[1], 'building', 'building_version')
+	redis.call('HDEL', keys[1], 'building', 'building_version', 'builder', 'builder_seen')
 	redis.call('HSET', keys[1], 'generation', args[1], 'version', args[2])
 	if here[1] then redis.call('HSET', keys[1], 'drop:' .. here[1], 1) end
 	return 'OK'

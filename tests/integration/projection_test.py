@@ -21,8 +21,8 @@ FAULT_STATUS = 86  # base/fault.h
 # Every point of a batch, some of them at a later passage too.
 BATCH = ["events_collected", "events_collected:3", "run_queued", "run_queued:2", "redis_sent:4",
          "redis_sent:7", "run_applied", "run_applied:2", "run_done", "run_done:3"]
-REBUILD = ["rebuild_begun", "run_applied:2", "go_live_queued", "went_live", "changed_over",
-           "keys_unlinked"]
+REBUILD = ["rebuild_begun", "window_queued", "window_written", "model_filled", "go_live_queued",
+           "went_live", "changed_over", "keys_unlinked"]
 
 
 class Load:

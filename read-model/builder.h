@@ -1,0 +1,34 @@
+/* builder.h - fills one generation from the beginning of the log, which nobody reads meanwhile.
+ *
+ *            events               window full, or the end             the end of the log
+ *   READ ------------> (collect) ---------------------> WRITE ----------------------> FILLED
+ *     ^                             the last state of     |                  done, with a checkpoint
+ *     '-- the stream was lost --'   each entity in it     '-- Redis failed --> SPOILED
+ *
+ * While one window is written, the next collects; then the stream rests. So it holds two windows of
+ * BUILDER_WINDOW_BYTES, whatever the length of the log. Nothing tells how far the writes of a window came when Redis
+ * fails or the process dies: then the generation is given up, and another one is begun. */
+#ifndef READ_MODEL_BUILDER_H
+#define READ_MODEL_BUILDER_H
+
+#include "base/rpc_client.h"
+#include "read-model/store.h"
+
+enum { BUILDER_WINDOW_BYTES = 8 * 1024 * 1024 };
+
+struct builder;
+
+/* `done` is called once, unless it is stopped before: NULL, and the generation can be followed from its
+ * checkpoint; or why it is spoiled. The builder may be destroyed in it. */
+struct builder *builder_create(struct loop *loop, struct model_store *store,
+                               struct rpc_channel *event_store, model_store_done *done, void *arg);
+/* `stopped` is called, maybe at once, when nothing is under way. */
+void builder_stop(struct builder *builder, void (*stopped)(void *arg), void *arg);
+/* The store must not have a call of it under way: builder_stop first, or `done`. NULL is fine. */
+void builder_destroy(struct builder *builder);
+
+/* How far it has read. */
+const struct model_position *builder_position(const struct builder *builder);
+uint64_t builder_events(const struct builder *builder);
+
+#endif

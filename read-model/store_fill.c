@@ -1,0 +1,574 @@
+/* Writes windows of the log into a generation that nobody reads, and nobody else writes: by plain commands,
+ * a fraction of what a function that compares would cost. Each window goes through the passes below, one
+ * after the other; within a pass no two commands concern the same member of a key, and the next begins
+ * when all are answered. So their order does not matter, wherever a cluster sends them. */
+#include "read-model/store_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+enum {
+	UNDER_WAY_MAX = 2048, /* commands: half of them with Redis, the others ready to follow */
+	MEMBERS_PER_COMMAND = 500,
+};
+
+/* What Redis has of an entity that came before this window. */
+struct old {
+	struct fill *fill;
+	bool there, more;
+	const char *score; /* of its creation */
+	struct projection_text indexed[KIND_INDICES_MAX];
+};
+
+struct member {
+	const char *id, *score; /* score NULL: it goes */
+	struct member *next;
+};
+
+/* What changes in one sorted set. */
+struct set {
+	const char *key; /* without the prefix */
+	struct member *adds, *rems;
+	bool grows;
+	UT_hash_handle hh;
+};
+
+/* An order that may have become billed or shipped, or is no longer. */
+struct order {
+	struct fill *fill;
+	const char *id;
+	bool known; /* what follows is from the window */
+	bool fresh, closed /* gone or cancelled */;
+	const char *score;
+	bool billed, shipped;
+	UT_hash_handle hh;
+};
+
+struct fill {
+	struct model_store *store;
+	struct projection *window;
+	struct arena *arena; /* of the window */
+	struct old **olds;   /* by index in the window; NULL: there is none */
+	struct set *sets, *set /* to be written next */;
+	struct order *orders, *order /* to be asked for next */;
+	size_t pass, at;      /* index in the window */
+	size_t waiting;       /* commands under way */
+	struct error failure; /* the first one */
+	model_store_done *done;
+	void *arg;
+};
+
+static void go_on(struct fill *fill);
+
+static struct redis_command *command_begin(struct fill *fill, const char *name, const char *a,
+                                           const char *b, const char *c)
+{
+	struct redis_command *command = model_store_command(fill->store, name);
+	model_store_arg_key(fill->store, command, a, b, c);
+	return command;
+}
+
+static void send(struct fill *fill, redis_done *done, void *arg)
+{
+	fill->waiting++;
+	redis_queue(fill->store->redis, &fill->store->command, done, arg);
+}
+
+/* True: the value can be used. */
+static bool answered(struct fill *fill, const struct redis_value *value, const char *shape,
+                     const struct error *redis_err)
+{
+	struct error err;
+	fill->waiting--;
+	if (!model_store_failed(value, shape, redis_err, &err))
+		return true;
+	if (fill->failure.code == ERR_NONE)
+		fill->failure = err;
+	return false;
+}
+
+static void written(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	answered(arg, value, redis_value_kind(value) == REDIS_INTEGER ? "i" : "s", redis_err);
+	go_on(arg);
+}
+
+static struct projection_text keep_text(struct fill *fill, const struct redis_value *value)
+{
+	struct projection_text text;
+	const char *bytes = redis_value_string(value, &text.len);
+	text.bytes = arena_copy(fill->arena, bytes, text.len);
+	return text;
+}
+
+/* ---- the changes of the window, collected ---- */
+
+static struct set *set_of(struct fill *fill, const char *name, struct projection_text value)
+{
+	size_t name_len = strlen(name), len = name_len + value.len;
+	char *key = arena_alloc(fill->arena, len + 1);
+	struct set *set;
+	memcpy(key, name, name_len);
+	memcpy(key + name_len, value.bytes, value.len);
+	key[len] = '\0';
+	HASH_FIND(hh, fill->sets, key, len, set);
+	if (set == NULL) {
+		set = arena_zalloc(fill->arena, sizeof(*set));
+		set->key = key;
+		HASH_ADD_KEYPTR(hh, fill->sets, set->key, len, set);
+	}
+	return set;
+}
+
+static void change_set(struct fill *fill, const char *name, struct projection_text value,
+                       const char *id, const char *score)
+{
+	struct set *set = set_of(fill, name, value);
+	struct member *member = arena_alloc(fill->arena, sizeof(*member));
+	struct member **list = score == NULL ? &set->rems : &set->adds;
+	*member = (struct member){ id, score, *list };
+	*list = member;
+	set->grows |= score != NULL;
+}
+
+static const struct projection_text no_text = { "", 0 };
+
+static void change_ids(struct fill *fill, const struct projection_write *write, const char *score)
+{
+	change_set(fill, write->topic, (struct projection_text){ "_ids", 4 }, write->id, score);
+}
+
+static struct order *order_of(struct fill *fill, const char *id, size_t len)
+{
+	struct order *order;
+	HASH_FIND(hh, fill->orders, id, len, order);
+	if (order == NULL) {
+		order = arena_zalloc(fill->arena, sizeof(*order));
+		order->fill = fill;
+		order->id = arena_copy(fill->arena, id, len);
+		HASH_ADD_KEYPTR(hh, fill->orders, order->id, len, order);
+	}
+	return order;
+}
+
+/* Whether an entity with this value is a member of a set of the index. */
+static bool is_member(const struct kind_index *index, const struct projection_text *value)
+{
+	return value->len > 0 &&
+	       (index->type != KIND_INDEX_FLAG || value->len != 1 || value->bytes[0] != '0');
+}
+
+static bool same_set(const struct kind_index *index, const struct projection_text *a,
+                     const struct projection_text *b)
+{
+	return index->type == KIND_INDEX_FLAG ||
+	       (a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0);
+}
+
+struct move {
+	const struct kind_index *index;
+	const char *id, *score;
+	bool again; /* another entity of the same id, with another place in the lists */
+};
+
+static void move_member(struct fill *fill, const struct move *move,
+                        const struct projection_text *from, const struct projection_text *to)
+{
+	const struct kind_index *index = move->index;
+	bool was = is_member(index, from), is = is_member(index, to);
+	bool stays = was && is && same_set(index, from, to);
+	bool flag = index->type == KIND_INDEX_FLAG;
+	if ((stays || (!was && !is)) && !(stays && move->again))
+		return;
+	if (was && !stays)
+		change_set(fill, index->set, flag ? no_text : *from, move->id, NULL);
+	if (is)
+		change_set(fill, index->set, flag ? no_text : *to, move->id, move->score);
+	if (index->type == KIND_INDEX_ORDER && was)
+		order_of(fill, from->bytes, from->len);
+	if (index->type == KIND_INDEX_ORDER && is)
+		order_of(fill, to->bytes, to->len);
+}
+
+/* ---- pass: what is there of the entities that came before the window ---- */
+
+enum { OLD_VERSION, OLD_MORE, OLD_INDEXED };
+
+static void got_old(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct old *old = arg;
+	struct fill *fill = old->fill;
+	if (answered(fill, value, "[?s]", redis_err)) {
+		old->there = redis_value_kind(redis_value_at(value, OLD_VERSION)) != REDIS_NIL;
+		old->more = redis_value_kind(redis_value_at(value, OLD_MORE)) != REDIS_NIL;
+		for (size_t i = 0; i < KIND_INDICES_MAX; i++)
+			old->indexed[i] = keep_text(fill, redis_value_at(value, OLD_INDEXED + i));
+	}
+	go_on(fill);
+}
+
+static void got_score(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct old *old = arg;
+	if (answered(old->fill, value, "?s", redis_err))
+		old->score = keep_text(old->fill, value).bytes;
+	go_on(old->fill);
+}
+
+static bool ask_old(struct fill *fill)
+{
+	struct projection_write write;
+	if (fill->at == projection_writes(fill->window))
+		return false;
+	size_t index = fill->at++;
+	fill->olds[index] = NULL;
+	if (!projection_head(fill->window, index, &write) || write.action == PROJECTION_MAIL ||
+	    (write.action == PROJECTION_PUT && write.before == PROJECTION_NEW))
+		return true;
+	struct old *old = arena_zalloc(fill->arena, sizeof(*old));
+	old->fill = fill;
+	fill->olds[index] = old;
+	struct redis_command *command =
+	    command_begin(fill, "HMGET", write.topic, "_entity:", write.id);
+	redis_arg(command, "_version");
+	redis_arg(command, "_more");
+	for (size_t i = 0; i < kind_index_count(write.kind); i++)
+		redis_arg(command, write.kind->indices[i].field);
+	send(fill, got_old, old);
+	command = command_begin(fill, "ZSCORE", write.topic, "_ids", "");
+	redis_arg(command, write.id);
+	send(fill, got_score, old);
+	return true;
+}
+
+/* ---- pass: the entities and mails ---- */
+
+static const struct old nothing = { 0 };
+
+static struct projection_text index_value(const struct projection_write *write, size_t index)
+{
+	const struct kind *kind = write->kind;
+	return write->values[kind_field_position(kind, kind->indices[index].field)];
+}
+
+static bool is_order(const struct projection_write *write)
+{
+	return strcmp(write->topic, "order") == 0;
+}
+
+static void note_order(struct fill *fill, const struct projection_write *write,
+                       const struct old *old, const char *score)
+{
+	const struct kind_index *index = kind_index_of(write->kind, "status");
+	size_t at = (size_t)(index - write->kind->indices);
+	bool gone = write->action == PROJECTION_REMOVE;
+	struct projection_text status = gone ? no_text : index_value(write, at);
+	bool same = old->there && write->before != PROJECTION_DROP && !gone &&
+	            same_set(index, &old->indexed[at], &status);
+	if (same)
+		return;
+	struct order *order = order_of(fill, write->id, strlen(write->id));
+	order->known = true;
+	order->fresh = !old->there;
+	order->score = score;
+	order->closed = gone || strcmp(status.bytes, "CANCELLED") == 0;
+}
+
+static void put_mail(struct fill *fill, const struct projection_write *write)
+{
+	struct redis_command *command = command_begin(fill, "XADD", "mails", "", "");
+	redis_arg(command, write->id);
+	redis_arg(command, "event_id");
+	redis_arg_bytes(command, write->values[0].bytes, write->values[0].len);
+	redis_arg(command, "json");
+	redis_arg_bytes(command, write->values[1].bytes, write->values[1].len);
+	send(fill, written, fill);
+}
+
+static void remove_entity(struct fill *fill, const struct projection_write *write,
+                          const struct old *old)
+{
+	if (!old->there)
+		return;
+	command_begin(fill, "DEL", write->topic, "_entity:", write->id);
+	send(fill, written, fill);
+	change_ids(fill, write, NULL);
+	for (size_t i = 0; i < kind_index_count(write->kind); i++) {
+		struct move move = { &write->kind->indices[i], write->id, NULL, false };
+		move_member(fill, &move, &old->indexed[i], &no_text);
+	}
+	if (is_order(write))
+		note_order(fill, write, old, NULL);
+}
+
+static void send_entity(struct fill *fill, const struct projection_write *write)
+{
+	struct redis_command *command =
+	    command_begin(fill, "HSET", write->topic, "_entity:", write->id);
+	redis_arg(command, "_version");
+	redis_arg_integer(command, (int64_t)write->version);
+	for (size_t i = 0; i < write->value_count; i++) {
+		redis_arg(command, kind_field_name(write->kind, i));
+		redis_arg_bytes(command, write->values[i].bytes, write->values[i].len);
+	}
+	if (write->more.len > 0) {
+		redis_arg(command, "_more");
+		redis_arg_bytes(command, write->more.bytes, write->more.len);
+	}
+	send(fill, written, fill);
+}
+
+static void put_entity(struct fill *fill, const struct projection_write *write,
+                       const struct old *old)
+{
+	bool again = old->there && write->before == PROJECTION_DROP;
+	const char *score = old->score;
+	if (!old->there || again) {
+		score = arena_printf(fill->arena, "%" PRIu64, write->created_us);
+		change_ids(fill, write, score);
+	}
+	send_entity(fill, write);
+	if (old->more && write->more.len == 0) {
+		redis_arg(command_begin(fill, "HDEL", write->topic, "_entity:", write->id),
+		          "_more");
+		send(fill, written, fill);
+	}
+	for (size_t i = 0; i < kind_index_count(write->kind); i++) {
+		struct move move = { &write->kind->indices[i], write->id, score, again };
+		struct projection_text value = index_value(write, i);
+		move_member(fill, &move, old->there ? &old->indexed[i] : &no_text, &value);
+	}
+	if (is_order(write))
+		note_order(fill, write, old, score);
+}
+
+static bool put_next(struct fill *fill)
+{
+	struct projection_write write;
+	if (fill->at == projection_writes(fill->window))
+		return false;
+	size_t index = fill->at++;
+	const struct old *old = fill->olds[index] != NULL ? fill->olds[index] : &nothing;
+	if (!projection_at(fill->window, index, &write))
+		return true;
+	if (write.action == PROJECTION_MAIL)
+		put_mail(fill, &write);
+	else if (write.action == PROJECTION_REMOVE)
+		remove_entity(fill, &write, old);
+	else
+		put_entity(fill, &write, old);
+	return true;
+}
+
+/* ---- pass: the sorted sets ---- */
+
+static void send_members(struct fill *fill, const struct set *set, const char *name,
+                         struct member **list)
+{
+	struct redis_command *command = command_begin(fill, name, set->key, "", "");
+	for (size_t i = 0; i < MEMBERS_PER_COMMAND && *list != NULL; i++) {
+		struct member *member = *list;
+		*list = member->next;
+		if (member->score != NULL)
+			redis_arg(command, member->score);
+		redis_arg(command, member->id);
+	}
+	send(fill, written, fill);
+}
+
+static bool put_set(struct fill *fill)
+{
+	struct set *set = fill->set;
+	if (set == NULL)
+		return false;
+	if (set->rems != NULL)
+		send_members(fill, set, "ZREM", &set->rems);
+	else if (set->adds != NULL)
+		send_members(fill, set, "ZADD", &set->adds);
+	if (set->rems == NULL && set->adds == NULL)
+		fill->set = set->hh.next;
+	return true;
+}
+
+/* ---- pass: which orders are billed and shipped ---- */
+
+static void got_billed(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct order *order = arg;
+	if (answered(order->fill, value, "i", redis_err))
+		order->billed = redis_value_integer(value) > 0;
+	go_on(order->fill);
+}
+
+static void got_shipped(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct order *order = arg;
+	if (answered(order->fill, value, "i", redis_err))
+		order->shipped = redis_value_integer(value) > 0;
+	go_on(order->fill);
+}
+
+static void got_status(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct order *order = arg;
+	size_t len;
+	if (answered(order->fill, value, "?s", redis_err))
+		order->closed = redis_value_kind(value) == REDIS_NIL ||
+		                strcmp(redis_value_string(value, &len), "CANCELLED") == 0;
+	go_on(order->fill);
+}
+
+static void got_order_score(void *arg, const struct redis_value *value,
+                            const struct error *redis_err)
+{
+	struct order *order = arg;
+	if (answered(order->fill, value, "?s", redis_err))
+		order->score = keep_text(order->fill, value).bytes;
+	go_on(order->fill);
+}
+
+/* True: the window says so; else Redis is asked. */
+static bool has_now(struct order *order, const char *set_name, redis_done *done)
+{
+	struct fill *fill = order->fill;
+	struct projection_text id = { order->id, strlen(order->id) };
+	if (set_of(fill, set_name, id)->grows)
+		return true;
+	command_begin(fill, "EXISTS", set_name, order->id, "");
+	send(fill, done, order);
+	return false;
+}
+
+static bool ask_order(struct fill *fill)
+{
+	struct order *order = fill->order;
+	if (order == NULL)
+		return false;
+	fill->order = order->hh.next;
+	if (order->known && order->closed)
+		return true;
+	order->billed = has_now(order, "order_billings:", got_billed);
+	order->shipped = has_now(order, "order_shippings:", got_shipped);
+	if (order->known)
+		return true;
+	redis_arg(command_begin(fill, "HGET", "order", "_entity:", order->id), "status");
+	send(fill, got_status, order);
+	redis_arg(command_begin(fill, "ZSCORE", "order_ids", "", ""), order->id);
+	send(fill, got_order_score, order);
+	return true;
+}
+
+static void settle_order(struct fill *fill, const struct order *order, const char *set, bool done)
+{
+	if (!done && !order->closed)
+		change_set(fill, set, no_text, order->id, order->score);
+	else if (!order->fresh)
+		change_set(fill, set, no_text, order->id, NULL);
+}
+
+static bool settle_orders(struct fill *fill)
+{
+	HASH_CLEAR(hh, fill->sets);
+	for (struct order *order = fill->orders; order != NULL; order = order->hh.next) {
+		settle_order(fill, order, "unbilled_order_ids", order->billed);
+		settle_order(fill, order, "unshipped_order_ids", order->shipped);
+	}
+	return false;
+}
+
+/* ---- the passes ---- */
+
+/* Each queues the commands of its next thing; false: there was none left. */
+static bool (*const passes[])(struct fill *fill) = {
+	ask_old, put_next, put_set, ask_order, settle_orders, put_set,
+};
+
+static void end(struct fill *fill)
+{
+	struct error failure = fill->failure;
+	HASH_CLEAR(hh, fill->sets);
+	HASH_CLEAR(hh, fill->orders);
+	free(fill->olds);
+	arena_destroy(fill->arena);
+	model_store_done *done = fill->done;
+	void *arg = fill->arg;
+	free(fill);
+	done(arg, failure.code == ERR_NONE ? NULL : &failure);
+}
+
+static void next_pass(struct fill *fill)
+{
+	fill->pass++;
+	fill->at = 0;
+	fill->set = fill->sets;
+	fill->order = fill->orders;
+}
+
+static void go_on(struct fill *fill)
+{
+	bool failed = fill->failure.code != ERR_NONE;
+	while (!failed && fill->waiting < UNDER_WAY_MAX && fill->pass < ARRAY_LEN(passes)) {
+		if (passes[fill->pass](fill))
+			continue;
+		if (fill->waiting > 0)
+			return;
+		next_pass(fill);
+	}
+	if (fill->waiting == 0 && (failed || fill->pass == ARRAY_LEN(passes)))
+		end(fill);
+}
+
+/* A generation that has one is filled: its readers would see what stands between two passes. */
+static void got_checkpoint(void *arg, const struct redis_value *value,
+                           const struct error *redis_err)
+{
+	struct fill *fill = arg;
+	if (answered(fill, value, "i", redis_err) && redis_value_integer(value) != 0)
+		error_set(&fill->failure, ERR_CONFLICT, "generation %" PRIu64 " is filled already",
+		          fill->store->generation);
+	go_on(fill);
+}
+
+void model_store_fill(struct model_store *store, struct projection *window, model_store_done *done,
+                      void *arg)
+{
+	struct fill *fill = calloc(1, sizeof(*fill));
+	ASSERT(fill != NULL);
+	*fill = (struct fill){
+		.store = store, .window = window, .arena = arena_create(), .done = done, .arg = arg
+	};
+	fill->olds = calloc(projection_writes(window) + 1, sizeof(struct old *));
+	ASSERT(fill->olds != NULL);
+	command_begin(fill, "EXISTS", "checkpoint", "", "");
+	send(fill, got_checkpoint, fill);
+}
+
+/* ---- the end ---- */
+
+static void filled(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct model_store_call *call = arg;
+	struct error err;
+	bool bad = model_store_failed(value, "i", redis_err, &err);
+	call->done.filled(call->arg, bad ? &err : NULL);
+	model_store_call_end(call);
+}
+
+void model_store_filled(struct model_store *store, const struct model_position *position,
+                        uint64_t events, model_store_done *done, void *arg)
+{
+	struct redis_command *command = model_store_command(store, "HSET");
+	model_store_arg_key(store, command, "checkpoint", "", "");
+	redis_arg(command, "entry_id");
+	redis_arg(command, position->entry_id);
+	redis_arg(command, "topic");
+	redis_arg(command, position->topic);
+	redis_arg(command, "events");
+	redis_arg_integer(command, (int64_t)events);
+	struct model_store_call *call = model_store_call_begin(store, arg);
+	call->done.filled = done;
+	redis_queue(store->redis, command, filled, call);
+}
