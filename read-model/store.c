@@ -166,6 +166,31 @@ void model_store_checkpoint(struct model_store *store, model_store_checkpoint_do
 	redis_queue(store->redis, command, got_checkpoint, call);
 }
 
+static void filled(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct model_store_call *call = arg;
+	struct error err;
+	bool bad = model_store_failed(value, "i", redis_err, &err);
+	call->done.filled(call->arg, bad ? &err : NULL);
+	model_store_call_end(call);
+}
+
+void model_store_filled(struct model_store *store, const struct model_position *position,
+                        uint64_t events, model_store_done *done, void *arg)
+{
+	struct redis_command *command = model_store_command(store, "HSET");
+	model_store_arg_key(store, command, "checkpoint", "", "");
+	redis_arg(command, "entry_id");
+	redis_arg(command, position->entry_id);
+	redis_arg(command, "topic");
+	redis_arg(command, position->topic);
+	redis_arg(command, "events");
+	redis_arg_integer(command, (int64_t)events);
+	struct model_store_call *call = model_store_call_begin(store, arg);
+	call->done.filled = done;
+	redis_queue(store->redis, command, filled, call);
+}
+
 /* ---- members of sets ---- */
 
 static void ask_members(struct model_store_call *call);

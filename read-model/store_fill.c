@@ -2,13 +2,13 @@
  * a fraction of what a function that compares would cost. Each window goes through the passes below, one
  * after the other; within a pass no two commands concern the same member of a key, and the next begins
  * when all are answered. So their order does not matter, wherever a cluster sends them. */
+#include "read-model/store_fill.h"
 #include "read-model/store_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 enum {
 	UNDER_WAY_MAX = 2048, /* commands: half of them with Redis, the others ready to follow */
@@ -23,40 +23,16 @@ struct old {
 	struct projection_text indexed[KIND_INDICES_MAX];
 };
 
-struct member {
-	const char *id, *score; /* score NULL: it goes */
-	struct member *next;
-};
-
-/* What changes in one sorted set. */
-struct set {
-	const char *key; /* without the prefix */
-	struct member *adds, *rems;
-	bool grows;
-	UT_hash_handle hh;
-};
-
-/* An order that may have become billed or shipped, or is no longer. */
-struct order {
-	struct fill *fill;
-	const char *id;
-	bool known; /* what follows is from the window */
-	bool fresh, closed /* gone or cancelled */;
-	const char *score;
-	bool billed, shipped;
-	UT_hash_handle hh;
-};
-
 struct fill {
 	struct model_store *store;
 	struct projection *window;
-	struct arena *arena; /* of the window */
-	struct old **olds;   /* by index in the window; NULL: there is none */
-	struct set *sets, *set /* to be written next */;
-	struct order *orders, *order /* to be asked for next */;
-	size_t pass, at;      /* index in the window */
-	size_t waiting;       /* commands under way */
-	struct error failure; /* the first one */
+	struct fill_changes changes;
+	struct old **olds;        /* by index in the window; NULL: there is none */
+	struct fill_set *set;     /* to be written next */
+	struct fill_order *order; /* to be asked for next */
+	size_t pass, at;          /* index in the window */
+	size_t waiting;           /* commands under way */
+	struct error failure;     /* the first one */
 	model_store_done *done;
 	void *arg;
 };
@@ -100,97 +76,8 @@ static struct projection_text keep_text(struct fill *fill, const struct redis_va
 {
 	struct projection_text text;
 	const char *bytes = redis_value_string(value, &text.len);
-	text.bytes = arena_copy(fill->arena, bytes, text.len);
+	text.bytes = arena_copy(fill->changes.arena, bytes, text.len);
 	return text;
-}
-
-/* ---- the changes of the window, collected ---- */
-
-static struct set *set_of(struct fill *fill, const char *name, struct projection_text value)
-{
-	size_t name_len = strlen(name), len = name_len + value.len;
-	char *key = arena_alloc(fill->arena, len + 1);
-	struct set *set;
-	memcpy(key, name, name_len);
-	memcpy(key + name_len, value.bytes, value.len);
-	key[len] = '\0';
-	HASH_FIND(hh, fill->sets, key, len, set);
-	if (set == NULL) {
-		set = arena_zalloc(fill->arena, sizeof(*set));
-		set->key = key;
-		HASH_ADD_KEYPTR(hh, fill->sets, set->key, len, set);
-	}
-	return set;
-}
-
-static void change_set(struct fill *fill, const char *name, struct projection_text value,
-                       const char *id, const char *score)
-{
-	struct set *set = set_of(fill, name, value);
-	struct member *member = arena_alloc(fill->arena, sizeof(*member));
-	struct member **list = score == NULL ? &set->rems : &set->adds;
-	*member = (struct member){ id, score, *list };
-	*list = member;
-	set->grows |= score != NULL;
-}
-
-static const struct projection_text no_text = { "", 0 };
-
-static void change_ids(struct fill *fill, const struct projection_write *write, const char *score)
-{
-	change_set(fill, write->topic, (struct projection_text){ "_ids", 4 }, write->id, score);
-}
-
-static struct order *order_of(struct fill *fill, const char *id, size_t len)
-{
-	struct order *order;
-	HASH_FIND(hh, fill->orders, id, len, order);
-	if (order == NULL) {
-		order = arena_zalloc(fill->arena, sizeof(*order));
-		order->fill = fill;
-		order->id = arena_copy(fill->arena, id, len);
-		HASH_ADD_KEYPTR(hh, fill->orders, order->id, len, order);
-	}
-	return order;
-}
-
-/* Whether an entity with this value is a member of a set of the index. */
-static bool is_member(const struct kind_index *index, const struct projection_text *value)
-{
-	return value->len > 0 &&
-	       (index->type != KIND_INDEX_FLAG || value->len != 1 || value->bytes[0] != '0');
-}
-
-static bool same_set(const struct kind_index *index, const struct projection_text *a,
-                     const struct projection_text *b)
-{
-	return index->type == KIND_INDEX_FLAG ||
-	       (a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0);
-}
-
-struct move {
-	const struct kind_index *index;
-	const char *id, *score;
-	bool again; /* another entity of the same id, with another place in the lists */
-};
-
-static void move_member(struct fill *fill, const struct move *move,
-                        const struct projection_text *from, const struct projection_text *to)
-{
-	const struct kind_index *index = move->index;
-	bool was = is_member(index, from), is = is_member(index, to);
-	bool stays = was && is && same_set(index, from, to);
-	bool flag = index->type == KIND_INDEX_FLAG;
-	if ((stays || (!was && !is)) && !(stays && move->again))
-		return;
-	if (was && !stays)
-		change_set(fill, index->set, flag ? no_text : *from, move->id, NULL);
-	if (is)
-		change_set(fill, index->set, flag ? no_text : *to, move->id, move->score);
-	if (index->type == KIND_INDEX_ORDER && was)
-		order_of(fill, from->bytes, from->len);
-	if (index->type == KIND_INDEX_ORDER && is)
-		order_of(fill, to->bytes, to->len);
 }
 
 /* ---- pass: what is there of the entities that came before the window ---- */
@@ -228,7 +115,7 @@ static bool ask_old(struct fill *fill)
 	if (!projection_head(fill->window, index, &write) || write.action == PROJECTION_MAIL ||
 	    (write.action == PROJECTION_PUT && write.before == PROJECTION_NEW))
 		return true;
-	struct old *old = arena_zalloc(fill->arena, sizeof(*old));
+	struct old *old = arena_zalloc(fill->changes.arena, sizeof(*old));
 	old->fill = fill;
 	fill->olds[index] = old;
 	struct redis_command *command =
@@ -248,6 +135,12 @@ static bool ask_old(struct fill *fill)
 
 static const struct old nothing = { 0 };
 
+static void change_ids(struct fill *fill, const struct projection_write *write, const char *score)
+{
+	fill_change_set(&fill->changes, write->topic, (struct projection_text){ "_ids", 4 },
+	                write->id, score);
+}
+
 static struct projection_text index_value(const struct projection_write *write, size_t index)
 {
 	const struct kind *kind = write->kind;
@@ -265,12 +158,12 @@ static void note_order(struct fill *fill, const struct projection_write *write,
 	const struct kind_index *index = kind_index_of(write->kind, "status");
 	size_t at = (size_t)(index - write->kind->indices);
 	bool gone = write->action == PROJECTION_REMOVE;
-	struct projection_text status = gone ? no_text : index_value(write, at);
+	struct projection_text status = gone ? fill_no_text : index_value(write, at);
 	bool same = old->there && write->before != PROJECTION_DROP && !gone &&
-	            same_set(index, &old->indexed[at], &status);
+	            fill_same_set(index, &old->indexed[at], &status);
 	if (same)
 		return;
-	struct order *order = order_of(fill, write->id, strlen(write->id));
+	struct fill_order *order = fill_order_of(&fill->changes, write->id, strlen(write->id));
 	order->known = true;
 	order->fresh = !old->there;
 	order->score = score;
@@ -297,8 +190,8 @@ static void remove_entity(struct fill *fill, const struct projection_write *writ
 	send(fill, written, fill);
 	change_ids(fill, write, NULL);
 	for (size_t i = 0; i < kind_index_count(write->kind); i++) {
-		struct move move = { &write->kind->indices[i], write->id, NULL, false };
-		move_member(fill, &move, &old->indexed[i], &no_text);
+		struct fill_move move = { &write->kind->indices[i], write->id, NULL, false };
+		fill_move_member(&fill->changes, &move, &old->indexed[i], &fill_no_text);
 	}
 	if (is_order(write))
 		note_order(fill, write, old, NULL);
@@ -327,7 +220,7 @@ static void put_entity(struct fill *fill, const struct projection_write *write,
 	bool again = old->there && write->before == PROJECTION_DROP;
 	const char *score = old->score;
 	if (!old->there || again) {
-		score = arena_printf(fill->arena, "%" PRIu64, write->created_us);
+		score = arena_printf(fill->changes.arena, "%" PRIu64, write->created_us);
 		change_ids(fill, write, score);
 	}
 	send_entity(fill, write);
@@ -337,9 +230,10 @@ static void put_entity(struct fill *fill, const struct projection_write *write,
 		send(fill, written, fill);
 	}
 	for (size_t i = 0; i < kind_index_count(write->kind); i++) {
-		struct move move = { &write->kind->indices[i], write->id, score, again };
+		struct fill_move move = { &write->kind->indices[i], write->id, score, again };
 		struct projection_text value = index_value(write, i);
-		move_member(fill, &move, old->there ? &old->indexed[i] : &no_text, &value);
+		fill_move_member(&fill->changes, &move,
+		                 old->there ? &old->indexed[i] : &fill_no_text, &value);
 	}
 	if (is_order(write))
 		note_order(fill, write, old, score);
@@ -365,12 +259,12 @@ static bool put_next(struct fill *fill)
 
 /* ---- pass: the sorted sets ---- */
 
-static void send_members(struct fill *fill, const struct set *set, const char *name,
-                         struct member **list)
+static void send_members(struct fill *fill, const struct fill_set *set, const char *name,
+                         struct fill_member **list)
 {
 	struct redis_command *command = command_begin(fill, name, set->key, "", "");
 	for (size_t i = 0; i < MEMBERS_PER_COMMAND && *list != NULL; i++) {
-		struct member *member = *list;
+		struct fill_member *member = *list;
 		*list = member->next;
 		if (member->score != NULL)
 			redis_arg(command, member->score);
@@ -381,7 +275,7 @@ static void send_members(struct fill *fill, const struct set *set, const char *n
 
 static bool put_set(struct fill *fill)
 {
-	struct set *set = fill->set;
+	struct fill_set *set = fill->set;
 	if (set == NULL)
 		return false;
 	if (set->rems != NULL)
@@ -397,45 +291,49 @@ static bool put_set(struct fill *fill)
 
 static void got_billed(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct order *order = arg;
-	if (answered(order->fill, value, "i", redis_err))
+	struct fill_order *order = arg;
+	struct fill *fill = order->owner;
+	if (answered(fill, value, "i", redis_err))
 		order->billed = redis_value_integer(value) > 0;
-	go_on(order->fill);
+	go_on(fill);
 }
 
 static void got_shipped(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct order *order = arg;
-	if (answered(order->fill, value, "i", redis_err))
+	struct fill_order *order = arg;
+	struct fill *fill = order->owner;
+	if (answered(fill, value, "i", redis_err))
 		order->shipped = redis_value_integer(value) > 0;
-	go_on(order->fill);
+	go_on(fill);
 }
 
 static void got_status(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct order *order = arg;
+	struct fill_order *order = arg;
+	struct fill *fill = order->owner;
 	size_t len;
-	if (answered(order->fill, value, "?s", redis_err))
+	if (answered(fill, value, "?s", redis_err))
 		order->closed = redis_value_kind(value) == REDIS_NIL ||
 		                strcmp(redis_value_string(value, &len), "CANCELLED") == 0;
-	go_on(order->fill);
+	go_on(fill);
 }
 
 static void got_order_score(void *arg, const struct redis_value *value,
                             const struct error *redis_err)
 {
-	struct order *order = arg;
-	if (answered(order->fill, value, "?s", redis_err))
-		order->score = keep_text(order->fill, value).bytes;
-	go_on(order->fill);
+	struct fill_order *order = arg;
+	struct fill *fill = order->owner;
+	if (answered(fill, value, "?s", redis_err))
+		order->score = keep_text(fill, value).bytes;
+	go_on(fill);
 }
 
 /* True: the window says so; else Redis is asked. */
-static bool has_now(struct order *order, const char *set_name, redis_done *done)
+static bool has_now(struct fill_order *order, const char *set_name, redis_done *done)
 {
-	struct fill *fill = order->fill;
+	struct fill *fill = order->owner;
 	struct projection_text id = { order->id, strlen(order->id) };
-	if (set_of(fill, set_name, id)->grows)
+	if (fill_set_of(&fill->changes, set_name, id)->grows)
 		return true;
 	command_begin(fill, "EXISTS", set_name, order->id, "");
 	send(fill, done, order);
@@ -444,7 +342,7 @@ static bool has_now(struct order *order, const char *set_name, redis_done *done)
 
 static bool ask_order(struct fill *fill)
 {
-	struct order *order = fill->order;
+	struct fill_order *order = fill->order;
 	if (order == NULL)
 		return false;
 	fill->order = order->hh.next;
@@ -461,18 +359,20 @@ static bool ask_order(struct fill *fill)
 	return true;
 }
 
-static void settle_order(struct fill *fill, const struct order *order, const char *set, bool done)
+static void settle_order(struct fill *fill, const struct fill_order *order, const char *set,
+                         bool done)
 {
 	if (!done && !order->closed)
-		change_set(fill, set, no_text, order->id, order->score);
+		fill_change_set(&fill->changes, set, fill_no_text, order->id, order->score);
 	else if (!order->fresh)
-		change_set(fill, set, no_text, order->id, NULL);
+		fill_change_set(&fill->changes, set, fill_no_text, order->id, NULL);
 }
 
 static bool settle_orders(struct fill *fill)
 {
-	HASH_CLEAR(hh, fill->sets);
-	for (struct order *order = fill->orders; order != NULL; order = order->hh.next) {
+	fill_clear_sets(&fill->changes);
+	for (struct fill_order *order = fill->changes.orders; order != NULL;
+	     order = order->hh.next) {
 		settle_order(fill, order, "unbilled_order_ids", order->billed);
 		settle_order(fill, order, "unshipped_order_ids", order->shipped);
 	}
@@ -489,10 +389,9 @@ static bool (*const passes[])(struct fill *fill) = {
 static void end(struct fill *fill)
 {
 	struct error failure = fill->failure;
-	HASH_CLEAR(hh, fill->sets);
-	HASH_CLEAR(hh, fill->orders);
+	fill_clear(&fill->changes);
 	free(fill->olds);
-	arena_destroy(fill->arena);
+	arena_destroy(fill->changes.arena);
 	model_store_done *done = fill->done;
 	void *arg = fill->arg;
 	free(fill);
@@ -503,8 +402,8 @@ static void next_pass(struct fill *fill)
 {
 	fill->pass++;
 	fill->at = 0;
-	fill->set = fill->sets;
-	fill->order = fill->orders;
+	fill->set = fill->changes.sets;
+	fill->order = fill->changes.orders;
 }
 
 static void go_on(struct fill *fill)
@@ -537,38 +436,10 @@ void model_store_fill(struct model_store *store, struct projection *window, mode
 {
 	struct fill *fill = calloc(1, sizeof(*fill));
 	ASSERT(fill != NULL);
-	*fill = (struct fill){
-		.store = store, .window = window, .arena = arena_create(), .done = done, .arg = arg
-	};
+	*fill = (struct fill){ .store = store, .window = window, .done = done, .arg = arg };
+	fill->changes = (struct fill_changes){ .arena = arena_create(), .owner = fill };
 	fill->olds = calloc(projection_writes(window) + 1, sizeof(struct old *));
 	ASSERT(fill->olds != NULL);
 	command_begin(fill, "EXISTS", "checkpoint", "", "");
 	send(fill, got_checkpoint, fill);
-}
-
-/* ---- the end ---- */
-
-static void filled(void *arg, const struct redis_value *value, const struct error *redis_err)
-{
-	struct model_store_call *call = arg;
-	struct error err;
-	bool bad = model_store_failed(value, "i", redis_err, &err);
-	call->done.filled(call->arg, bad ? &err : NULL);
-	model_store_call_end(call);
-}
-
-void model_store_filled(struct model_store *store, const struct model_position *position,
-                        uint64_t events, model_store_done *done, void *arg)
-{
-	struct redis_command *command = model_store_command(store, "HSET");
-	model_store_arg_key(store, command, "checkpoint", "", "");
-	redis_arg(command, "entry_id");
-	redis_arg(command, position->entry_id);
-	redis_arg(command, "topic");
-	redis_arg(command, position->topic);
-	redis_arg(command, "events");
-	redis_arg_integer(command, (int64_t)events);
-	struct model_store_call *call = model_store_call_begin(store, arg);
-	call->done.filled = done;
-	redis_queue(store->redis, command, filled, call);
 }
