@@ -124,11 +124,17 @@ bool memory_shop_step(struct memory_shop *shop, size_t steps)
 		struct task *task = task_take(shop);
 		if (task == NULL)
 			return false;
+		shop->counts.steps++;
 		shop->clock_us += STEP_US;
 		task->turn(shop, task);
 		shop_fire_due(shop);
 	}
 	return shop->ring.count > 0;
+}
+
+struct memory_counts memory_shop_counts(const struct memory_shop *shop)
+{
+	return shop->counts;
 }
 
 void memory_shop_settle(struct memory_shop *shop)

@@ -95,6 +95,11 @@ MUST_USE bool memory_shop_give(struct memory_shop *shop, const struct memory_eve
 
 /* Runs at most `steps` steps; false: there was nothing left to do but to wait for the clock. */
 bool memory_shop_step(struct memory_shop *shop, size_t steps);
+/* So far: steps, and how messages ended, also those of the services among themselves. */
+struct memory_counts {
+	uint64_t steps, accepted, refused;
+};
+struct memory_counts memory_shop_counts(const struct memory_shop *shop);
 /* Runs all that is left, and moves the clock over pauses and delays; leases end only if the clock
  * comes past them. What belongs to services that are stopped stays. */
 void memory_shop_settle(struct memory_shop *shop);

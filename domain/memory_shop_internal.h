@@ -228,6 +228,7 @@ struct memory_shop {
 	uint64_t random;
 	bool in_order;
 	uint64_t clock_us, last_us;
+	struct memory_counts counts;
 	uint64_t timer_number, message_number, entity_number;
 	struct heap timers; /* what goes on by itself */
 	struct heap leases; /* what only ends when the clock is moved */

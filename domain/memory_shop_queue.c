@@ -150,8 +150,10 @@ void message_settle(struct memory_shop *shop, struct message *message, const cha
 	task_drop(shop, &message->task);
 	timer_clear(&message->timer);
 	if (error != NULL) {
+		shop->counts.refused++;
 		set_error(message, error);
 	} else {
+		shop->counts.accepted++;
 		message->result = strdup(result);
 		ASSERT(message->result != NULL);
 	}

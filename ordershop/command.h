@@ -34,6 +34,7 @@ int show_command(const struct subcommand *self, int argc, char **argv);
 int history_command(const struct subcommand *self, int argc, char **argv);
 int diff_command(const struct subcommand *self, int argc, char **argv);
 int bisect_command(const struct subcommand *self, int argc, char **argv);
+int simulate_command(const struct subcommand *self, int argc, char **argv);
 int bench_command(const struct subcommand *self, int argc, char **argv);
 
 /* `--help`, then the options. COMMAND_GO: go on; else what to return. */

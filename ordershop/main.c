@@ -82,6 +82,16 @@ static const struct subcommand commands[] = {
 	  "every machine. --live and --rest use a running shop, look only at what they caused\n"
 	  "there, and skip files with faults. Of a folder all *.yaml are run, in the order of\n"
 	  "their names. Exit status: 0 all held, 1 not, 2 a file or an option is wrong." },
+	{ "simulate", "", "Plays random histories in memory, and checks what must be true.",
+	  simulate_command,
+	  "The rules of all services run over a log, a queue and groups in memory. Random clients\n"
+	  "send every command, wrong ones too; services are stopped, killed and frozen, messages\n"
+	  "and events doubled, delayed and reordered, answers lost. Every invariant of\n"
+	  "`ordershop verify` is checked with every event, those of a shop at rest at every rest,\n"
+	  "and the read model against the log at the end of each history.\n\n"
+	  "The same seed gives the same histories and the same hash on every machine. When\n"
+	  "something is found, the history is made as short as it can be and written as a\n"
+	  "scenario file. Exit status 0: nothing was found; 1: something was; 2: called wrongly." },
 	{ "bench", "", "Measures this build on this machine and prints a table.", bench_command,
 	  NULL },
 };

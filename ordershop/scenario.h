@@ -34,7 +34,9 @@ enum scenario_fault {
 	FAULT_LOSE_REPLY,
 	FAULT_CRASH,
 	FAULT_LOSE_OUTCOME,
-	FAULT_REDIS_RESTART, /* of no service */
+	/* Of no service: */
+	FAULT_REDIS_RESTART,
+	FAULT_REQUEUE,
 	FAULT_KINDS
 };
 

@@ -4,7 +4,7 @@
 #include "domain/invariants.h"
 #include "domain/memory_shop.h"
 #include "ordershop/event_line.h"
-#include "read-model/memory_model.h"
+#include "ordershop/model_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,10 +185,13 @@ static bool memory_trouble(void *shop, const struct scenario_trouble *trouble, s
 		[FAULT_CRASH] = MEMORY_CRASH,         [FAULT_LOSE_OUTCOME] = MEMORY_LOSE_OUTCOME,
 	};
 	struct memory *memory = shop;
-	if (trouble->fault != FAULT_REDIS_RESTART)
+	if (trouble->fault == FAULT_REDIS_RESTART)
+		memory_shop_restart_redis(memory->shop);
+	else if (trouble->fault == FAULT_REQUEUE)
+		memory_shop_requeue(memory->shop);
+	else
 		return memory_shop_fault(memory->shop, faults[trouble->fault], trouble->service,
 		                         err);
-	memory_shop_restart_redis(memory->shop);
 	return true;
 }
 
@@ -285,38 +288,6 @@ static void violated(void *arg, const struct violation *violation)
 	         violation->message);
 }
 
-/* The model has what a fold of the log comes to, and nothing else. */
-static bool model_equals_fold(struct memory *memory, struct error *err)
-{
-	struct buffer model;
-	bool ok = true;
-	project(memory);
-	buffer_init(&model, JSON_MAX);
-	const struct fold_topic *topic = fold_topics(invariants_fold(memory->invariants));
-	for (; ok && topic != NULL; topic = topic->hh.next) {
-		size_t there = memory_model_count(memory->model, topic->name);
-		if (there != topic->living)
-			ok = error_set(err, ERR_INTERNAL,
-			               "the read model has %zu entities of %s, the log %llu", there,
-			               topic->name, (unsigned long long)topic->living);
-		for (const struct fold_entity *e = topic->entities; ok && e != NULL;
-		     e = e->hh.next) {
-			buffer_clear(&model);
-			buffer_clear(&memory->text);
-			if (e->deleted)
-				continue;
-			fold_entity_write(e, &memory->text);
-			if (!memory_model_get(memory->model, topic->name, e->id, &model) ||
-			    strcmp(model.bytes, memory->text.bytes) != 0)
-				ok = error_set(err, ERR_INTERNAL,
-				               "the read model has another %s %s than the log",
-				               topic->name, e->id);
-		}
-	}
-	buffer_free(&model);
-	return ok;
-}
-
 static bool memory_check(void *shop, bool at_rest, struct error *err)
 {
 	struct memory *memory = shop;
@@ -324,7 +295,8 @@ static bool memory_check(void *shop, bool at_rest, struct error *err)
 		invariants_rest(memory->invariants);
 	if (invariants_broken_total(memory->invariants) > 0)
 		return error_set(err, ERR_INTERNAL, "invariant %s", memory->violation);
-	return model_equals_fold(memory, err);
+	project(memory);
+	return model_equals_fold(memory->model, invariants_fold(memory->invariants), err);
 }
 
 /* ---- All --------------------------------------------------------------------------------- */

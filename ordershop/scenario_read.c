@@ -36,6 +36,7 @@ static const char *const fault_names[FAULT_KINDS] = {
 	[FAULT_CRASH] = "crash",
 	[FAULT_LOSE_OUTCOME] = "lose_outcome",
 	[FAULT_REDIS_RESTART] = "redis_restart",
+	[FAULT_REQUEUE] = "requeue",
 };
 
 /* The first word of an event's type, and its topic. */
@@ -408,7 +409,7 @@ static bool read_fault(struct reader *reader, const struct node *node, struct sc
 	int word = reader_word(reader, found[1], fault_names, FAULT_KINDS);
 	if (word < 0)
 		return false;
-	if ((word == FAULT_REDIS_RESTART) != (service == NULL))
+	if ((word >= FAULT_REDIS_RESTART) != (service == NULL))
 		return node_fail(reader->path, found[1], reader->err,
 		                 service == NULL ? "the fault %s needs the key 'service'"
 		                                 : "the fault %s has no key 'service'",

@@ -1,0 +1,135 @@
+/* simulate.h - random histories of the shop in memory, and what must be true of them.
+ *
+ *   client --actions--> play: the shop in memory, its invariants, its read model
+ *      |                  |
+ *      '---- script       '--> finding: what does not hold
+ *               '--shrink--> the shortest script that shows it --write--> scenario file
+ *
+ * A history is a script of actions whose every word is fixed when it is drawn, so that it can be played
+ * again, also with some of them left out. The same seed gives the same histories, everywhere. */
+#ifndef ORDERSHOP_SIMULATE_H
+#define ORDERSHOP_SIMULATE_H
+
+#include "base/buffer.h"
+#include "base/digest.h"
+#include "domain/memory_shop.h"
+
+/* ---- Scripts ----------------------------------------------------------------------------- */
+
+enum action_kind {
+	ACTION_SEND,    /* a command */
+	ACTION_WORK,    /* `number` steps of the shop */
+	ACTION_FAULT,   /* of `service` */
+	ACTION_REDIS,   /* restarts */
+	ACTION_PASS,    /* the shop comes to rest, then the clock moves by `number` seconds */
+	ACTION_REQUEUE, /* what was set aside is tried again */
+	ACTION_KINDS
+};
+const char *action_kind_name(enum action_kind kind);
+
+struct action {
+	enum action_kind kind;
+	const char *service, *function, *params;
+	char message_id[UUID_SIZE];
+	bool again; /* the message was sent before */
+	bool rest;  /* of SEND: the shop comes to rest after it */
+	enum memory_fault fault;
+	uint32_t number;
+};
+
+struct script {
+	uint64_t seed; /* of the shop */
+	struct action *actions;
+	size_t count, capacity;
+};
+void script_add(struct script *script, const struct action *action);
+void script_free(struct script *script); /* not the texts */
+
+/* ---- Playing ----------------------------------------------------------------------------- */
+
+/* The services that are simulated. */
+struct cast {
+	const struct service *const *services;
+	size_t count;
+};
+
+struct finding {
+	char invariant[64]; /* "": none */
+	char what[512];
+};
+
+struct play {
+	struct memory_shop *shop;
+	struct invariants *invariants;
+	struct finding finding; /* the first */
+	uint64_t actions;       /* but WORK */
+	uint64_t events, rests;
+	uint64_t hash; /* of the log so far */
+};
+
+void play_open(struct play *play, uint64_t seed, const struct cast *cast);
+void play_close(struct play *play);
+void play_act(struct play *play, const struct action *action);
+/* Does the read model, made from this log, have what the log comes to? */
+void play_check_model(struct play *play);
+
+/* ---- Random clients ---------------------------------------------------------------------- */
+
+struct client;
+
+/* Texts of its actions live in `arena`. */
+struct client *client_create(uint64_t seed, const struct cast *cast, struct arena *arena);
+void client_destroy(struct client *client);
+/* What a shop begins with: customers, products, stock. */
+void client_begin(struct client *client, struct script *script);
+/* The next action: a command, some steps, a fault. */
+struct action client_next(struct client *client, struct memory_shop *shop);
+/* All services live, all is done that was begun. */
+void client_end(struct client *client, struct script *script);
+
+/* ---- All --------------------------------------------------------------------------------- */
+
+struct simulation_function {
+	const char *service, *function;
+	uint64_t sent;
+};
+
+struct simulation {
+	struct cast cast;
+	uint64_t seed, steps; /* to be taken, in histories of 5,000 */
+	/* Outcome. */
+	uint64_t taken, histories, events, rests, accepted, refused;
+	uint64_t kinds[ACTION_KINDS], faults[MEMORY_FAULTS];
+	struct simulation_function functions[64];
+	size_t function_count;
+	char hash[DIGEST_TEXT_SIZE]; /* of all logs and states */
+	struct finding finding;
+	struct script script; /* that shows the finding; its texts live in `arena` */
+	struct arena *arena;
+};
+
+/* Until the steps are taken or something is found. False: something was found. */
+bool simulation_run(struct simulation *simulation);
+void simulation_free(struct simulation *simulation);
+
+/* Makes the script as short as it can be and still show a finding of the same invariant. Returns how many
+ * times something was played; at most `plays_max`. */
+uint64_t script_shrink(struct script *script, const struct cast *cast, struct finding *finding,
+                       struct arena *arena, uint64_t plays_max);
+/* The JSON text without its `part`-th member or element, counted through all levels; NULL: it has not
+ * so many. A list of one element becomes the element. */
+const char *params_without(struct arena *arena, const char *params, size_t part);
+/* As a scenario that `ordershop scenario` plays; tests/scenarios/README.md says how it reads. */
+void script_write(const struct script *script, const struct finding *finding, const char *comment,
+                  struct buffer *out);
+
+/* splitmix64 over `state`, below `count`. */
+static inline uint64_t random_next(uint64_t *state)
+{
+	uint64_t z = *state += 0x9E3779B97F4A7C15;
+	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
+	z = (z ^ z >> 27) * 0x94D049BB133111EB;
+	return z ^ z >> 31;
+}
+
+#endif
