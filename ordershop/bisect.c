@@ -1,11 +1,11 @@
 /* bisect.c - `ordershop bisect`: the first event after which an invariant fails. */
 #include "base/clock.h"
+#include "base/when.h"
 #include "domain/invariants.h"
 #include "ordershop/command.h"
 #include "ordershop/lines.h"
 #include "ordershop/log_reader.h"
 #include "ordershop/quiet.h"
-#include "ordershop/when.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /* diff.c - `ordershop diff`: what changed between two moments. */
 #include "base/clock.h"
+#include "base/when.h"
 #include "domain/fold.h"
 #include "ordershop/changes.h"
 #include "ordershop/command.h"
 #include "ordershop/entity_history.h"
 #include "ordershop/lines.h"
 #include "ordershop/log_reader.h"
-#include "ordershop/when.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,10 +2,10 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/when.h"
 #include "ordershop/client.h"
 #include "ordershop/command.h"
 #include "ordershop/lines.h"
-#include "ordershop/when.h"
 #include "proto/eventstore_v1.pb-c.h"
 
 #include <inttypes.h>

@@ -1,11 +1,11 @@
 /* show.c - `ordershop show`: an entity as it is, or was. */
 #include "base/clock.h"
+#include "base/when.h"
 #include "domain/decide.h"
 #include "ordershop/changes.h"
 #include "ordershop/command.h"
 #include "ordershop/entity_history.h"
 #include "ordershop/lines.h"
-#include "ordershop/when.h"
 
 #include <inttypes.h>
 #include <stdio.h>

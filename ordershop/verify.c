@@ -1,5 +1,6 @@
 /* verify.c - `ordershop verify`: the log of a running shop against the table of invariants. */
 #include "base/clock.h"
+#include "base/when.h"
 #include "domain/invariants.h"
 #include "ordershop/command.h"
 #include "ordershop/event_line.h"
@@ -7,7 +8,6 @@
 #include "ordershop/log_reader.h"
 #include "ordershop/quiet.h"
 #include "ordershop/verify.h"
-#include "ordershop/when.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "ordershop/when.h"
+#include "base/when.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* when.h - a place in the log, as people write it. */
-#ifndef ORDERSHOP_WHEN_H
-#define ORDERSHOP_WHEN_H
+#ifndef BASE_WHEN_H
+#define BASE_WHEN_H
 
 #include "base/id.h"
 
