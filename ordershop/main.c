@@ -92,6 +92,15 @@ static const struct subcommand commands[] = {
 	  "The same seed gives the same histories and the same hash on every machine. When\n"
 	  "something is found, the history is made as short as it can be and written as a\n"
 	  "scenario file. Exit status 0: nothing was found; 1: something was; 2: called wrongly." },
+	{ "replay", "olist DIR", "Writes real orders into an empty shop as they happened.",
+	  replay_command,
+	  "DIR holds the files that import reads. The orders are run through the rules in memory,\n"
+	  "each step at its original time, and the log that follows from them is written in bulk\n"
+	  "into topics without events: entry ids and read model have the times of then, and no\n"
+	  "service reacts to them again. Then shop and files are compared, and the log is\n"
+	  "held against the invariants. Exit status 1 on a difference or a violation.\n\n"
+	  "What was interrupted goes on when the same command is given again; until then its\n"
+	  "topics are locked. --abandon forgets it and unlocks them." },
 	{ "bench", "", "Measures this build on this machine and prints a table.", bench_command,
 	  NULL },
 };

@@ -147,6 +147,7 @@ static const struct {
 	[PLAN_PRODUCT] = STEP("product", "create_products"),
 	[PLAN_STOCK] = STEP("inventory", "create_inventories"),
 	[PLAN_PRICE] = STEP("product", "update_product"),
+	[PLAN_RESTOCK] = STEP("inventory", "update_inventory"),
 	[PLAN_CART] = STEP("cart", "create_carts"),
 	[PLAN_ORDER] = STEP("order", "create_orders"),
 	[PLAN_BILL] = STEP("billing", "create_billings"),
@@ -239,10 +240,16 @@ static void write_delivery(const struct plan_order *order, struct buffer *params
 	              plan_delivered(order));
 }
 
-static void write_price(const struct plan_product *product, int64_t price, struct plan_command *out)
+/* Price and stock are changed once per order and product. */
+static void write_product(const struct plan_order *order, const struct plan_product *product,
+                          int64_t price, struct plan_command *out)
 {
-	buffer_printf(&out->params, "{\"entity_id\":\"%s\",\"price\":%" PRId64 "}", product->id,
-	              price);
+	bool stock = strcmp(out->service, "inventory") == 0;
+
+	uuid_v5(out->name, order->id, stock ? "stock" : "price", product->id);
+	buffer_printf(&out->params, "{\"entity_id\":\"%s\",\"%s\":%" PRId64 "}",
+	              stock ? product->stock_id : product->id, stock ? "amount" : "price",
+	              stock ? product->from->units : price);
 }
 
 void plan_order_command(const struct plan *plan, const struct plan_order *order,
@@ -250,12 +257,12 @@ void plan_order_command(const struct plan *plan, const struct plan_order *order,
 {
 	const struct olist_order *from = order->from;
 	struct buffer *params = begin(out, step, order->id);
-	const struct plan_product *product = &plan->products[from->items[item].product];
 
 	switch (step) {
-	case PLAN_PRICE: /* changed once per order and product */
-		uuid_v5(out->name, order->id, "price", product->id);
-		write_price(product, from->items[item].price, out);
+	case PLAN_PRICE:
+	case PLAN_RESTOCK:
+		write_product(order, &plan->products[from->items[item].product],
+		              from->items[item].price, out);
 		break;
 	case PLAN_CART:
 		write_cart(plan, order, params);

@@ -5,7 +5,7 @@
  *             ~> SHIPPED -> delivery ~> DELIVERED, or cancel_order where it was cancelled
  *
  * "~>" is the shop's own doing. Ids of entities and messages follow from the ids of the files, so whatever
- * is sent twice runs once. Played through a running shop by olist_play.h, in memory by history.h. */
+ * is sent twice runs once. Played through a running shop by olist_play.h, in memory by past.h. */
 #ifndef ORDERSHOP_OLIST_PLAN_H
 #define ORDERSHOP_OLIST_PLAN_H
 
@@ -59,6 +59,7 @@ enum plan_step {
 	PLAN_PRODUCT,
 	PLAN_STOCK, /* as many as were sold */
 	PLAN_PRICE,
+	PLAN_RESTOCK, /* the stock is to be product->from->units again */
 	PLAN_CART,
 	PLAN_ORDER,
 	PLAN_BILL,
@@ -82,7 +83,8 @@ void plan_customer_command(const struct plan_customer *customer, struct plan_com
 /* PLAN_PRODUCT or PLAN_STOCK. */
 void plan_product_command(const struct plan_product *product, enum plan_step step,
                           struct plan_command *out);
-/* PLAN_PRICE (of the product of `item`) and those after it. */
+/* PLAN_PRICE and PLAN_RESTOCK, of the product of `item`, and those after them, which do not look at the items but
+ * for PLAN_CART. */
 void plan_order_command(const struct plan *plan, const struct plan_order *order,
                         enum plan_step step, size_t item, struct plan_command *out);
 

@@ -1,7 +1,7 @@
 /* rebuild.c - `ordershop rebuild`: has the read model built anew, and shows how far it is. */
 #include "base/clock.h"
-#include "ordershop/client.h"
 #include "ordershop/command.h"
+#include "ordershop/rebuild.h"
 #include "proto/readmodel_v1.pb-c.h"
 
 #include <inttypes.h>
@@ -15,10 +15,10 @@ static struct config_option options[] = {
 	SHOP_OPTIONS,
 };
 
-enum { LOOK_MS = 200, FAILURES_MAX = 50 };
+enum { LOOK_FIRST_MS = 10, LOOK_MS = 200, FAILURES_MAX = 50 };
 
 struct progress {
-	struct client client;
+	struct client *client;
 	const char *projection; /* that is being built */
 	uint64_t number;        /* of it */
 	uint64_t started_us;
@@ -31,10 +31,10 @@ static void pause_done(void *arg)
 	loop_stop(arg);
 }
 
-static void pause_loop(struct client *client)
+static void pause_loop(struct client *client, uint64_t ms)
 {
 	struct loop_timer timer = { 0 };
-	loop_timer_start(client->loop, &timer, LOOK_MS, pause_done, client->loop);
+	loop_timer_start(client->loop, &timer, ms, pause_done, client->loop);
 	loop_run(client->loop);
 }
 
@@ -42,7 +42,7 @@ static bool begin(struct progress *progress, struct error *err)
 {
 	Rm__RebuildRequest request = RM__REBUILD_REQUEST__INIT;
 	const ProtobufCMessage *response;
-	if (!client_call(&progress->client, TARGET_READ_MODEL, "Rebuild", &request.base, &response,
+	if (!client_call(progress->client, TARGET_READ_MODEL, "Rebuild", &request.base, &response,
 	                 err))
 		return false;
 	progress->projection = strdup(((const Rm__RebuildResponse *)response)->projection);
@@ -68,7 +68,7 @@ static bool look(struct progress *progress, bool *live, struct error *err)
 {
 	Rm__CheckpointsRequest request = RM__CHECKPOINTS_REQUEST__INIT;
 	const ProtobufCMessage *response;
-	if (!client_call(&progress->client, TARGET_READ_MODEL, "Checkpoints", &request.base,
+	if (!client_call(progress->client, TARGET_READ_MODEL, "Checkpoints", &request.base,
 	                 &response, err))
 		return ++progress->failures < FAILURES_MAX;
 	progress->failures = 0;
@@ -85,35 +85,53 @@ static bool look(struct progress *progress, bool *live, struct error *err)
 	return true;
 }
 
+static bool wait_for_it(struct progress *progress, struct error *err)
+{
+	bool live = false;
+
+	for (uint64_t ms = LOOK_FIRST_MS;; ms = ms < LOOK_MS / 2 ? 2 * ms : LOOK_MS) {
+		arena_reset(progress->client->arena);
+		if (!look(progress, &live, err))
+			return false;
+		if (live)
+			break;
+		pause_loop(progress->client, ms);
+	}
+	if (progress->on_terminal)
+		printf("\n");
+	printf("%s answers after %.1f s\n", progress->projection,
+	       (double)(clock_monotonic_us() - progress->started_us) / 1e6);
+	return true;
+}
+
+bool rebuild_model(struct client *client, bool detach, struct error *err)
+{
+	struct progress progress = { .client = client, .on_terminal = isatty(STDOUT_FILENO) == 1 };
+	bool done = begin(&progress, err);
+
+	if (done && detach)
+		printf("%s is being built; ordershop status shows how far it is\n",
+		       progress.projection);
+	else if (done)
+		done = wait_for_it(&progress, err);
+	free((char *)progress.projection);
+	arena_reset(client->arena);
+	return done;
+}
+
 int rebuild_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
-	struct progress progress = { .on_terminal = isatty(STDOUT_FILENO) == 1 };
+	struct client client;
 	struct error err;
-	bool live = false;
+	bool ok;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc > 1)
 		return command_misuse(self, "'%s' is not an option", argv[1]);
-	client_open(&progress.client, options, ARRAY_LEN(options));
-	bool ok = begin(&progress, &err);
-	bool detached = config_flag(options, ARRAY_LEN(options), "detach");
-	while (ok && !detached && !live) {
-		arena_reset(progress.client.arena);
-		ok = look(&progress, &live, &err);
-		if (ok && !live)
-			pause_loop(&progress.client);
-	}
-	if (progress.on_terminal && live)
-		printf("\n");
-	if (ok && detached)
-		printf("%s is being built; ordershop status shows how far it is\n",
-		       progress.projection);
-	else if (ok)
-		printf("%s answers after %.1f s\n", progress.projection,
-		       (double)(clock_monotonic_us() - progress.started_us) / 1e6);
-	free((char *)progress.projection);
-	client_close(&progress.client);
+	client_open(&client, options, ARRAY_LEN(options));
+	ok = rebuild_model(&client, config_flag(options, ARRAY_LEN(options), "detach"), &err);
+	client_close(&client);
 	return ok ? EXIT_OK : command_fail(self, "%s", err.message);
 }

@@ -1,0 +1,144 @@
+/* replay.c - `ordershop replay olist DIR`. */
+#include "base/digest.h"
+#include "ordershop/command.h"
+#include "ordershop/olist_play.h"
+#include "ordershop/past_store.h"
+#include "ordershop/verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { VIOLATIONS_SHOWN = 20, IMPORT_ID_SIZE = 65 };
+
+static struct config_option options[] = {
+	{ .name = "abandon",
+	  .type = CONFIG_FLAG,
+	  .help = "forget what an interrupted replay of these files wrote" },
+	SHOP_OPTIONS,
+};
+
+/* ---- The id of the import ---------------------------------------------------------------- */
+
+static void add_number(struct digest *digest, int64_t number)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%" PRId64 ",", number);
+
+	digest_add(digest, text, (size_t)len);
+}
+
+static void add_text(struct digest *digest, const char *text)
+{
+	digest_add(digest, text, strlen(text) + 1);
+}
+
+static void add_order(struct digest *digest, const struct olist *olist,
+                      const struct olist_order *order)
+{
+	add_text(digest, order->id);
+	add_text(digest, olist->customers[order->customer].id);
+	add_text(digest, olist->customers[order->customer].unique_id);
+	add_number(digest, order->status);
+	add_number(digest, order->purchased);
+	add_number(digest, order->approved);
+	add_number(digest, order->carrier);
+	add_number(digest, order->delivered);
+	for (size_t i = 0; i < order->item_count; i++) {
+		add_text(digest, olist->products[order->items[i].product].id);
+		add_number(digest, order->items[i].price);
+		add_number(digest, order->items[i].freight);
+	}
+}
+
+/* Follows from all that the events follow from. */
+static void name_import(const struct olist *olist, char out[IMPORT_ID_SIZE])
+{
+	struct digest *digest = digest_create();
+	unsigned char hash[DIGEST_BYTES];
+	char text[DIGEST_TEXT_SIZE];
+
+	add_text(digest, ORDERSHOP_VERSION);
+	for (size_t i = 0; i < olist->order_count; i++)
+		add_order(digest, olist, &olist->orders[i]);
+	digest_end(digest, hash);
+	digest_text(hash, text);
+	digest_destroy(digest);
+	snprintf(out, IMPORT_ID_SIZE, "olist-%.32s", text);
+}
+
+/* ---- The replay -------------------------------------------------------------------------- */
+
+struct orders {
+	const struct olist *olist;
+	size_t next;
+};
+
+static const struct olist_order *next_order(void *arg)
+{
+	struct orders *orders = arg;
+
+	return orders->next < orders->olist->order_count ? &orders->olist->orders[orders->next++]
+	                                                 : NULL;
+}
+
+/* The read model against the files, then the log against the invariants. */
+static bool verify(struct client *client, const struct plan *plan, struct error *err)
+{
+	struct play *play = play_create(client, plan);
+	uint64_t broken = 0;
+	bool done = play_verify(play, err);
+
+	play_stop(play);
+	play_destroy(play);
+	printf("\n");
+	if (!done || !verify_shop(client, NULL, VIOLATIONS_SHOWN, &broken, err))
+		return false;
+	return broken == 0 || error_set(err, ERR_INTERNAL, "%" PRIu64 " violations", broken);
+}
+
+static bool replay(const struct olist *olist, struct error *err)
+{
+	bool abandon = config_flag(options, ARRAY_LEN(options), "abandon");
+	char import_id[IMPORT_ID_SIZE];
+	struct orders orders = { olist, 0 };
+	struct past_source source = { .next = next_order, .arg = &orders };
+	struct client client;
+	struct plan *plan;
+	bool done;
+
+	if (!plan_create(olist, &plan, err))
+		return false;
+	name_import(olist, import_id);
+	client_open(&client, options, ARRAY_LEN(options));
+	source.plan = plan;
+	if (abandon)
+		done = past_store_abandon(&client, import_id, err);
+	else
+		done = past_store_write(&client, import_id, &source, err) &&
+		       verify(&client, plan, err);
+	client_close(&client);
+	plan_destroy(plan);
+	return done;
+}
+
+int replay_command(const struct subcommand *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	struct olist *olist;
+	struct error err;
+	bool done;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc != 3)
+		return command_misuse(self,
+		                      "say what to replay and where its files are: olist DIR");
+	if (strcmp(argv[1], "olist") != 0)
+		return command_misuse(self, "cannot replay '%s'; olist is known", argv[1]);
+	if (!olist_load(argv[2], &olist, &err))
+		return command_fail(self, "%s", err.message);
+	done = replay(olist, &err);
+	olist_free(olist);
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+}
