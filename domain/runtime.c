@@ -143,7 +143,7 @@ static void conclude(struct run *run, enum step step)
 	 * of what was loaded. That this is the first delivery says little: the second one, to another
 	 * instance when our lease ended, may have been faster. */
 	bool maybe_applied = run->tries > 0 || (!has_events && run->context.needs != NULL);
-	if (!has_events && !run->fresh && run_uses_cache(run)) {
+	if (!has_events && !run->fresh && run_guesses(run)) {
 		/* Events are checked by the store; a refusal must not rest on a guess. */
 		run->fresh = true;
 		context_forget(&run->context);

@@ -72,8 +72,9 @@ bool run_is_own(const struct run *run, const char *topic);
 void run_refresh(struct run *run);
 /* False when an entity that the rule took as new is known to the cache. */
 bool run_assumptions_hold(struct run *run);
-/* Does the decision rest on a state of the cache, which may be a prediction? */
-bool run_uses_cache(const struct run *run);
+/* Does the decision rest on a state of the cache, which may be a prediction, or on an entity that was
+ * only assumed not to be there? */
+bool run_guesses(const struct run *run);
 /* Starts to load what is missing; false when all is here now. */
 bool run_fetch(struct run *run);
 

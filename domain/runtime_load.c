@@ -103,10 +103,10 @@ bool run_fetch(struct run *run)
 	return run->waiting > 0;
 }
 
-bool run_uses_cache(const struct run *run)
+bool run_guesses(const struct run *run)
 {
 	for (const struct need *need = run->context.needs; need != NULL; need = need->next) {
-		if (need->runner == &from_cache)
+		if (need->assumed || need->runner == &from_cache)
 			return true;
 	}
 	return false;

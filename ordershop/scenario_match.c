@@ -89,6 +89,16 @@ void match_show(struct buffer *out, struct names *names, const struct json *valu
 	buffer_puts(out, kind == JSON_OBJECT ? " }" : "]");
 }
 
+const char *match_plain(struct arena *arena, struct names *names, const char *text)
+{
+	struct buffer shown;
+	buffer_init(&shown, SHOWN_MAX);
+	show_string(&shown, names, text);
+	const char *plain = arena_copy(arena, shown.bytes, shown.len);
+	buffer_free(&shown);
+	return plain;
+}
+
 const char *match_text(struct arena *arena, struct names *names, const struct json *value)
 {
 	struct buffer text;

@@ -16,6 +16,8 @@ void match_diff(struct names *names, const struct json *expected, const struct j
 /* A value on one line, ids by their names; for messages. */
 void match_show(struct buffer *out, struct names *names, const struct json *value);
 const char *match_text(struct arena *arena, struct names *names, const struct json *value);
+/* A text, ids by their names. */
+const char *match_plain(struct arena *arena, struct names *names, const char *text);
 
 /* What a list is expected to be: `are`, `include`, `sequence`, `none`, `count`. */
 struct match_list {

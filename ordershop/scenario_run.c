@@ -175,6 +175,7 @@ static bool check_refusal(struct play *play, const struct shop_answer *answer)
 	const struct scenario_when *when = &play->step->when;
 	const struct error *refusal = &answer->error;
 	const char *wanted = "", *code = error_name(refusal->code);
+	const char *message = match_plain(play->step_arena, play->resolver.names, refusal->message);
 	struct error err;
 	bool same = when->error == refusal->code;
 	if (answer->http_status > 0) {
@@ -195,7 +196,7 @@ static bool check_refusal(struct play *play, const struct shop_answer *answer)
 	diff_add(diff, same ? DIFF_SAME : DIFF_OTHER, error_name(when->error), code);
 	if (when->error_message != NULL)
 		diff_add(diff, strstr(refusal->message, wanted) != NULL ? DIFF_SAME : DIFF_OTHER,
-		         wanted, refusal->message);
+		         match_plain(play->step_arena, play->resolver.names, wanted), message);
 	play_fail(play, play->step->line, "another error than expected");
 	diff_write(&play->report->text, diff, INDENT);
 	return false;
