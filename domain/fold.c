@@ -179,8 +179,9 @@ struct fold_change fold_add(struct fold *fold, const struct event *event, const 
 		change.entity = open_entity(topic, event->entity_id);
 		add_to_entity(fold, &change, event, data, entry);
 	}
+	if (topic->events++ == 0)
+		topic->first = entry;
 	topic->last = entry;
-	topic->events++;
 	fold->events++;
 	return change;
 }

@@ -40,8 +40,8 @@ struct fold_topic {
 	unsigned char
 	    loose_last[DIGEST_BYTES]; /* hash of action, type and data of the last of them */
 	unsigned char loose_hash[DIGEST_BYTES]; /* of them all, in order */
-	struct entry_id last;
-	const void *user; /* free for whoever folds; NULL at first */
+	struct entry_id first, last;            /* events */
+	const void *user;                       /* free for whoever folds; NULL at first */
 	UT_hash_handle hh;
 };
 

@@ -30,6 +30,8 @@ int queue_command(const struct subcommand *self, int argc, char **argv);
 int replay_command(const struct subcommand *self, int argc, char **argv);
 int import_command(const struct subcommand *self, int argc, char **argv);
 int verify_command(const struct subcommand *self, int argc, char **argv);
+int export_command(const struct subcommand *self, int argc, char **argv);
+int restore_command(const struct subcommand *self, int argc, char **argv);
 int scenario_command(const struct subcommand *self, int argc, char **argv);
 int show_command(const struct subcommand *self, int argc, char **argv);
 int history_command(const struct subcommand *self, int argc, char **argv);

@@ -74,6 +74,19 @@ static const struct subcommand commands[] = {
 	  bisect_command,
 	  "ordershop verify lists the invariants. Of one that holds only in a shop at rest: the\n"
 	  "event since which the first of its violations lasts." MOMENTS },
+	{ "export", "FILE", "Writes the log of a shop at rest into a file.", export_command,
+	  "One line of JSON per event, compressed by zstd; `zstdcat FILE` shows them. The last "
+	  "line\n"
+	  "has hashes of log and state. What is not in the log is not in the file: messages that "
+	  "wait\n"
+	  "in queues, dead letters, which events are parked." },
+	{ "restore", "FILE", "Writes the log of a file into an empty store.", restore_command,
+	  "Checks the whole file first: what was cut off or altered is refused, with the line. "
+	  "Then\n"
+	  "all events are written with the ids that they had, groups are taken where they were, "
+	  "so\n"
+	  "that nobody reacts to what happened long ago, the log is read again and compared, and\n"
+	  "the read model is built anew. What was interrupted goes on when it is restored again." },
 	{ "scenario", "FILE|DIR...", "Runs scenario files: short histories and what comes of them.",
 	  scenario_command,
 	  "A file says in YAML what is given, which commands are sent, which faults happen, and\n"
@@ -109,7 +122,7 @@ static void print_usage(FILE *out)
 {
 	fprintf(out, "usage: ordershop COMMAND [ARGUMENTS] [OPTIONS]\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(out, "  %-8s %-12s %s\n", commands[i].name, commands[i].arguments,
+		fprintf(out, "  %-9s %-14s %s\n", commands[i].name, commands[i].arguments,
 		        commands[i].summary);
 	fprintf(out, "\nordershop COMMAND --help explains one; ordershop --version.\n");
 }

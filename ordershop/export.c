@@ -1,0 +1,150 @@
+/* export.c - `ordershop export`: the log of a running shop into a file. */
+#include "domain/fold.h"
+#include "ordershop/command.h"
+#include "ordershop/export_file.h"
+#include "ordershop/log_reader.h"
+#include "ordershop/quiet.h"
+#include "proto/eventstore_v1.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct config_option options[] = {
+	{ .name = "force", .type = CONFIG_FLAG, .help = "replace the file if it exists" },
+	{ .name = "busy",
+	  .type = CONFIG_FLAG,
+	  .help = "export a shop that is working too, without what waits in its queues" },
+	{ .name = "wait",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "SECONDS",
+	  .help = "how long to wait until the shop has nothing left to do",
+	  .fallback = "10",
+	  .max = 86400 },
+	SHOP_OPTIONS,
+};
+
+struct export
+{
+	struct client client;
+	struct export_writer *writer;
+	struct fold *fold;
+	struct export_end end;
+	struct arena *arena; /* of topics and groups */
+};
+
+static bool flag(const char *name)
+{
+	return config_flag(options, ARRAY_LEN(options), name);
+}
+
+/* Before the log is read: what comes meanwhile stands after the checkpoints, and is delivered again. */
+static bool take_groups(struct export *export, struct error *err)
+{
+	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	const ProtobufCMessage *response;
+	const Es__TopicsResponse *topics;
+	struct export_group *groups;
+	size_t count = 0;
+
+	if (!client_call(&export->client, TARGET_EVENT_STORE, "Topics", &request.base, &response,
+	                 err))
+		return false;
+	topics = (const void *)response;
+	for (size_t i = 0; i < topics->n_topics; i++)
+		count += topics->topics[i]->length > 0 ? topics->topics[i]->n_groups : 0;
+	groups = arena_zalloc(export->arena, (count + 1) * sizeof(*groups));
+	for (size_t i = 0; i < topics->n_topics; i++) {
+		const Es__TopicInfo *topic = topics->topics[i];
+
+		for (size_t j = 0; topic->length > 0 && j < topic->n_groups; j++) {
+			const char *checkpoint = topic->groups[j]->checkpoint;
+
+			groups[export->end.group_count++] = (struct export_group){
+				.topic = arena_strdup(export->arena, topic->topic),
+				.name = arena_strdup(export->arena, topic->groups[j]->group),
+				.checkpoint =
+				    arena_strdup(export->arena, *checkpoint ? checkpoint : "0-0"),
+			};
+		}
+	}
+	export->end.groups = groups;
+	return true;
+}
+
+static bool add_event(void *arg, const struct event *event, const char *data)
+{
+	struct export *export = arg;
+
+	export_add(export->writer, event, data);
+	fold_add(export->fold, event, data);
+	return true;
+}
+
+static void take_topics(struct export *export)
+{
+	size_t count = 0;
+
+	for (const struct fold_topic *t = fold_topics(export->fold); t != NULL; t = t->hh.next)
+		count++;
+	struct export_topic *topics = arena_zalloc(export->arena, (count + 1) * sizeof(*topics));
+	for (const struct fold_topic *t = fold_topics(export->fold); t != NULL; t = t->hh.next)
+		topics[export->end.topic_count++] = (struct export_topic){
+			.name = t->name, .events = t->events, .first = t->first, .last = t->last
+		};
+	export->end.topics = topics;
+}
+
+static bool write_file(struct export *export, struct error *err)
+{
+	if (!take_groups(export, err) || !log_read(&export->client, NULL, add_event, export, err))
+		return false;
+	take_topics(export);
+	fold_hash(export->fold, export->end.state_hash);
+	return export_finish(export->writer, &export->end, err);
+}
+
+static bool export_shop(struct export *export, const char *path, struct error *err)
+{
+	unsigned wait_ms = (unsigned)config_integer(options, ARRAY_LEN(options), "wait") * 1000;
+	char busy[QUIET_TEXT_SIZE];
+	bool done;
+
+	if (!flag("busy") && !shop_quiet(&export->client, wait_ms, busy))
+		return error_set(
+		    err, ERR_PRECONDITION,
+		    "the shop is working, and what waits in its queues would not be in "
+		    "the file (%s); --wait longer, or --busy",
+		    busy);
+	if (!export_create(path, flag("force"), &export->writer, err))
+		return false;
+	export->fold = fold_create();
+	done = write_file(export, err);
+	export_destroy(export->writer);
+	fold_destroy(export->fold);
+	return done;
+}
+
+int export_command(const struct subcommand *self, int argc, char **argv)
+{
+	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	struct export export = { 0 };
+	struct error err;
+	bool done;
+
+	if (outcome != COMMAND_GO)
+		return outcome;
+	if (argc != 2)
+		return command_misuse(self, "say which file to write");
+	client_open(&export.client, options, ARRAY_LEN(options));
+	export.arena = arena_create();
+	done = export_shop(&export, argv[1], &err);
+	if (done)
+		printf("%s: %" PRIu64 " events of %zu topics\nlog hash   %s\nstate hash %s\n",
+		       argv[1], export.end.events, export.end.topic_count, export.end.log_hash,
+		       export.end.state_hash);
+	arena_destroy(export.arena);
+	client_close(&export.client);
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+}
