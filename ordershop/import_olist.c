@@ -2,11 +2,15 @@
 #include "ordershop/client.h"
 #include "ordershop/command.h"
 #include "ordershop/olist_play.h"
+#include "ordershop/verify.h"
 
 #include "base/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { VIOLATIONS_SHOWN = 10 };
 
 static struct config_option options[] = { SHOP_OPTIONS };
 
@@ -27,6 +31,19 @@ static bool play_files(struct play *play, struct error *err)
 		done = false;
 	}
 	return done;
+}
+
+/* What the files do not say: is the shop that they made right in itself? */
+static bool check_invariants(struct client *client, struct error *err)
+{
+	uint64_t broken;
+
+	printf("\n");
+	if (!verify_shop(client, NULL, VIOLATIONS_SHOWN, &broken, err))
+		return false;
+	return broken == 0 ||
+	       error_set(err, ERR_INTERNAL,
+	                 "the shop violates what must be true of it in %" PRIu64 " places", broken);
 }
 
 int import_command(const struct subcommand *self, int argc, char **argv)
@@ -54,6 +71,7 @@ int import_command(const struct subcommand *self, int argc, char **argv)
 		play = play_create(&client, plan);
 		done = play_files(play, &err);
 		play_stop(play);
+		done = done && check_invariants(&client, &err);
 		client_close(&client);
 		play_destroy(play);
 		plan_destroy(plan);

@@ -11,7 +11,7 @@ struct reading {
 	void *arg;
 	struct rpc_stream *stream;
 	struct arena *arena; /* of one event */
-	bool enough, failed;
+	bool enough, failed, closed;
 	struct error error;
 };
 
@@ -77,6 +77,7 @@ static void closed(void *arg, const struct error *err)
 		reading->error = *err;
 		(void)client_wrap(reading->client, TARGET_EVENT_STORE, &reading->error);
 	}
+	reading->closed = true;
 	loop_stop(reading->client->loop);
 }
 
@@ -94,7 +95,8 @@ bool log_read(struct client *client, const struct entry_id *until, log_function 
 	                    client_service(TARGET_EVENT_STORE), "Read", &events, &reading);
 	rpc_stream_send(reading.stream, &request.base);
 	rpc_stream_end_sends(reading.stream);
-	loop_run(client->loop);
+	while (!reading.closed) /* others on this loop may stop it too */
+		loop_run(client->loop);
 	arena_destroy(reading.arena);
 	if (reading.failed)
 		*err = reading.error;
