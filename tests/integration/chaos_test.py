@@ -156,6 +156,7 @@ class Chaos(unittest.TestCase):
         laws = Laws(events, shop_log.fold(events), commands)
         found = list(laws.violations(lambda path: shop.result("GET", path)))
         self.assertEqual(found, [])
+        self.assertNotIn("was not checked", shop.command("verify"))  # fails on any violation
         self.check_laws(laws, commands)
         log = [(e.topic, e.entry_id, e.event_id) for e in events]
         end = time.monotonic() + 10
