@@ -186,7 +186,7 @@ static bool check_refusal(struct play *play, const struct shop_answer *answer)
 		return true;
 	if (when->error == ERR_NONE)
 		return play_fail(play, play->step->line, "%s.%s was refused\n%*s%s: %s",
-		                 when->service, when->function, INDENT, "", code, refusal->message);
+		                 when->service, when->function, INDENT, "", code, message);
 	if (when->error_message != NULL && !resolve_text(&play->resolver, when->error_message,
 	                                                 when->error_message->text, &wanted, &err))
 		return play_broken(play, play->step->line, &err);
