@@ -4,7 +4,7 @@
 #include "domain/fold.h"
 #include "ordershop/changes.h"
 #include "ordershop/command.h"
-#include "ordershop/entity_history.h"
+#include "ordershop/entity_name.h"
 #include "ordershop/lines.h"
 #include "ordershop/log_reader.h"
 

@@ -2,12 +2,13 @@
 #include "ordershop/causes.h"
 #include "ordershop/changes.h"
 #include "ordershop/command.h"
-#include "ordershop/entity_history.h"
+#include "ordershop/entity_name.h"
 #include "ordershop/lines.h"
 #include "ordershop/log_reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct config_option options[] = {
@@ -17,71 +18,77 @@ static struct config_option options[] = {
 	SHOP_OPTIONS,
 };
 
-/* One event, and what it changed. */
-static void print_event(struct arena *arena, const Es__Event *event, const Es__Event *before)
-{
-	const char *actor = metadata_text(arena, event->metadata, "actor");
-	bool created = !before || strcmp(before->event_action, ENTITY_DELETED) == 0;
-	char when[EVENT_TIME_SIZE];
-	struct buffer changes;
-
-	printf("v%" PRIu64 " %s at %s%s", event->entity_version,
-	       *event->event_type ? event->event_type : event->event_action,
-	       event_time(event->entry_id, when), *actor ? " by " : "");
-	line_print(actor);
-	if (strcmp(event->event_action, ENTITY_DELETED) == 0)
-		return;
-	buffer_init(&changes, LINE_MAX_BYTES);
-	if (changes_write(&changes, "    ", created ? NULL : before->event_data, event->event_data))
-		fputs(changes.bytes, stdout);
-	buffer_free(&changes);
-}
-
-struct walk {
+struct history {
 	struct causes *causes;
+	struct arena *arena; /* of one event */
+	char *before;        /* data; NULL: it was not there */
 	bool failed;
 	struct error error;
 };
 
-static bool add_event(void *arg, const struct event *event, const char *data)
+static void print_changes(const struct history *history, const char *data)
 {
-	struct walk *walk = arg;
+	struct buffer changes;
 
-	(void)data;
-	walk->failed = !causes_add(walk->causes, event, &walk->error);
-	return !walk->failed;
+	buffer_init(&changes, LINE_MAX_BYTES);
+	if (changes_write(&changes, "    ", history->before, data))
+		fputs(changes.bytes, stdout);
+	buffer_free(&changes);
 }
 
-static bool print_history(struct client *client, const char *topic, const char *id,
-                          struct error *err)
+/* An event of the entity, and what it changed. */
+static bool print_event(void *arg, const struct event *event, const char *data)
 {
-	struct walk walk = { .causes = causes_create(topic, id) };
-	const Es__ReadEntityResponse *history;
-	bool done = entity_history(client, topic, id, &history, err);
+	struct history *history = arg;
+	bool deleted = strcmp(event->action, ENTITY_DELETED) == 0;
+	char when[EVENT_TIME_SIZE];
 
-	if (done) {
-		for (size_t i = 0; i < history->n_events; i++) {
-			print_event(client->arena, history->events[i],
-			            i > 0 ? history->events[i - 1] : NULL);
-			causes_want(walk.causes, history->events[i]->metadata);
-		}
-		done = log_read(client, NULL, add_event, &walk, err);
+	arena_reset(history->arena);
+	const char *actor = metadata_text(history->arena, event->metadata, "actor");
+	printf("v%" PRIu64 " %s at %s%s", event->version,
+	       *event->type ? event->type : event->action, event_time(event->entry_id, when),
+	       *actor ? " by " : "");
+	line_print(actor);
+	if (!deleted)
+		print_changes(history, data);
+	free(history->before);
+	history->before = deleted ? NULL : strdup(data);
+	causes_want(history->causes, event->metadata);
+	return true;
+}
+
+static bool add_event(void *arg, const struct event *event, const char *data)
+{
+	struct history *history = arg;
+
+	(void)data;
+	history->failed = !causes_add(history->causes, event, &history->error);
+	return !history->failed;
+}
+
+static bool print_history(struct history *history, struct client *client,
+                          const struct log_range *range, struct error *err)
+{
+	const Es__Event *last;
+
+	if (!entity_last(client, range->topic, range->entity_id, &last, err) ||
+	    !log_read_range(client, range, print_event, history, err) ||
+	    !log_read(client, NULL, add_event, history, err))
+		return false;
+	if (history->failed) {
+		*err = history->error;
+		return false;
 	}
-	if (done && walk.failed) {
-		*err = walk.error;
-		done = false;
-	}
-	if (done) {
-		printf("\nwhat led to it\n");
-		causes_print(walk.causes, config_flag(options, ARRAY_LEN(options), "all"));
-	}
-	causes_destroy(walk.causes);
-	return done;
+	printf("\nwhat led to it\n");
+	causes_print(history->causes, config_flag(options, ARRAY_LEN(options), "all"));
+	return true;
 }
 
 int history_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
+	struct history history;
+	struct log_range range;
 	struct client client;
 	struct error err;
 	bool done;
@@ -93,8 +100,14 @@ int history_command(const struct subcommand *self, int argc, char **argv)
 		                      "say which entity: its topic and id, as in history order ID");
 	if (!entity_check(argv[1], argv[2], &err))
 		return command_misuse(self, "%s", err.message);
+	range = (struct log_range){ .topic = argv[1], .entity_id = argv[2] };
+	history =
+	    (struct history){ .causes = causes_create(argv[1], argv[2]), .arena = arena_create() };
 	client_open(&client, options, ARRAY_LEN(options));
-	done = print_history(&client, argv[1], argv[2], &err);
+	done = print_history(&history, &client, &range, &err);
 	client_close(&client);
+	causes_destroy(history.causes);
+	arena_destroy(history.arena);
+	free(history.before);
 	return done ? EXIT_OK : command_fail(self, "%s", err.message);
 }

@@ -6,7 +6,7 @@
 
 struct reading {
 	struct client *client;
-	const struct entry_id *until;
+	const struct log_range *range;
 	log_function *each;
 	void *arg;
 	struct rpc_stream *stream;
@@ -34,14 +34,17 @@ ProtobufCMessage *log_state(struct arena *arena, const char *topic, const char *
 /* False: nothing more is wanted. */
 static bool read_event(struct reading *reading, const Es__Event *event)
 {
+	const struct log_range *range = reading->range;
 	struct entry_id entry;
 
 	if (!entry_id_parse(event->entry_id, &entry, &reading->error)) {
 		reading->failed = true;
 		return false;
 	}
-	if (reading->until && entry_id_compare(entry, *reading->until) > 0)
-		return false;
+	if (range->until && entry_id_compare(entry, *range->until) > 0)
+		return range->backward;
+	if (range->entity_id && strcmp(event->entity_id, range->entity_id) != 0)
+		return true;
 	arena_reset(reading->arena);
 	const struct event read = {
 		.event_id = event->event_id,
@@ -81,24 +84,49 @@ static void closed(void *arg, const struct error *err)
 	loop_stop(reading->client->loop);
 }
 
-bool log_read(struct client *client, const struct entry_id *until, log_function *each, void *arg,
-              struct error *err)
+static void send_request(struct reading *reading)
+{
+	const struct log_range *range = reading->range;
+	Es__ReadRequest request = ES__READ_REQUEST__INIT;
+	Es__Position after = ES__POSITION__INIT;
+	char start[ENTRY_ID_SIZE];
+
+	request.topics = (const char **)&range->topic;
+	request.n_topics = range->topic ? 1 : 0;
+	request.backward = range->backward;
+	if (range->backward && range->until) { /* the start is exclusive */
+		entry_id_format((struct entry_id){ range->until->ms, range->until->us + 1 }, start);
+		after.entry_id = start;
+		request.after = &after;
+	}
+	rpc_stream_send(reading->stream, &request.base);
+	rpc_stream_end_sends(reading->stream);
+}
+
+bool log_read_range(struct client *client, const struct log_range *range, log_function *each,
+                    void *arg, struct error *err)
 {
 	static const struct rpc_stream_events events = { .message = message, .closed = closed };
-	Es__ReadRequest request = ES__READ_REQUEST__INIT;
 	struct reading reading = {
-		.client = client, .until = until, .each = each, .arg = arg, .arena = arena_create()
+		.client = client, .range = range, .each = each, .arg = arg, .arena = arena_create()
 	};
 
 	reading.stream =
 	    rpc_stream_open(client->channels[TARGET_EVENT_STORE],
 	                    client_service(TARGET_EVENT_STORE), "Read", &events, &reading);
-	rpc_stream_send(reading.stream, &request.base);
-	rpc_stream_end_sends(reading.stream);
+	send_request(&reading);
 	while (!reading.closed) /* others on this loop may stop it too */
 		loop_run(client->loop);
 	arena_destroy(reading.arena);
 	if (reading.failed)
 		*err = reading.error;
 	return !reading.failed;
+}
+
+bool log_read(struct client *client, const struct entry_id *until, log_function *each, void *arg,
+              struct error *err)
+{
+	const struct log_range all = { .until = until };
+
+	return log_read_range(client, &all, each, arg, err);
 }

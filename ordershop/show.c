@@ -1,11 +1,11 @@
 /* show.c - `ordershop show`: an entity as it is, or was. */
 #include "base/clock.h"
 #include "base/when.h"
-#include "domain/decide.h"
 #include "ordershop/changes.h"
 #include "ordershop/command.h"
-#include "ordershop/entity_history.h"
+#include "ordershop/entity_name.h"
 #include "ordershop/lines.h"
+#include "ordershop/log_reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,43 +17,75 @@ static struct config_option options[] = {
 	SHOP_OPTIONS,
 };
 
-static void print_entity(const Es__Event *event, bool json)
+static void print_entity(const struct event *event, const char *data, bool json)
 {
 	char when[EVENT_TIME_SIZE];
 	struct buffer text;
 
 	if (json) {
-		line_print(event->event_data);
+		line_print(data);
 		return;
 	}
 	buffer_init(&text, LINE_MAX_BYTES);
-	changes_pretty(&text, event->event_data);
+	changes_pretty(&text, data);
 	printf("%s %s, version %" PRIu64 ", %s at %s\n%s", event->topic, event->entity_id,
-	       event->entity_version, *event->event_type ? event->event_type : event->event_action,
+	       event->version, *event->type ? event->type : event->action,
 	       event_time(event->entry_id, when), text.len > 0 ? text.bytes : "");
 	buffer_free(&text);
+}
+
+struct look {
+	bool found;
+	char deleted_at[EVENT_TIME_SIZE]; /* "": it was not */
+};
+
+/* The last event of the entity up to the moment: all that is needed. */
+static bool show_event(void *arg, const struct event *event, const char *data)
+{
+	struct look *look = arg;
+
+	look->found = true;
+	if (strcmp(event->action, ENTITY_DELETED) == 0)
+		event_time(event->entry_id, look->deleted_at);
+	else
+		print_entity(event, data, config_flag(options, ARRAY_LEN(options), "json"));
+	return false;
+}
+
+static bool look_back(struct client *client, const char *topic, const char *id,
+                      const struct entry_id *at, struct look *look, struct error *err)
+{
+	const struct log_range range = {
+		.topic = topic, .entity_id = id, .until = at, .backward = true
+	};
+
+	if (!log_read_range(client, &range, show_event, look, err))
+		return false;
+	return look->found || error_set(err, ERR_NOT_FOUND, "there was no %s %s yet", topic, id);
 }
 
 static bool show(struct client *client, const char *topic, const char *id,
                  const struct entry_id *at, struct error *err)
 {
-	const Es__ReadEntityResponse *history;
-	char when[EVENT_TIME_SIZE];
-	size_t count;
+	struct look look = { .deleted_at = "" };
+	const Es__Event *last;
 
-	if (!entity_history(client, topic, id, &history, err))
+	if (!entity_last(client, topic, id, &last, err))
 		return false;
-	count = entity_history_until(history, at);
-	if (count == 0)
-		return error_set(err, ERR_NOT_FOUND,
-		                 "there was no %s %s yet: its first event is of %s", topic, id,
-		                 event_time(history->events[0]->entry_id, when));
-	const Es__Event *last = history->events[count - 1];
-	if (strcmp(last->event_action, ENTITY_DELETED) == 0)
-		return error_set(err, ERR_NOT_FOUND, "%s %s was deleted at %s", topic, id,
-		                 event_time(last->entry_id, when));
-	print_entity(last, config_flag(options, ARRAY_LEN(options), "json"));
-	return true;
+	if (at) {
+		if (!look_back(client, topic, id, at, &look, err))
+			return false;
+	} else {
+		const struct event event = { .topic = last->topic,
+			                     .entry_id = last->entry_id,
+			                     .type = last->event_type,
+			                     .action = last->event_action,
+			                     .entity_id = last->entity_id,
+			                     .version = last->entity_version };
+		(void)show_event(&look, &event, last->event_data);
+	}
+	return !*look.deleted_at ||
+	       error_set(err, ERR_NOT_FOUND, "%s %s was deleted at %s", topic, id, look.deleted_at);
 }
 
 int show_command(const struct subcommand *self, int argc, char **argv)

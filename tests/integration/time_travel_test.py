@@ -80,7 +80,7 @@ class TimeTravel(unittest.TestCase):
         self.assertEqual(out.splitlines()[0], f"order {self.order}, version 5, OrderShipped at "
                          f"{history[-1]['time']} ({history[-1]['entry_id']})")
         self.assertEqual(json.loads(out.split("\n", 1)[1]), history[-1]["event_data"])
-        for words, said in ((("order", self.order, "--at", "2020-01-01"), "there was no order"),
+        for words, said in ((("order", self.order, "--at", "2020-01-01"), f"no order {self.order} yet"),
                             (("order", "x"), "there never was"),
                             (("ordre", self.order), "did you mean 'order'")):
             code, out, err = run(self.shop, "show", *words)

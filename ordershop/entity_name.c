@@ -1,4 +1,4 @@
-#include "ordershop/entity_history.h"
+#include "ordershop/entity_name.h"
 
 #include "ordershop/command.h"
 #include "ordershop/lines.h"
@@ -44,32 +44,22 @@ static bool not_found(struct client *client, const char *topic, const char *id, 
 	return error_set(err, ERR_NOT_FOUND, "there never was a %s '%s'", topic, id);
 }
 
-bool entity_history(struct client *client, const char *topic, const char *id,
-                    const Es__ReadEntityResponse **out, struct error *err)
+bool entity_last(struct client *client, const char *topic, const char *id, const Es__Event **out,
+                 struct error *err)
 {
 	Es__ReadEntityRequest request = ES__READ_ENTITY_REQUEST__INIT;
 	const ProtobufCMessage *response;
+	const Es__ReadEntityResponse *found;
 
 	request.topic = topic;
 	request.entity_id = id;
-	request.history = true;
 	if (!client_call(client, TARGET_EVENT_STORE, "ReadEntity", &request.base, &response, err))
 		return false;
-	*out = (const void *)response;
-	return (*out)->n_events > 0 || not_found(client, topic, id, err);
-}
-
-size_t entity_history_until(const Es__ReadEntityResponse *history, const struct entry_id *at)
-{
-	size_t count = 0;
-	struct entry_id entry;
-	struct error err;
-
-	while (count < history->n_events &&
-	       (!at || (entry_id_parse(history->events[count]->entry_id, &entry, &err) &&
-	                entry_id_compare(entry, *at) <= 0)))
-		count++;
-	return count;
+	found = (const void *)response;
+	if (found->n_events == 0)
+		return not_found(client, topic, id, err);
+	*out = found->events[0];
+	return true;
 }
 
 const char *event_time(const char *entry_id, char text[EVENT_TIME_SIZE])
