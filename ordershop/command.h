@@ -27,6 +27,7 @@ int start_command(const struct subcommand *self, int argc, char **argv);
 int events_command(const struct subcommand *self, int argc, char **argv);
 int rebuild_command(const struct subcommand *self, int argc, char **argv);
 int queue_command(const struct subcommand *self, int argc, char **argv);
+int generate_command(const struct subcommand *self, int argc, char **argv);
 int replay_command(const struct subcommand *self, int argc, char **argv);
 int import_command(const struct subcommand *self, int argc, char **argv);
 int verify_command(const struct subcommand *self, int argc, char **argv);

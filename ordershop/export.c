@@ -1,13 +1,10 @@
 /* export.c - `ordershop export`: the log of a running shop into a file. */
-#include "domain/fold.h"
 #include "ordershop/command.h"
-#include "ordershop/export_file.h"
+#include "ordershop/export_fold.h"
 #include "ordershop/log_reader.h"
 #include "ordershop/quiet.h"
 #include "proto/eventstore_v1.pb-c.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,27 +79,11 @@ static bool add_event(void *arg, const struct event *event, const char *data)
 	return true;
 }
 
-static void take_topics(struct export *export)
-{
-	size_t count = 0;
-
-	for (const struct fold_topic *t = fold_topics(export->fold); t != NULL; t = t->hh.next)
-		count++;
-	struct export_topic *topics = arena_zalloc(export->arena, (count + 1) * sizeof(*topics));
-	for (const struct fold_topic *t = fold_topics(export->fold); t != NULL; t = t->hh.next)
-		topics[export->end.topic_count++] = (struct export_topic){
-			.name = t->name, .events = t->events, .first = t->first, .last = t->last
-		};
-	export->end.topics = topics;
-}
-
 static bool write_file(struct export *export, struct error *err)
 {
 	if (!take_groups(export, err) || !log_read(&export->client, NULL, add_event, export, err))
 		return false;
-	take_topics(export);
-	fold_hash(export->fold, export->end.state_hash);
-	return export_finish(export->writer, &export->end, err);
+	return export_finish_fold(export->writer, export->fold, export->arena, &export->end, err);
 }
 
 static bool export_shop(struct export *export, const char *path, struct error *err)
@@ -141,9 +122,7 @@ int export_command(const struct subcommand *self, int argc, char **argv)
 	export.arena = arena_create();
 	done = export_shop(&export, argv[1], &err);
 	if (done)
-		printf("%s: %" PRIu64 " events of %zu topics\nlog hash   %s\nstate hash %s\n",
-		       argv[1], export.end.events, export.end.topic_count, export.end.log_hash,
-		       export.end.state_hash);
+		export_print_end(argv[1], &export.end);
 	arena_destroy(export.arena);
 	client_close(&export.client);
 	return done ? EXIT_OK : command_fail(self, "%s", err.message);

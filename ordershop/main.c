@@ -114,6 +114,17 @@ static const struct subcommand commands[] = {
 	  "held against the invariants. Exit status 1 on a difference or a violation.\n\n"
 	  "What was interrupted goes on when the same command is given again; until then its\n"
 	  "topics are locked. --abandon forgets it and unlocks them." },
+	{ "generate", "", "Writes a long history of made-up orders into an empty shop.",
+	  generate_command,
+	  "The orders are like the real ones of replay in number: items, prices, freight, hours,\n"
+	  "months, the time between the steps, how many end in which state. They are run through\n"
+	  "the rules as replay does it, from October 2016 to August 2018 however many there are.\n"
+	  "The same number and seed give the same log, byte for byte; memory does not grow\n"
+	  "with it. ordershop verify holds it against the invariants.\n\n"
+	  "--out writes that log into a file, without a shop; for the hash at its end it keeps\n"
+	  "the last state of every entity in memory.\n\n"
+	  "What was interrupted goes on when the same command is given again; until then its\n"
+	  "topics are locked. --abandon forgets it and unlocks them." },
 	{ "bench", "", "Measures this build on this machine and prints a table.", bench_command,
 	  NULL },
 };

@@ -38,7 +38,7 @@ class Words(unittest.TestCase):
     def test_help_everywhere(self):
         for command in ["run", "serve", "status", "stop", "start", "events", "queue", "import",
                         "show", "history", "diff", "verify", "bisect", "export",
-                        "restore", "replay", "bench"]:
+                        "restore", "replay", "generate", "bench"]:
             done = ordershop(command, "--help")
             self.assertEqual(done.returncode, 0, command)
             self.assertTrue(done.stdout.startswith(f"usage: ordershop {command}"), done.stdout)
