@@ -1,6 +1,8 @@
 /* The method Import. */
 #include "event-store/import_internal.h"
 
+#include "base/fault.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -14,6 +16,7 @@ enum {
 
 /* What is sent for each topic in a step (false: nothing); `next` follows when all have answered. */
 struct step {
+	const char *fault; /* between the two */
 	bool (*send)(struct import_topic *topic, redis_done *done);
 	void (*take)(struct import_topic *topic, const struct redis_value *value);
 	void (*next)(struct import *import);
@@ -145,10 +148,12 @@ static void got_step(void *arg, const struct redis_value *value, const struct er
 		step->take(topic, value);
 	if (!import_answered(import) || import->left > 0)
 		return;
-	if (import->failure.code != ERR_NONE)
+	if (import->failure.code != ERR_NONE) {
 		step_failed(import);
-	else
+	} else {
+		FAULT(step->fault);
 		step->next(import);
+	}
 }
 
 static void do_step(struct import *import, enum import_step which)
@@ -320,13 +325,13 @@ static void ended(struct import *import)
 }
 
 static const struct step steps[IMPORT_STEPS] = {
-	[IMPORT_BEGIN] = { send_begin, take_begin, opened },
-	[IMPORT_UNDO] = { send_undo, NULL, undone },
-	[IMPORT_SEIZE] = { send_seize, take_seize, seized },
-	[IMPORT_PUBLISH] = { send_publish, NULL, published },
-	[IMPORT_REGISTER] = { send_register, NULL, registered },
-	[IMPORT_RELEASE] = { send_release, take_release, ended },
-	[IMPORT_ABANDON] = { send_abandon, take_abandon, ended },
+	[IMPORT_BEGIN] = { "import_begun", send_begin, take_begin, opened },
+	[IMPORT_UNDO] = { "import_undone", send_undo, NULL, undone },
+	[IMPORT_SEIZE] = { "import_seized", send_seize, take_seize, seized },
+	[IMPORT_PUBLISH] = { "import_published", send_publish, NULL, published },
+	[IMPORT_REGISTER] = { "import_registered", send_register, NULL, registered },
+	[IMPORT_RELEASE] = { "import_released", send_release, take_release, ended },
+	[IMPORT_ABANDON] = { "import_abandoned", send_abandon, take_abandon, ended },
 };
 
 /* ---- the call ---- */

@@ -2,6 +2,7 @@
 #include "event-store/import_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "event-store/check.h"
 
 #include <stdlib.h>
@@ -213,6 +214,7 @@ static void noted(void *arg, const struct redis_value *value, const struct error
 			topic->first = run->body.first;
 		topic->events += run->body.count;
 		topic->last = run->body.last;
+		FAULT("import_noted");
 	}
 	if (import_answered(import))
 		import_progress(import);
