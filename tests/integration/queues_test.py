@@ -55,7 +55,7 @@ class Load:
     def guard(self, function, *arguments):
         stubs = []
         channels = [grpc.insecure_channel(f"127.0.0.1:{port}", options=[
-            ("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50)])
+            ("grpc.max_reconnect_backoff_ms", 200), ("grpc.dns_min_time_between_resolutions_ms", 100)])
             for port in self.ports]
         try:
             stubs = [mq_grpc.MessageQueueStub(channel) for channel in channels]

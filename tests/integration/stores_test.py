@@ -25,7 +25,7 @@ from shop import EXECUTABLE, wait_until
 TOPICS = ["apple", "pear", "plum"]
 WRITERS, APPENDS = 4, 120
 READERS = 12
-OPTIONS = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50),
+OPTIONS = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.dns_min_time_between_resolutions_ms", 100),
            ("grpc.max_receive_message_length", 16 * 1024 * 1024),
            ("grpc.use_local_subchannel_pool", 1)]
 

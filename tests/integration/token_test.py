@@ -25,7 +25,8 @@ class Client:
 
     def __init__(self, shop):
         self.channels = [grpc.insecure_channel(f"127.0.0.1:{port}", options=[
-            ("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)])
+            ("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200),
+            ("grpc.dns_min_time_between_resolutions_ms", 100)])
             for port in (shop.queue_port, shop.model_port)]
         self.queue = messagequeue_v1_pb2_grpc.MessageQueueStub(self.channels[0])
         self.model = readmodel_v1_pb2_grpc.ReadModelStub(self.channels[1])

@@ -60,7 +60,7 @@ class Service:
         self.port, = free_ports(1)
         self.address = f"127.0.0.1:{self.port}"
         self.channel = grpc.insecure_channel(self.address, options=[
-            ("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.max_reconnect_backoff_ms", 200), ("grpc.dns_min_time_between_resolutions_ms", 100),
             ("grpc.max_receive_message_length", 64 << 20)])
 
     def start(self, fault=None, wait=True):

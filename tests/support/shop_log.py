@@ -13,7 +13,8 @@ import readmodel_v1_pb2_grpc as rm_grpc
 
 # A channel of its own that comes back soon; by default gRPC waits for up to two minutes.
 CHANNEL = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 50),
-           ("grpc.max_reconnect_backoff_ms", 500), ("grpc.max_receive_message_length", 16 << 20)]
+           ("grpc.max_reconnect_backoff_ms", 500), ("grpc.dns_min_time_between_resolutions_ms", 100),
+           ("grpc.max_receive_message_length", 16 << 20)]
 
 
 def channel(port):
