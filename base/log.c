@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -17,6 +19,20 @@ void log_init(const char *service, enum log_level lowest)
 {
 	log_service = service;
 	log_lowest = lowest;
+}
+
+/* Who aborts has come upon it in this thread, so what errno says is about it. */
+static void on_abort(int number)
+{
+	(void)number;
+	log_error("aborted", "reason=\"%s\"",
+	          errno == ENOMEM ? "an allocation failed" : "see the line before");
+}
+
+void log_aborts(void)
+{
+	/* abort() ends the process when the handler returns. */
+	sigaction(SIGABRT, &(struct sigaction){ .sa_handler = on_abort }, NULL);
 }
 
 static size_t bounded(int written, size_t room)

@@ -11,6 +11,8 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* Puts service=NAME on every line. `service` must outlive the process. */
 void log_init(const char *service, enum log_level lowest);
+/* From now on the process says in a last line that it was aborted, and whether memory was missing. */
+void log_aborts(void);
 void log_write(enum log_level level, const char *event, const char *format, ...) PRINTF(3, 4);
 
 #define log_debug(event, ...) log_write(LOG_DEBUG, event, __VA_ARGS__)

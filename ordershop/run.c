@@ -324,6 +324,7 @@ int run_command(const struct subcommand *self, int argc, char **argv)
 	if (!check_redis(&err))
 		return command_misuse(self, "--%s", err.message);
 	log_init("supervisor", LOG_INFO);
+	log_aborts();
 	plan = calloc(1, sizeof(*plan));
 	ASSERT(plan);
 	/* The folder first: that the same shop runs already says more than that its ports are taken. */

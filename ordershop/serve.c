@@ -392,6 +392,7 @@ int serve_command(const struct subcommand *self, int argc, char **argv)
 	}
 	log_init(server.info->name,
 	         config_flag(options, ARRAY_LEN(options), "debug") ? LOG_DEBUG : LOG_INFO);
+	log_aborts();
 	server.kind = &kinds[server.info->stage];
 	if (!serve(&server, &err)) {
 		bool asked = err.code == ERR_CANCELLED;

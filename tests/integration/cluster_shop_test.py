@@ -4,18 +4,14 @@ chaos_laws.py, with nothing left out.
 import time
 import unittest
 
-import chaos_test
+from chaos_fight import Fight
 from redis_servers import Cluster, Sentinels
 from shop import Shop, wait_until
 
 KEYS = ["events:{order}", "{queue:order-service/create_orders}:pending", "{model:1}checkpoint"]
 
 
-class ClusterShopTest(unittest.TestCase):
-    fight = chaos_test.Chaos.fight
-    judge = chaos_test.Chaos.judge
-    check_laws = chaos_test.Chaos.check_laws
-
+class ClusterShopTest(Fight, unittest.TestCase):
     def shop(self, redis):
         self.addCleanup(redis.close)
         return Shop(options=["--redis", redis.url() + "?replicas=1"])

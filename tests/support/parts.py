@@ -63,8 +63,8 @@ class Service:
             ("grpc.max_reconnect_backoff_ms", 200), ("grpc.dns_min_time_between_resolutions_ms", 100),
             ("grpc.max_receive_message_length", 64 << 20)])
 
-    def start(self, fault=None, wait=True):
-        environment = dict(os.environ, **({"ORDERSHOP_FAULT": fault} if fault else {}))
+    def start(self, fault=None, wait=True, **more):
+        environment = dict(os.environ, **({"ORDERSHOP_FAULT": fault} if fault else {}), **more)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [EXECUTABLE, "serve", self.name, "--listen", self.address, *self.options],
