@@ -302,6 +302,25 @@ static bool take_order(struct past *past, const struct olist_order *order, struc
 	return true;
 }
 
+static void count_one(void *arg, const char *id, const void *state)
+{
+	size_t *count = arg;
+
+	(void)id, (void)state;
+	++*count;
+}
+
+/* Memory is bounded only if the shop has forgotten all of them. */
+static bool orders_are_forgotten(struct past *past)
+{
+	static const char *const topics[] = { "order", "cart", "billing", "shipping" };
+	size_t count = past->count;
+
+	for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+		memory_shop_each(past->shop, topics[i], count_one, &count);
+	return count == 0;
+}
+
 static void free_all(struct past *past)
 {
 	for (size_t i = 0; i < past->count; i++)
@@ -328,6 +347,7 @@ bool past_run(const struct past_source *source, past_function *each, void *arg,
 	while (done && (order = source->next(source->arg)) != NULL)
 		done = take_order(&past, order, err);
 	done = done && run_until(&past, UINT64_MAX, err);
+	ASSERT(!done || orders_are_forgotten(&past));
 	counts->last_us = memory_shop_clock(past.shop);
 	free_all(&past);
 	return done;

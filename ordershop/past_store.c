@@ -39,13 +39,16 @@ static bool add(void *arg, const struct event *event, const char *data, struct e
 	return importer_add(arg, event, data, err);
 }
 
-/* After a failure: what the rules refused will be refused again, so nobody needs to go on with it. */
-static void give_up(struct importer *importer)
+/* What the rules refused will be refused again, so nobody needs to go on with it. Anything else was the store, which
+ * may come back. Always false. */
+static bool give_up(struct importer *importer, struct error *err)
 {
-	struct error err;
+	struct error ignored;
 
-	if (importer_is_open(importer) && !importer_abandon(importer, &err))
-		fprintf(stderr, "%s; --abandon unlocks the topics\n", err.message);
+	if (importer_is_open(importer) && importer_abandon(importer, &ignored))
+		return false;
+	return error_wrap(err, "nothing of it can be seen yet, give the command again to go on, "
+	                       "or with --abandon");
 }
 
 bool past_store_write(struct client *client, const char *import_id,
@@ -57,10 +60,9 @@ bool past_store_write(struct client *client, const char *import_id,
 
 	if (!begin(client, import_id, &importer, err))
 		return false;
-	done = past_show(source, add, importer, err);
-	if (!done)
-		give_up(importer);
-	done = done && importer_finish(importer, groups, past_groups(groups), err);
+	done = (past_show(source, add, importer, err) &&
+	        importer_finish(importer, groups, past_groups(groups), err)) ||
+	       give_up(importer, err);
 	if (done && importer_resumed(importer) > 0)
 		fprintf(stderr, "%" PRIu64 " of them were there already\n",
 		        importer_resumed(importer));

@@ -1,4 +1,5 @@
 /* replay.c - `ordershop replay olist DIR`. */
+#include "base/clock.h"
 #include "base/digest.h"
 #include "ordershop/command.h"
 #include "ordershop/olist_play.h"
@@ -69,6 +70,22 @@ static void name_import(const struct olist *olist, char out[IMPORT_ID_SIZE])
 
 /* ---- The replay -------------------------------------------------------------------------- */
 
+/* The store takes no events of the future. */
+static bool check_times(const struct olist *olist, struct error *err)
+{
+	int64_t now = (int64_t)(clock_wall_us() / 1000000);
+
+	for (size_t i = 0; i < olist->order_count; i++) {
+		const struct olist_order *order = &olist->orders[i];
+
+		if (order->purchased > now || order->approved > now || order->carrier > now ||
+		    order->delivered > now)
+			return error_set(err, ERR_INVALID,
+			                 "order %s: its times must be in the past", order->id);
+	}
+	return true;
+}
+
 struct orders {
 	const struct olist *olist;
 	size_t next;
@@ -107,7 +124,7 @@ static bool replay(const struct olist *olist, struct error *err)
 	struct plan *plan;
 	bool done;
 
-	if (!plan_create(olist, &plan, err))
+	if (!check_times(olist, err) || !plan_create(olist, &plan, err))
 		return false;
 	name_import(olist, import_id);
 	client_open(&client, options, ARRAY_LEN(options));

@@ -1,6 +1,7 @@
 """`ordershop generate`: one seed, one log, in a shop and in a file, however often it is interrupted."""
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -56,6 +57,19 @@ class Generate(unittest.TestCase):
         self.assertEqual(generator.wait(), -9)
         self.assertIn("generate-", append(shop, "order"))
 
+    def lose_the_store(self, shop):
+        """Killed in the middle; the command says what to do."""
+        generator = subprocess.Popen(
+            [EXECUTABLE, "generate", "--orders", ORDERS, "--data", shop.data], text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        store = shop.pids()["event-store"]
+        os.kill(store, signal.SIGKILL)
+        said = generator.communicate()[1]
+        self.assertEqual(generator.returncode, 1, said)
+        self.assertRegex(said, "event store at")
+        wait_until(lambda: shop.pids().get("event-store", store) != store and
+                   "event-store      ready" in shop.command("status"), what="a new store")
+
     def test_one_log_wherever_it_goes(self):
         file = self.out()
         self.assertEqual(file.returncode, 0, file.stderr)
@@ -66,6 +80,7 @@ class Generate(unittest.TestCase):
         self.assertNotEqual(hashes(self.out("--force", "--seed", "2").stdout), hashes(file.stdout))
         with Shop() as shop:
             self.start_and_kill(shop)
+            self.lose_the_store(shop)
             again = ordershop("generate", "--orders", ORDERS, "--data", shop.data)
             self.assertEqual(again.returncode, 0, again.stderr)
             self.assertEqual(hashes(shop.command("verify")), hashes(file.stdout))

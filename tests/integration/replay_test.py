@@ -169,12 +169,21 @@ class Refusals(unittest.TestCase):
             self.refused(shop, self.changed("order_items", late, late.replace(
                 "129.99,21.35", "9999999999.99,9999999999.99")),
                          r"order order-unavailable: .*total: must be at most")
+            self.refused(shop, self.changed("orders", "2021-03-05 17:30:00", "2999-03-05 17:30:00"),
+                         "order order-delivered: its times must be in the past")
             self.assertEqual(read_log(shop), [])
             shop.command("replay", "olist", FIXTURE)
             log = read_log(shop)
             self.refused(shop, self.changed("orders", "09:10:00", "09:10:01"),
                          "has events that this import did not write")
             self.assertEqual([e.event_id for e in read_log(shop)], [e.event_id for e in log])
+
+    def test_strange_names(self):
+        folder = self.changed("customers", "person-b", 'per""son \\ {}')
+        with Shop() as shop:
+            shop.command("replay", "olist", folder)
+            names = {e.data["name"] for e in read_log(shop) if e.topic == "customer"}
+            self.assertIn('per"son \\ {}', names)
 
     def test_a_shop_with_events(self):
         with Shop() as shop:
