@@ -145,7 +145,6 @@ void check_order_of_cart(struct invariants *all, const struct fold_entity *entit
 	for (size_t i = 0; i < order->n_items; i++) {
 		const Shop__OrderItem *item = order->items[i];
 		int64_t expected = units_in_cart(cart, item->product_id);
-		units += item->quantity;
 		if (item->quantity != expected) {
 			invariants_broken(all, entity,
 			                  "items: must have %" PRId64
@@ -153,6 +152,7 @@ void check_order_of_cart(struct invariants *all, const struct fold_entity *entit
 			                  expected, item->product_id, item->quantity);
 			return;
 		}
+		units += expected;
 	}
 	if (units != (int64_t)cart->n_product_ids)
 		invariants_broken(all, entity,

@@ -40,6 +40,12 @@ struct stock *stock_of(struct invariants *all, const char *product_id)
 	return stock;
 }
 
+/* Wraps around: whoever wrote such numbers. */
+static int64_t plus(int64_t sum, int64_t number, int64_t sign)
+{
+	return (int64_t)((uint64_t)sum + (uint64_t)sign * (uint64_t)number);
+}
+
 static void track_stock(struct invariants *all)
 {
 	const Shop__Inventory *before = BEFORE(Shop__Inventory), *after = AFTER(Shop__Inventory);
@@ -47,7 +53,7 @@ static void track_stock(struct invariants *all)
 	    (!event_is(all, "StockReserved") && !event_is(all, "StockReleased")))
 		return;
 	struct stock *stock = stock_of(all, after->product_id);
-	stock->out += (int64_t)((uint64_t)before->amount - (uint64_t)after->amount);
+	stock->out = plus(plus(stock->out, before->amount, 1), after->amount, -1);
 }
 
 static bool holds_stock(const Shop__Order *order)
@@ -59,7 +65,7 @@ static void hold(struct invariants *all, const Shop__Order *order, int64_t sign)
 {
 	for (size_t i = 0; i < order->n_items; i++) {
 		struct stock *stock = stock_of(all, order->items[i]->product_id);
-		stock->held += sign * order->items[i]->quantity;
+		stock->held = plus(stock->held, order->items[i]->quantity, sign);
 	}
 }
 

@@ -93,13 +93,16 @@ static bool begin_member(struct cursor *cursor, char before, const char *name)
 	return skip(cursor, text) || fail(cursor, "the next member of the line");
 }
 
-/* The end of the string that begins at the cursor, behind its quote; NULL: there is none. */
+/* The end of the string that begins at the cursor, behind its quote; NULL: there is none. `plain`: nothing in
+ * it is escaped. */
 static const char *string_end(const struct cursor *cursor, bool *plain)
 {
 	*plain = true;
 	for (const char *p = cursor->at + 1; p < cursor->end; p++) {
 		if (*p == '"')
 			return p + 1;
+		if ((unsigned char)*p < ' ')
+			return NULL;
 		if (*p == '\\') {
 			*plain = false;
 			p++;
@@ -116,8 +119,8 @@ static bool read_string(struct cursor *cursor, const char **out)
 	const char *end =
 	    cursor->at < cursor->end && *cursor->at == '"' ? string_end(cursor, &plain) : NULL;
 
-	if (end == NULL)
-		return fail(cursor, "a string");
+	if (end == NULL || !utf8_valid(cursor->at, (size_t)(end - cursor->at)))
+		return fail(cursor, "a string in UTF-8");
 	if (plain) {
 		*out = arena_copy(cursor->arena, cursor->at + 1, (size_t)(end - cursor->at) - 2);
 	} else {

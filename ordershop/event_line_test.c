@@ -113,7 +113,7 @@ START_TEST(errors_name_the_member)
 		const char *text, *said;
 	} wrong[] = {
 		{ "", "at byte 0: topic: must be" },
-		{ "{\"topic\":5", "at byte 9: topic: must be a string" },
+		{ "{\"topic\":5", "at byte 9: topic: must be a string in UTF-8" },
 		{ "{\"topic\":\"a\",\"type\":", "at byte 12: entry_id: must be the next member" },
 	};
 	struct event read;
