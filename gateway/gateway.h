@@ -38,6 +38,7 @@ struct exchange {
 	char id[UUID_SIZE];         /* of the entity; "" if none */
 	char message_id[UUID_SIZE]; /* of the command */
 	bool given_id;              /* it is the client's */
+	char at[ENTRY_ID_SIZE];     /* the moment of the past that a query is about; "": now */
 	char last_event[ENTRY_ID_SIZE + 64];
 	uint64_t started_us;
 	struct exchange *next;
@@ -93,5 +94,7 @@ bool command_accepts(const struct route *route, const struct http_request *reque
 /* On the loop. */
 void command_run(struct exchange *exchange);
 void query_run(struct exchange *exchange);
+/* On the HTTP thread: reads ?at=. */
+MUST_USE bool query_prepare(struct exchange *exchange, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/when.h"
 
 #include <string.h>
 
@@ -13,6 +14,7 @@ enum {
 	LARGE_RUNNING_MAX = 8,
 	LARGE_WAITING_MAX = 1000,
 	LARGE_WAIT_US = 10000000,
+	MOMENT_WAIT_MS = 9000, /* for the model of a moment to be built */
 };
 
 /* What an answer depends on: it waits until our writes to these topics are projected. */
@@ -35,9 +37,35 @@ static const struct query {
 	[ROUTE_MAILS] = { "Mails", SHAPE_MAILS, mail_topics },
 };
 
-static void pick_tokens(struct exchange *exchange, Rm__Consistency *out)
+/* One moment for all pages, whatever the clock says when they are asked for. */
+bool query_prepare(struct exchange *exchange, struct error *err)
 {
-	const struct query *query = &queries[exchange->route->action];
+	const char *text = http_query(exchange->request, "at");
+	struct entry_id at;
+	struct error ignored;
+	if (text == NULL)
+		return true;
+	if (!entry_id_parse(text, &at, &ignored) && !moment_parse(text, clock_wall_us(), &at, err))
+		return error_wrap(err, "at");
+	entry_id_format(at, exchange->at);
+	return true;
+}
+
+/* What the query waits for, or the moment that it is about. */
+static void pick_consistency(struct exchange *exchange, Rm__Consistency *out)
+{
+	enum route_action action = exchange->route->action;
+	if (exchange->at[0] != '\0') {
+		rm__consistency__init(out);
+		out->at = exchange->at;
+		out->wait_ms = MOMENT_WAIT_MS;
+		return;
+	}
+	if (action == ROUTE_REPORT || action == ROUTE_REPORT_ORDERS) {
+		tokens_pick(&exchange->gateway->tokens, NULL, out); /* of all topics */
+		return;
+	}
+	const struct query *query = &queries[action];
 	const char *own[] = { exchange->entity != NULL ? exchange->entity->name : NULL, NULL };
 	tokens_pick(&exchange->gateway->tokens, query->topics != NULL ? query->topics : own, out);
 }
@@ -67,10 +95,10 @@ static void get_entity(struct exchange *exchange)
 	Rm__Consistency consistency;
 	Rm__GetRequest request = RM__GET_REQUEST__INIT;
 	Rm__GetItem item = RM__GET_ITEM__INIT;
-	pick_tokens(exchange, &consistency);
+	pick_consistency(exchange, &consistency);
 	request.name = exchange->entity->name;
 	request.id = exchange->id;
-	if (consistency.n_tokens > 0)
+	if (consistency.n_tokens > 0 || exchange->at[0] != '\0')
 		request.consistency = &consistency;
 	item.request = &request;
 	rpc_mux_request(exchange->gateway->model.mux, &item.base, QUERY_TIMEOUT_MS, on_entity,
@@ -140,7 +168,7 @@ static void ask_page(struct exchange *exchange, const char *cursor)
 	Rm__OrdersRequest orders = RM__ORDERS_REQUEST__INIT;
 	Rm__MailsRequest mails = RM__MAILS_REQUEST__INIT;
 	const ProtobufCMessage *request;
-	pick_tokens(exchange, &consistency);
+	pick_consistency(exchange, &consistency);
 	if (exchange->route->action == ROUTE_LIST) {
 		list.name = exchange->entity->name;
 		list.limit = PAGE_LIMIT;
@@ -250,7 +278,7 @@ static void get_report(struct exchange *exchange)
 {
 	Rm__Consistency consistency;
 	Rm__ReportRequest request = RM__REPORT_REQUEST__INIT;
-	tokens_pick(&exchange->gateway->tokens, NULL, &consistency);
+	pick_consistency(exchange, &consistency);
 	request.name = exchange->route->action == ROUTE_REPORT_ORDERS ? "orders" : "";
 	request.consistency = &consistency;
 	rpc_unary(exchange->gateway->model.channel, &rm__read_model__descriptor, "Report",

@@ -158,6 +158,8 @@ static bool prepare(struct exchange *exchange, struct error *err)
 	if (action == ROUTE_CREATE || action == ROUTE_SEND || action == ROUTE_UPDATE ||
 	    action == ROUTE_DELETE)
 		return command_prepare(exchange, err);
+	if (actions[action] == query_run)
+		return query_prepare(exchange, err);
 	if (action == ROUTE_EVENTS) {
 		const char *position = http_header(exchange->request, "Last-Event-ID");
 		snprintf(exchange->last_event, sizeof(exchange->last_event), "%s",

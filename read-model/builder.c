@@ -15,6 +15,8 @@ struct builder {
 	struct projection *collecting, *writing;
 	struct model_position position; /* of the last event that was read */
 	uint64_t events;
+	struct entry_id until, next; /* `next`: the first that does not count any more */
+	bool bounded, has_next;
 	bool at_end;
 	bool busy; /* Redis writes */
 	struct backoff backoff;
@@ -99,9 +101,35 @@ static void advance(struct builder *builder)
 
 /* ---- reading ---- */
 
+static void end_reading(struct builder *builder)
+{
+	builder->at_end = true;
+	follow_close(builder->follow);
+	builder->follow = NULL;
+}
+
+static bool is_past(struct builder *builder, const char *entry_id)
+{
+	struct error ignored;
+	struct entry_id id;
+	if (!builder->bounded || !entry_id_parse(entry_id, &id, &ignored) ||
+	    entry_id_compare(id, builder->until) <= 0)
+		return false;
+	builder->next = id;
+	builder->has_next = true;
+	return true;
+}
+
 static void on_event(void *arg, const struct projection_event *event)
 {
 	struct builder *builder = arg;
+	if (is_past(builder, event->entry_id)) {
+		end_reading(builder);
+		advance(builder);
+		return;
+	}
+	if (builder->bounded) /* any may be the last that counts */
+		model_position_set(&builder->position, event->entry_id, event->topic);
 	projection_add(builder->collecting, event);
 	builder->events++;
 }
@@ -112,13 +140,10 @@ static void on_received(void *arg, const struct projection_event *last, bool liv
 	backoff_reset(&builder->backoff);
 	if (last != NULL)
 		model_position_set(&builder->position, last->entry_id, last->topic);
-	builder->at_end = live;
-	if (live) {
-		follow_close(builder->follow);
-		builder->follow = NULL;
-	} else if (is_full(builder->collecting) && builder->busy) {
+	if (live)
+		end_reading(builder);
+	else if (is_full(builder->collecting) && builder->busy)
 		follow_pause(builder->follow);
-	}
 	advance(builder);
 }
 
@@ -143,7 +168,8 @@ static void open_follow(void *arg)
 /* ---- life ---- */
 
 struct builder *builder_create(struct loop *loop, struct model_store *store,
-                               struct rpc_channel *event_store, model_store_done *done, void *arg)
+                               struct rpc_channel *event_store, const struct entry_id *until,
+                               model_store_done *done, void *arg)
 {
 	struct builder *builder = calloc(1, sizeof(*builder));
 	ASSERT(builder != NULL);
@@ -152,6 +178,9 @@ struct builder *builder_create(struct loop *loop, struct model_store *store,
 	builder->channel = event_store;
 	builder->collecting = projection_create();
 	builder->writing = projection_create();
+	builder->bounded = until != NULL;
+	if (until != NULL)
+		builder->until = *until;
 	builder->done = done;
 	builder->arg = arg;
 	open_follow(builder);
@@ -189,4 +218,10 @@ const struct model_position *builder_position(const struct builder *builder)
 uint64_t builder_events(const struct builder *builder)
 {
 	return builder->events;
+}
+
+bool builder_next(const struct builder *builder, struct entry_id *next)
+{
+	*next = builder->next;
+	return builder->has_next;
 }

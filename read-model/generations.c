@@ -44,10 +44,15 @@ struct generations {
 
 /* ---- retiring ---- */
 
-static void retire(struct generation *old)
+void generations_retire(struct generation *old)
 {
 	LL_PREPEND(old->model->generations->retired, old);
 	generation_retire(old);
+}
+
+uint64_t generations_highest(const struct generations *generations)
+{
+	return generations->highest;
 }
 
 void generations_forget(struct generations *generations, struct generation *old)
@@ -61,7 +66,7 @@ static void abandon(struct read_model *model)
 	struct generation *next = model->next;
 	model->next = NULL;
 	model->generations->wanted = true;
-	retire(next);
+	generations_retire(next);
 }
 
 /* ---- changing over ----
@@ -88,7 +93,7 @@ static void change_over(struct generation *next)
 	if (old->valid_until_us > until_us)
 		old->valid_until_us = until_us;
 	projector_move_waiters(old->projector, next->projector);
-	retire(old);
+	generations_retire(old);
 	FAULT("changed_over");
 }
 
@@ -209,8 +214,8 @@ static void begun(void *arg, uint64_t number, bool mine, const struct error *err
 			generations->highest = number;
 		log_info("generation_begun", "generation=%" PRIu64, number);
 		model->next = generation_create(model, number);
-		model->next->builder = builder_create(model->loop, model->next->store,
-		                                      model->event_store, filled, model->next);
+		model->next->builder = builder_create(
+		    model->loop, model->next->store, model->event_store, NULL, filled, model->next);
 	}
 	answer_asks(generations, number, err); /* after an error the next look tries again */
 }
@@ -256,9 +261,9 @@ static void lost_all(struct generations *generations)
 	log_warn("model_lost", "reason=\"Redis was emptied; the model is built anew\"");
 	rpc_server_set_healthy(model->server, false);
 	if (model->live != NULL)
-		retire(model->live);
+		generations_retire(model->live);
 	if (model->next != NULL)
-		retire(model->next);
+		generations_retire(model->next);
 	model->live = model->next = NULL;
 	generations->wanted = true;
 }
@@ -286,6 +291,7 @@ static void looked(void *arg, const struct model_generations *found, const struc
 	if (found->highest > generations->highest)
 		generations->highest = found->highest;
 	doomed_list_note(generations->doomed, found);
+	moments_look(model->moments, found, generations->look_sent_us);
 	if (generations->stalled) {
 		generations->stalled = false;
 		old_stopped(generations->changing);

@@ -50,20 +50,25 @@ static bool ask_done(struct ask *ask, const struct error *err)
 	return false;
 }
 
-static void ask_run(struct ask *ask)
+static void ask_run(struct ask *ask, struct generation *from)
 {
-	ask->from = generation_hold(ask->model->live);
+	ask->from = generation_hold(from);
 	ask->run(ask);
+}
+
+static void ask_given(void *arg, struct generation *from, const struct error *err)
+{
+	struct ask *ask = arg;
+	if (err != NULL || ask->call == NULL)
+		ask_fail(ask, err);
+	else
+		ask_run(ask, from);
 }
 
 static void ask_reached(void *arg, const struct error *err)
 {
 	struct ask *ask = arg;
-	if (err != NULL || ask->call == NULL) {
-		ask_fail(ask, err);
-	} else {
-		ask_run(ask);
-	}
+	ask_given(ask, ask->model->live, err);
 }
 
 static void ask_begin(void *ctx, struct rpc_call *call, const ProtobufCMessage *request,
@@ -76,11 +81,19 @@ static void ask_begin(void *ctx, struct rpc_call *call, const ProtobufCMessage *
 	ASSERT(ask != NULL);
 	*ask = (struct ask){ .model = ctx, .call = call, .request = request, .run = run };
 	rpc_set_data(call, ask);
-	if (!model_ready(ask->model, &err) ||
-	    !model_consistency(consistency, &position, &wait_ms, &err))
+	if (!model_consistency(consistency, &position, &wait_ms, &err)) {
 		ask_fail(ask, &err);
-	else if (projector_wait(ask->model->live->projector, &position, wait_ms, ask_reached, ask))
-		ask_run(ask);
+	} else if (consistency != NULL && consistency->at[0] != '\0') {
+		struct generation *from =
+		    moments_ask(ask->model->moments, consistency->at, wait_ms, ask_given, ask);
+		if (from != NULL)
+			ask_run(ask, from);
+	} else if (!model_ready(ask->model, &err)) {
+		ask_fail(ask, &err);
+	} else if (projector_wait(ask->model->live->projector, &position, wait_ms, ask_reached,
+	                          ask)) {
+		ask_run(ask, ask->model->live);
+	}
 }
 
 static void ask_ended(void *ctx, struct rpc_call *call)

@@ -25,6 +25,8 @@ bool model_consistency(const Rm__Consistency *consistency, struct model_position
 		                 MODEL_WAIT_MAX_MS);
 	if (consistency->n_tokens > TOKENS_MAX)
 		return error_set(err, ERR_INVALID, "consistency.tokens: at most %d", TOKENS_MAX);
+	if (consistency->at[0] != '\0' && consistency->n_tokens > 0)
+		return error_set(err, ERR_INVALID, "consistency.at: goes without tokens");
 	if (consistency->wait_ms > 0)
 		*wait_ms = consistency->wait_ms;
 	for (size_t i = 0; i < consistency->n_tokens; i++) {
@@ -83,6 +85,7 @@ bool read_model_serve(struct loop *loop, const struct read_model_options *option
 	}
 	model->event_store = rpc_channel_create(loop, options->event_store);
 	name_process(model, options);
+	model->moments = moments_create(model);
 	generations_create(model, &found, options->rebuild);
 	if (options->message_queue != NULL) {
 		model->message_queue = rpc_channel_create(loop, options->message_queue);
@@ -111,6 +114,7 @@ void read_model_stop(struct read_model *model, void (*done)(void *arg), void *ar
 	model->stopped = done;
 	model->stopped_arg = arg;
 	generations_stop(model->generations);
+	moments_stop(model->moments);
 	model->to_stop = 1 + (model->live != NULL) + (model->next != NULL);
 	if (model->functions != NULL)
 		functions_stop(model->functions);
@@ -130,6 +134,7 @@ void read_model_destroy(struct read_model *model)
 	rpc_channel_destroy(model->message_queue);
 	rpc_channel_destroy(model->event_store);
 	redis_destroy(model->redis); /* ends what the stores have under way */
+	moments_destroy(model->moments);
 	generations_destroy(model->generations);
 	functions_destroy(model->functions); /* its jobs have all ended by now */
 	free(model);

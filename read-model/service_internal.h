@@ -54,6 +54,7 @@ struct read_model {
 	struct generation *live; /* answers queries; NULL: none yet */
 	struct generation *next; /* being built, to become live; NULL: none */
 	struct generations *generations;
+	struct moments *moments;
 	struct functions *functions;
 	char process[128]; /* "<name>#<its life>", the name equal after a restart */
 	int port;
@@ -80,8 +81,31 @@ void generations_destroy(struct generations *generations);
 /* Builds a new generation unless one is being built already, and tells which. */
 typedef void generations_rebuilding(void *arg, uint64_t generation, const struct error *err);
 void generations_rebuild(struct generations *generations, generations_rebuilding *done, void *arg);
+uint64_t generations_highest(const struct generations *generations); /* number known to be used */
+/* It answers no new queries; freed when those under way have ended. */
+void generations_retire(struct generation *old);
 /* A retired one is about to be freed. */
 void generations_forget(struct generations *generations, struct generation *old);
+
+/* ---- moments.c: the model as it was at moments of the past ----
+ *
+ *   asked for --> FILLING, up to the moment --> ANSWERS --not asked for, or others are--> keys deleted
+ *
+ * Each is a generation of this process alone, that never becomes live. */
+struct moments;
+struct moments *moments_create(struct read_model *model);
+void moments_stop(struct moments *moments);    /* who waits is told */
+void moments_destroy(struct moments *moments); /* after redis_destroy */
+/* `generation` is NULL when `err` is not. */
+typedef void moments_given(void *arg, struct generation *generation, const struct error *err);
+/* The generation as of `text`, at once if there is one; else NULL, and `done` is called later, also with an error:
+ * ERR_INVALID for what is no moment of the past, ERR_DEADLINE when it takes longer than `wait_ms`, ERR_EXHAUSTED when too
+ * many are being built. */
+struct generation *moments_ask(struct moments *moments, const char *text, unsigned wait_ms,
+                               moments_given *done, void *arg);
+/* What Redis knows of them, as answered to a question that was sent then. */
+void moments_look(struct moments *moments, const struct model_generations *found,
+                  uint64_t look_sent_us);
 
 /* ---- doomed.c: generations whose keys are to be deleted ---- */
 struct doomed_list;
@@ -107,7 +131,7 @@ struct log_end log_end_of(const ProtobufCMessage *response);
 
 /* ERR_UNAVAILABLE while there is no live generation. */
 MUST_USE bool model_ready(const struct read_model *model, struct error *err);
-/* Reads the tokens of a query; none: *position is before everything. */
+/* Reads what a query says; no tokens: *position is before everything. */
 MUST_USE bool model_consistency(const Rm__Consistency *consistency, struct model_position *position,
                                 unsigned *wait_ms, struct error *err);
 

@@ -100,7 +100,7 @@ void model_store_mails(struct model_store *store, const char *after, size_t limi
 
 /* ---- generations ---- */
 
-enum { GENERATIONS_DROPPED_MAX = 16 };
+enum { GENERATIONS_DROPPED_MAX = 16, GENERATIONS_MOMENTS_MAX = 64 };
 struct model_generations {
 	bool none;         /* Redis knows of no generation at all, nor of any before */
 	uint64_t live;     /* answers queries; 0: none, or one that another version of code wrote */
@@ -108,6 +108,8 @@ struct model_generations {
 	uint64_t highest;  /* number used last */
 	uint64_t dropped[GENERATIONS_DROPPED_MAX]; /* to be deleted */
 	size_t dropped_count;
+	uint64_t moments[GENERATIONS_MOMENTS_MAX]; /* of all processes */
+	size_t moment_count;
 };
 /* For the start: waits. */
 MUST_USE bool model_generations_read(struct redis *redis, struct model_generations *generations,
@@ -135,6 +137,17 @@ void model_generation_go_live(struct redis *redis, uint64_t generation, model_st
 /* Deletes all keys of a generation, a little at a time, then its mark as dropped. */
 void model_generation_drop(struct redis *redis, uint64_t generation, model_store_done *done,
                            void *arg);
+
+/* A new generation for the model as of a moment of the past, above `floor`; the process keeps it. */
+void model_generation_moment(struct redis *redis, uint64_t floor, const char *process,
+                             model_generation_begun *done, void *arg);
+/* The process lives: to be said every second while it keeps moments. Marks those as dropped that other processes
+ * left when they died, and its own former lives. */
+void model_generation_alive(struct redis *redis, const char *process, bool keeps_moments,
+                            model_store_done *done, void *arg);
+/* Marks a moment as dropped. */
+void model_generation_forget(struct redis *redis, uint64_t generation, model_store_done *done,
+                             void *arg);
 
 enum { MODEL_STORE_LIBRARIES = 2 };
 extern const struct redis_library model_store_libraries[MODEL_STORE_LIBRARIES];

@@ -8,8 +8,9 @@
 #include <string.h>
 
 enum { DROP_PER_STEP = 1000 };
-#define LIVE_KEY   "model:live"
-#define DROP_FIELD "drop:"
+#define LIVE_KEY     "model:live"
+#define DROP_FIELD   "drop:"
+#define MOMENT_FIELD "moment:"
 
 /* A question or a move under way; a drop goes through several commands. */
 struct move {
@@ -45,6 +46,14 @@ static void send_words(struct redis *redis, const char *const *words, size_t cou
 
 /* ---- reading ---- */
 
+/* The number of a field "<prefix><number>" goes to the list, if there is room. */
+static void read_number(const char *name, const char *prefix, uint64_t *numbers, size_t *count,
+                        size_t max)
+{
+	if (strncmp(name, prefix, strlen(prefix)) == 0 && *count < max)
+		numbers[(*count)++] = strtoull(name + strlen(prefix), NULL, 10);
+}
+
 static void read_fields(const struct redis_value *value, struct model_generations *out)
 {
 	uint64_t version = 0, building_version = 0;
@@ -63,10 +72,10 @@ static void read_fields(const struct redis_value *value, struct model_generation
 			building_version = number;
 		else if (strcmp(name, "highest") == 0)
 			out->highest = number;
-		else if (strncmp(name, DROP_FIELD, strlen(DROP_FIELD)) == 0 &&
-		         out->dropped_count < GENERATIONS_DROPPED_MAX)
-			out->dropped[out->dropped_count++] =
-			    strtoull(name + strlen(DROP_FIELD), NULL, 10);
+		read_number(name, DROP_FIELD, out->dropped, &out->dropped_count,
+		            GENERATIONS_DROPPED_MAX);
+		read_number(name, MOMENT_FIELD, out->moments, &out->moment_count,
+		            GENERATIONS_MOMENTS_MAX);
 	}
 	if (version != MODEL_VERSION)
 		out->live = 0;
@@ -135,6 +144,36 @@ void model_generation_begin(struct redis *redis, uint64_t floor, const char *pro
 	send_words(redis, words, ARRAY_LEN(words), begun, move);
 }
 
+void model_generation_moment(struct redis *redis, uint64_t floor, const char *process,
+                             model_generation_begun *done, void *arg)
+{
+	char used[24];
+	snprintf(used, sizeof(used), "%" PRIu64, floor);
+	const char *words[] = { "FCALL", "readmodel_moment", "1", LIVE_KEY, used, process };
+	struct move *move = move_begin(redis, 0, arg);
+	move->done.begun = done;
+	send_words(redis, words, ARRAY_LEN(words), begun, move);
+}
+
+static void said_alive(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct move *move = arg;
+	struct error err;
+	bool bad = model_store_failed(value, "i", redis_err, &err);
+	move->done.done(move->arg, bad ? &err : NULL);
+	free(move);
+}
+
+void model_generation_alive(struct redis *redis, const char *process, bool keeps_moments,
+                            model_store_done *done, void *arg)
+{
+	const char *words[] = { "FCALL",  "readmodel_alive", "1",
+		                LIVE_KEY, process,           keeps_moments ? "1" : "0" };
+	struct move *move = move_begin(redis, 0, arg);
+	move->done.done = done;
+	send_words(redis, words, ARRAY_LEN(words), said_alive, move);
+}
+
 static void seen(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
 	struct move *move = arg;
@@ -187,13 +226,24 @@ void model_generation_go_live(struct redis *redis, uint64_t generation, model_st
 
 static void scan(struct move *move);
 
-static void dropped(void *arg, const struct redis_value *value, const struct error *redis_err)
+static void marked(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
 	struct move *move = arg;
 	struct error err;
 	bool bad = model_store_failed(value, "s", redis_err, &err);
 	move->done.done(move->arg, bad ? &err : NULL);
 	free(move);
+}
+
+void model_generation_forget(struct redis *redis, uint64_t generation, model_store_done *done,
+                             void *arg)
+{
+	char number[24];
+	snprintf(number, sizeof(number), "%" PRIu64, generation);
+	const char *words[] = { "FCALL", "readmodel_forget", "1", LIVE_KEY, number };
+	struct move *move = move_begin(redis, generation, arg);
+	move->done.done = done;
+	send_words(redis, words, ARRAY_LEN(words), marked, move);
 }
 
 static void scan_on(struct move *move)
@@ -205,7 +255,7 @@ static void scan_on(struct move *move)
 	}
 	snprintf(number, sizeof(number), "%" PRIu64, move->generation);
 	const char *words[] = { "FCALL", "readmodel_dropped", "1", LIVE_KEY, number };
-	send_words(move->redis, words, ARRAY_LEN(words), dropped, move);
+	send_words(move->redis, words, ARRAY_LEN(words), marked, move);
 }
 
 static void unlinked(void *arg, const struct redis_value *value, const struct error *redis_err)

@@ -139,13 +139,13 @@ static void got(void *arg, const struct model_store_entity *entity, const struct
 		flush(stream);
 }
 
-static void run(struct get *get, const char *name, const char *id)
+static void run(struct get *get, struct generation *from, const char *name, const char *id)
 {
-	get->from = generation_hold(get->stream->model->live);
-	model_store_get(get->from->store, name, id, got, get);
+	get->from = generation_hold(from);
+	model_store_get(from->store, name, id, got, get);
 }
 
-static void reached(void *arg, const struct error *err)
+static void given(void *arg, struct generation *from, const struct error *err)
 {
 	struct get *get = arg;
 	struct stream *stream = get->stream;
@@ -153,10 +153,16 @@ static void reached(void *arg, const struct error *err)
 	if (err != NULL || stream->call == NULL) {
 		got(get, NULL, err);
 	} else {
-		run(get, name, id);
+		run(get, from, name, id);
 	}
 	free(name);
 	free(id);
+}
+
+static void reached(void *arg, const struct error *err)
+{
+	struct get *get = arg;
+	given(get, get->stream->model->live, err);
 }
 
 static void start(struct stream *stream, const Rm__GetItem *item)
@@ -170,8 +176,11 @@ static void start(struct stream *stream, const Rm__GetItem *item)
 		put_error(stream, item->tag, &err);
 		return;
 	}
-	if (!model_ready(stream->model, &err) || !name_check("name", request->name, &err) ||
-	    !model_consistency(request->consistency, &position, &wait_ms, &err)) {
+	struct read_model *model = stream->model;
+	const char *at = request->consistency == NULL ? "" : request->consistency->at;
+	if (!name_check("name", request->name, &err) ||
+	    !model_consistency(request->consistency, &position, &wait_ms, &err) ||
+	    (at[0] == '\0' && !model_ready(model, &err))) {
 		put_error(stream, item->tag, &err);
 		return;
 	}
@@ -180,8 +189,13 @@ static void start(struct stream *stream, const Rm__GetItem *item)
 	get->stream = stream;
 	get->tag = item->tag;
 	stream->pending++;
-	if (projector_wait(stream->model->live->projector, &position, wait_ms, reached, get)) {
-		run(get, request->name, request->id);
+	struct generation *from = NULL;
+	if (at[0] != '\0')
+		from = moments_ask(model->moments, at, wait_ms, given, get);
+	else if (projector_wait(model->live->projector, &position, wait_ms, reached, get))
+		from = model->live;
+	if (from != NULL) {
+		run(get, from, request->name, request->id);
 	} else {
 		get->name = strdup(request->name);
 		get->id = strdup(request->id);

@@ -7,6 +7,8 @@
 --                                          so last, in seconds: nobody else writes to that generation
 --           highest                        the number used last
 --           drop:<generation>              to be deleted
+--           moment:<generation>            the model as of a moment of the past: the process that keeps it
+--           alive:<process>                when a process that keeps any said so last, in seconds
 --
 -- readmodel_begin     ARGV 1 version, 2 a number that was used, 3 the process. Returns the generation that it
 --                     builds from now on, always a new one; what it was building before is to be deleted,
@@ -17,6 +19,11 @@
 -- readmodel_go_live   ARGV 1 generation, 2 version. The one that is being built answers from now on, and
 --                     what answered before is to be deleted. Returns "OK", also when it had happened;
 --                     refuses, with the generation that is being built or 0, when it is another one.
+-- readmodel_moment    ARGV 1 a number that was used, 2 the process. Returns the generation that it may fill with the
+--                     model as of a moment, and keeps.
+-- readmodel_alive     ARGV 1 the process, 2 "1" if it keeps any moments. Those of processes that have not been seen
+--                     for SEEN_S, and of earlier lives of this one, are to be deleted. Returns their number.
+-- readmodel_forget    ARGV 1 generation: a moment that is to be deleted. Returns "OK".
 -- readmodel_dropped   ARGV 1 generation: nothing is left of it. Returns "OK".
 local SEEN_S = 5
 
@@ -59,6 +66,51 @@ redis.register_function('readmodel_go_live', function(keys, args)
 	redis.call('HDEL', keys[1], 'building', 'building_version', 'builder', 'builder_seen')
 	redis.call('HSET', keys[1], 'generation', args[1], 'version', args[2])
 	if here[1] then redis.call('HSET', keys[1], 'drop:' .. here[1], 1) end
+	return 'OK'
+end)
+
+redis.register_function('readmodel_moment', function(keys, args)
+	local highest = tonumber(redis.call('HGET', keys[1], 'highest') or 0)
+	local number = math.max(highest, tonumber(args[1])) + 1
+	redis.call('HSET', keys[1], 'highest', number, 'moment:' .. number, args[2], 'alive:' .. args[2], now())
+	return number
+end)
+
+local function forget(key, generation)
+	redis.call('HDEL', key, 'moment:' .. generation)
+	redis.call('HSET', key, 'drop:' .. generation, 1)
+end
+
+redis.register_function('readmodel_alive', function(keys, args)
+	local all, moments, seen = redis.call('HGETALL', keys[1]), {}, {}
+	for i = 1, #all, 2 do
+		local kind, rest = string.match(all[i], '^(%a+):(.*)$')
+		if kind == 'moment' then moments[rest] = all[i + 1] end
+		if kind == 'alive' then seen[rest] = tonumber(all[i + 1]) end
+	end
+	local time, forgotten = now(), 0
+	for process, at in pairs(seen) do
+		local former = process ~= args[1] and name_of(process) == name_of(args[1])
+		if former or time - at > SEEN_S or (process == args[1] and args[2] ~= '1') then
+			redis.call('HDEL', keys[1], 'alive:' .. process)
+			seen[process] = nil
+		end
+	end
+	if args[2] == '1' then
+		redis.call('HSET', keys[1], 'alive:' .. args[1], time)
+		seen[args[1]] = time
+	end
+	for generation, process in pairs(moments) do
+		if not seen[process] then
+			forget(keys[1], generation)
+			forgotten = forgotten + 1
+		end
+	end
+	return forgotten
+end)
+
+redis.register_function('readmodel_forget', function(keys, args)
+	forget(keys[1], args[1])
 	return 'OK'
 end)
 

@@ -1,6 +1,7 @@
 """Hostile and ordinary requests to the gateway: right status, a message that helps, a clean log."""
 import http.client
 import threading
+import time
 import unittest
 import uuid
 
@@ -128,6 +129,26 @@ class Rest(unittest.TestCase):
         self.assertEqual(self.shop.result("POST", "/customer", body, headers=key), first)
         self.assertEqual(len([c for c in self.shop.result("GET", "/customers")
                               if c["name"] == "once"]), 1)
+
+    def test_the_shop_at_a_moment_of_the_past(self):
+        product, = self.shop.result("POST", "/product", {"name": "then", "price": 1})
+        _, _, order = self.make_order(stock=5, units=1)
+        self.status(order, "IN_STOCK")
+        micros = time.time_ns() // 1000
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(micros // 10**6)) + f".{micros % 10**6:06d}Z"
+        self.shop.result("PUT", f"/product/{product}", {"name": "now", "price": 2})
+        self.shop.result("DELETE", f"/order/{order}")
+        then = lambda path: self.shop.result("GET", f"{path}?at={at}")
+        self.assertEqual(self.shop.result("GET", f"/product/{product}")["name"], "now")
+        self.assertEqual(then(f"/product/{product}")["name"], "then")
+        self.assertIn(product, [p["entity_id"] for p in then("/products") if p["name"] == "then"])
+        self.assertNotIn(order, self.shop.result("GET", "/orders/unbilled"))
+        self.assertEqual(then("/orders/unbilled")[order]["status"], "IN_STOCK")
+        self.assertIn(order, str(then("/report/orders")))
+        self.assertGreater(len(then("/mails/sent")), 0)
+        self.refused(400, ["at", "no entry id"], "GET", "/products?at=once")
+        self.refused(400, ["future"], "GET", f"/product/{product}?at=2199-01-01")
+        self.refused(400, ["before the first event"], "GET", f"/product/{product}?at=1999-12-31")
 
     def test_live_page_and_feed(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.shop.port, timeout=20)

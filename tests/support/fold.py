@@ -54,9 +54,9 @@ def pages(ask, request):
         request.cursor = answer.cursor
 
 
-def check_model(test, queries, fold, token):
-    """Every list of the model is what the fold says, in the order of creation."""
-    wait = rm.Consistency(tokens=[token], wait_ms=30000)
+def check_model(test, queries, fold, token=None, at=""):
+    """Every list of the model (up to the token, or as of a moment) is what the fold says, in the order of creation."""
+    wait = rm.Consistency(tokens=[token] if token else [], at=at, wait_ms=30000)
     for kind, there in fold.entities.items():
         found = list(pages(queries.List, rm.ListRequest(name=kind, limit=1000, consistency=wait)))
         test.assertEqual([e.id for e in found], list(there), f"the ids of {kind}")
@@ -75,6 +75,8 @@ def check_model(test, queries, fold, token):
                              fold.orders_with(field, value), f"orders with {field} {value}")
     mails = pages(queries.Mails, rm.MailsRequest(limit=1000, consistency=wait))
     test.assertEqual([m.event_id for m in mails], fold.mails, "each mail once, in order")
+    if at:
+        return
     live = [c for c in queries.Checkpoints(rm.CheckpointsRequest(), timeout=10).checkpoints
             if c.live]
     test.assertEqual([c.events for c in live], [fold.events], "each event counted once")

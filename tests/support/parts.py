@@ -74,9 +74,10 @@ class Service:
         return self
 
     def serving(self):
+        """Waits for the connection: a channel that nobody waits for takes seconds to try again."""
         try:
             answer = health_pb2_grpc.HealthStub(self.channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=2)
+                health_pb2.HealthCheckRequest(), timeout=2, wait_for_ready=True)
             return answer.status == health_pb2.HealthCheckResponse.SERVING
         except grpc.RpcError:
             return False
