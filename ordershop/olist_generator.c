@@ -17,7 +17,6 @@ enum {
 	MAY_RETURN = 10,
 	REMEMBERED_MAX = 1000,
 	HOURS_MAX = NUMBERS_MONTHS * 31 * 24,
-	HOUR_US = 3600 * 1000000U,
 };
 
 struct person {
@@ -331,9 +330,9 @@ static const struct olist_order *next_order(void *arg)
 	if (generator->made == generator->orders)
 		return NULL;
 	make_id(generator, 'o', generator->made, generator->order_id);
-	*order = (struct olist_order){ .id = generator->order_id,
-		                       .purchased = next_time(generator),
-		                       .customer = next_customer(generator) };
+	*order = (struct olist_order){ .id = generator->order_id };
+	order->purchased = next_time(generator);
+	order->customer = next_customer(generator);
 	fill_items(generator);
 	fill_times(generator);
 	generator->made++;

@@ -20,7 +20,8 @@ struct past {
 	past_function *each;
 	void *arg;
 	struct memory_shop *shop;
-	struct arena *arena; /* of one event */
+	struct arena *arena;   /* of one event */
+	struct arena *results; /* of one command */
 	struct buffer data;
 	struct error failure; /* of `each` */
 	struct past_counts *counts;
@@ -103,7 +104,6 @@ static void appended(void *arg, const struct event *event)
 /* Runs the command, and all that follows from it. */
 static bool run(struct past *past, struct plan_command *command, struct error *err)
 {
-	struct arena *arena = arena_create();
 	struct memory_message message = { .service = command->service,
 		                          .function = command->function,
 		                          .params = command->params.bytes };
@@ -112,8 +112,8 @@ static bool run(struct past *past, struct plan_command *command, struct error *e
 
 	plan_message_id(command, 0, id);
 	message.message_id = id;
-	answer = memory_shop_call(past->shop, arena, &message);
-	arena_destroy(arena);
+	arena_reset(past->results);
+	answer = memory_shop_call(past->shop, past->results, &message);
 	buffer_free(&command->params);
 	if (!answer.result) {
 		*err = answer.error;
@@ -329,6 +329,7 @@ static void free_all(struct past *past)
 	memory_shop_destroy(past->shop);
 	buffer_free(&past->data);
 	arena_destroy(past->arena);
+	arena_destroy(past->results);
 }
 
 bool past_run(const struct past_source *source, past_function *each, void *arg,
@@ -340,6 +341,7 @@ bool past_run(const struct past_source *source, past_function *each, void *arg,
 
 	*counts = (struct past_counts){ 0 };
 	past.arena = arena_create();
+	past.results = arena_create();
 	buffer_init(&past.data, DATA_MAX);
 	past.shop = memory_shop_create(0, 0);
 	memory_shop_keep_nothing(past.shop);
