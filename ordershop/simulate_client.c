@@ -31,6 +31,7 @@ void client_destroy(struct client *client)
 
 size_t client_pick(struct client *client, size_t count)
 {
+	ASSERT(count > 0);
 	return (size_t)(random_next(&client->random) % count);
 }
 

@@ -33,11 +33,6 @@ static struct config_option options[] = {
 	{ .name = "counts", .type = CONFIG_FLAG, .help = "print how often each thing was done" },
 };
 
-static const char *text_option(const char *name)
-{
-	return config_string(options, ARRAY_LEN(options), name);
-}
-
 static void print_counts(const struct simulation *simulation)
 {
 	for (size_t i = 0; i < simulation->function_count; i++)
@@ -77,17 +72,18 @@ static int report_finding(const struct subcommand *self, struct simulation *simu
 	char comment[128];
 	struct buffer text;
 	size_t before = simulation->script.count;
-	const char *path = text_option("scenario");
+	const char *path = config_string(options, ARRAY_LEN(options), "scenario");
 	printf("violated: %s: %s\n", simulation->finding.invariant, simulation->finding.what);
-	printf("seed %s, history %" PRIu64 ", seed of the history %" PRIu64 "\n",
-	       text_option("seed"), simulation->histories, simulation->script.seed);
+	printf("seed %" PRIu64 ", history %" PRIu64 ", seed of the history %" PRIu64 "\n",
+	       simulation->seed, simulation->histories, simulation->script.seed);
 	fflush(stdout);
 	uint64_t plays = script_shrink(&simulation->script, &simulation->cast, &simulation->finding,
 	                               simulation->arena, PLAYS_MAX);
 	printf("shrunk from %zu to %zu actions in %" PRIu64 " plays: %s\n", before,
 	       simulation->script.count, plays, simulation->finding.what);
-	snprintf(comment, sizeof(comment), "Found by: ordershop simulate --seed %s --steps %s",
-	         text_option("seed"), text_option("steps"));
+	snprintf(comment, sizeof(comment),
+	         "Found by: ordershop simulate --seed %" PRIu64 " --steps %" PRIu64,
+	         simulation->seed, simulation->steps);
 	buffer_init(&text, SCENARIO_MAX);
 	script_write(&simulation->script, &simulation->finding, comment, &text);
 	bool written = !text.overflow && write_file(path, &text);
