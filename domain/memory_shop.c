@@ -137,16 +137,20 @@ struct memory_counts memory_shop_counts(const struct memory_shop *shop)
 	return shop->counts;
 }
 
+bool memory_shop_wait(struct memory_shop *shop)
+{
+	const struct timer *timer = heap_first(&shop->timers);
+	if (timer != NULL)
+		memory_shop_set_clock(shop, timer->at_us);
+	return timer != NULL;
+}
+
 void memory_shop_settle(struct memory_shop *shop)
 {
-	for (;;) {
+	do {
 		while (memory_shop_step(shop, 1000)) {
 		}
-		const struct timer *timer = heap_first(&shop->timers);
-		if (timer == NULL)
-			return;
-		memory_shop_set_clock(shop, timer->at_us);
-	}
+	} while (memory_shop_wait(shop));
 }
 
 bool memory_shop_settled(const struct memory_shop *shop)

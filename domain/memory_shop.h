@@ -100,6 +100,8 @@ struct memory_counts {
 	uint64_t steps, accepted, refused;
 };
 struct memory_counts memory_shop_counts(const struct memory_shop *shop);
+/* Moves the clock to where the next pause or delay ends; false: there is none. */
+bool memory_shop_wait(struct memory_shop *shop);
 /* Runs all that is left, and moves the clock over pauses and delays; leases end only if the clock
  * comes past them. What belongs to services that are stopped stays. */
 void memory_shop_settle(struct memory_shop *shop);

@@ -8,7 +8,8 @@
  *   mark_X {order_id}: the moves that follow from stock, billings and shippings (order_saga.c). To
  *                      UNCLEARED and DELIVERED billing.c and shipping.c move it themselves.
  *                      Result: {"accepted": true | false, "status": before it}; no status: there is no
- *                      order, or this command was applied before. */
+ *                      order, or this command was applied before.
+ *   retry {order_id}: of an order that is OUT_OF_STOCK, its stock is asked for again. */
 #include "domain/order.h"
 
 #include "domain/cart.h"
@@ -231,22 +232,34 @@ static const Shop__Order *marked_order(struct context *context, const struct com
 	return loaded == NULL ? NULL : (const Shop__Order *)loaded->state;
 }
 
-/* Is the billing there, or gone, as the move says? Only a later billing than the first one can be
- * deleted by several commands at once, so only then it is looked at. */
-static enum step check_billing(struct context *context, const Shop__Order *order,
-                               enum order_move move, bool *holds)
+/* Does the move need to know whether there is such an entity of the order? A later billing than the first one
+ * can be deleted by several commands at once; a shipping may have been recalled when the news of it comes
+ * again, and the order is CLEARED once more. */
+static const char *paper_of(const Shop__Order *order, enum order_move move)
 {
+	if (move == ORDER_SHIP)
+		return "shipping";
+	if (move == ORDER_UNBILL ||
+	    (move == ORDER_BILL && order->status == SHOP__ORDER_STATUS__UNCLEARED))
+		return "billing";
+	return NULL;
+}
+
+/* Is it there, or gone, as the move says? */
+static enum step check_paper(struct context *context, const Shop__Order *order,
+                             enum order_move move, bool *holds)
+{
+	const char *topic = paper_of(order, move);
 	*holds = true;
-	if (move != ORDER_UNBILL &&
-	    (move != ORDER_BILL || order->status != SHOP__ORDER_STATUS__UNCLEARED))
+	if (topic == NULL)
 		return STEP_DONE;
 	if (!uuid_check(context, "order_id", order->entity_id))
 		return STEP_FAILED;
-	const struct entity *billing =
-	    decide_load(context, "billing", derive_id(context, order->entity_id, "billing"));
-	if (billing == NULL)
+	const struct entity *paper =
+	    decide_load(context, topic, derive_id(context, order->entity_id, topic));
+	if (paper == NULL)
 		return STEP_MORE;
-	*holds = (billing->state != NULL) == (move == ORDER_BILL);
+	*holds = (paper->state != NULL) == (move != ORDER_UNBILL);
 	return STEP_DONE;
 }
 
@@ -258,13 +271,28 @@ static enum step mark(struct context *context, const struct command *command)
 	if (order == NULL)
 		return step;
 	bool holds;
-	step = check_billing(context, order, move, &holds);
+	step = check_paper(context, order, move, &holds);
 	if (step != STEP_DONE)
 		return step;
 	bool accepted = holds && order_can(order->status, move);
 	if (accepted)
 		emit_move(context, order, move);
 	answer_mark(context, accepted, order);
+	return STEP_DONE;
+}
+
+/* Stock came in that the order waits for. */
+static enum step retry(struct context *context, const struct command *command)
+{
+	enum step step;
+	const Shop__Order *order = marked_order(context, command, &step);
+	if (order == NULL)
+		return step;
+	bool waits = order->status == SHOP__ORDER_STATUS__OUT_OF_STOCK;
+	if (waits)
+		decide_event(context, "OrderRetried", ENTITY_UPDATED, "order", order->entity_id,
+		             &order->base);
+	answer_mark(context, waits, order);
 	return STEP_DONE;
 }
 
@@ -297,6 +325,7 @@ static const struct function functions[] = {
 	{ .name = "mark_cleared", .decide = mark, .local = true },
 	{ .name = "mark_uncleared", .decide = mark, .local = true },
 	{ .name = "mark_shipped", .decide = mark, .local = true },
+	{ .name = "retry", .decide = retry, .local = true },
 	{ .name = "mark_released", .decide = mark_released, .local = true },
 };
 

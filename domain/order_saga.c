@@ -1,7 +1,8 @@
 /* order_saga.c - what follows from events for orders.
  *
  *   OrderPlaced, OrderOutOfStock        reserve the stock        -> IN_STOCK, OUT_OF_STOCK
- *   stock that grew                     reserve for the orders that wait for it
+ *   stock that grew                     OrderRetried for the orders that wait for it
+ *   OrderRetried                        reserve the stock        -> IN_STOCK
  *   BillingCreated                                               -> CLEARED
  *   OrderCleared (fulfilment auto)      create the shipping
  *   ShippingCreated                                              -> SHIPPED
@@ -90,39 +91,39 @@ static bool reply_status_is(const struct reply *reply, Shop__OrderStatus status)
 
 /* ---- Stock ------------------------------------------------------------------------------- */
 
-/* Reserves and marks; `key` tells the orders of one event apart. */
-static enum step reserve(struct context *context, const Shop__Order *order, const char *key,
-                         bool mark_short)
+/* Reserves and marks. Only for the order of the event itself: what a reaction has reserved and not yet marked
+ * when its process dies is found again only if the same event leads to the same commands. */
+static enum step reserve(struct context *context, const Shop__Order *order, bool mark_short)
 {
 	const char *items = items_params(context, order);
 	const char *id = id_params(context, order->entity_id);
-	const struct reply *reply = react_call(context, "inventory", "reserve", key, items);
+	const struct reply *reply = react_call(context, "inventory", "reserve", NULL, items);
 	if (reply == NULL)
 		return STEP_MORE;
 	if (!is_true(reply, "reserved")) {
 		if (mark_short &&
-		    react_call(context, "order", "mark_out_of_stock", key, id) == NULL)
+		    react_call(context, "order", "mark_out_of_stock", NULL, id) == NULL)
 			return STEP_MORE;
 		return STEP_DONE;
 	}
-	reply = react_call(context, "order", "mark_in_stock", key, id);
+	reply = react_call(context, "order", "mark_in_stock", NULL, id);
 	if (reply == NULL)
 		return STEP_MORE;
 	/* It does not wait any more: cancelled, deleted, or served by another reservation. */
 	if (!is_true(reply, "accepted"))
-		react_send(context, "inventory", "release", key, items);
+		react_send(context, "inventory", "release", NULL, items);
 	return STEP_DONE;
 }
 
 static enum step on_placed(struct context *context, const struct event *event)
 {
-	return reserve(context, (const Shop__Order *)event->state, NULL, true);
+	return reserve(context, (const Shop__Order *)event->state, true);
 }
 
 /* Once more: stock that was added between the refusal and this event woke nobody. */
 static enum step on_out_of_stock(struct context *context, const struct event *event)
 {
-	return reserve(context, (const Shop__Order *)event->state, NULL, false);
+	return reserve(context, (const Shop__Order *)event->state, false);
 }
 
 static enum step on_stock(struct context *context, const struct event *event)
@@ -132,16 +133,16 @@ static enum step on_stock(struct context *context, const struct event *event)
 	    context, "order", "status", order_status_name(SHOP__ORDER_STATUS__OUT_OF_STOCK));
 	if (waiting == NULL)
 		return STEP_MORE;
-	enum step outcome = STEP_DONE;
 	for (size_t i = 0; i < waiting->count; i++) {
 		const Shop__Order *order = (const Shop__Order *)waiting->entities[i].state;
 		bool wants = false;
 		for (size_t j = 0; order != NULL && j < order->n_items; j++)
 			wants = wants || strcmp(order->items[j]->product_id, product_id) == 0;
-		if (wants && reserve(context, order, order->entity_id, false) == STEP_MORE)
-			outcome = STEP_MORE;
+		if (wants)
+			react_send(context, "order", "retry", order->entity_id,
+			           id_params(context, order->entity_id));
 	}
-	return outcome;
+	return STEP_DONE;
 }
 
 /* ---- Billing and shipping ---------------------------------------------------------------- */
@@ -242,7 +243,7 @@ static enum step on_delivered(struct context *context, const struct event *event
 
 const struct saga order_sagas[] = {
 	{ "order", { "OrderPlaced" }, on_placed },
-	{ "order", { "OrderOutOfStock" }, on_out_of_stock },
+	{ "order", { "OrderOutOfStock", "OrderRetried" }, on_out_of_stock },
 	{ "order", { "OrderCleared" }, on_cleared },
 	{ "order", { "OrderCancelled" }, on_cancelled },
 	{ "order", { "OrderDeleted" }, on_deleted },

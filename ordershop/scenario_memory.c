@@ -14,7 +14,6 @@ enum {
 	JSON_MAX = 2 * 1024 * 1024,
 	/* How long somebody waits for an answer, by the virtual clock. */
 	ANSWER_US = 30 * 1000000,
-	CLOCK_STEP_US = 10000,
 };
 
 struct memory {
@@ -104,14 +103,15 @@ static void wait_for_answer(struct memory *memory, const char *message_id,
 	uint64_t deadline = memory_shop_clock(memory->shop) + ANSWER_US;
 	struct answer outcome;
 	while (!memory_shop_outcome(memory->shop, message_id, &outcome)) {
-		if (memory_shop_step(memory->shop, 1))
-			continue;
 		if (memory_shop_clock(memory->shop) >= deadline) {
 			error_set(&answer->error, ERR_DEADLINE, "no answer within %d s",
 			          ANSWER_US / 1000000);
 			return;
 		}
-		memory_shop_advance(memory->shop, CLOCK_STEP_US);
+		if (!memory_shop_step(memory->shop, 1) &&
+		    !memory_shop_outcome(memory->shop, message_id, &outcome) &&
+		    !memory_shop_wait(memory->shop))
+			memory_shop_set_clock(memory->shop, deadline);
 	}
 	answer->error = outcome.error;
 	answer->result =

@@ -475,7 +475,7 @@ void scenario_run(const struct scenario *scenario, const struct shop *shop,
 		forget_step(&play);
 	}
 	struct error err;
-	if (ok && !shop->methods->check(shop->shop, false, &err))
+	if (ok && come_to_rest(&play) && !shop->methods->check(shop->shop, true, &err))
 		play_broken(&play, play.step->line, &err);
 	free(play.kept);
 	arena_destroy(step_arena);

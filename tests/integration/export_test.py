@@ -136,7 +136,7 @@ class Export(unittest.TestCase):
         work.wait()
         work.close()
         new = [e.event_type for e in raw_log(shop)[len(self.log):]]
-        self.assertEqual(sorted(new), ["InventoryCreated", "MailSent", "OrderInStock",
+        self.assertEqual(sorted(new), ["InventoryCreated", "MailSent", "OrderInStock", "OrderRetried",
                                        "StockReserved"])
         code, out, err = run(shop, "restore", self.file)
         self.assertEqual((code, err), (0, ""), out)

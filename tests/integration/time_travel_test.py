@@ -71,13 +71,13 @@ class TimeTravel(unittest.TestCase):
     def test_2_an_entity_is_shown_as_it_was(self):
         history = events_of(self.shop, "order", self.order)
         self.assertEqual([e["event_data"]["status"] for e in history],
-                         ["CREATED", "OUT_OF_STOCK", "IN_STOCK", "CLEARED", "SHIPPED"])
+                         ["CREATED", "OUT_OF_STOCK", "OUT_OF_STOCK", "IN_STOCK", "CLEARED", "SHIPPED"])
         for event in history:
             for moment in (event["entry_id"], event["time"], event["time"][:-1]):
                 code, out, err = run(self.shop, "show", "order", self.order, "--at", moment, "--json")
                 self.assertEqual((code, json.loads(out)), (0, event["event_data"]), moment + err)
         code, out, err = run(self.shop, "show", "order", self.order)
-        self.assertEqual(out.splitlines()[0], f"order {self.order}, version 5, OrderShipped at "
+        self.assertEqual(out.splitlines()[0], f"order {self.order}, version 6, OrderShipped at "
                          f"{history[-1]['time']} ({history[-1]['entry_id']})")
         self.assertEqual(json.loads(out.split("\n", 1)[1]), history[-1]["event_data"])
         for words, said in ((("order", self.order, "--at", "2020-01-01"), f"no order {self.order} yet"),
@@ -96,14 +96,16 @@ class TimeTravel(unittest.TestCase):
         self.assertEqual(code, 0, err)
         events, tree = out.split("\nwhat led to it\n")
         self.assertEqual(re.findall(r"^v(\d) (\w+) at", events, re.M),
-                         [("1", "OrderPlaced"), ("2", "OrderOutOfStock"), ("3", "OrderInStock"),
-                          ("4", "OrderCleared"), ("5", "OrderShipped")])
+                         [("1", "OrderPlaced"), ("2", "OrderOutOfStock"), ("3", "OrderRetried"),
+                          ("4", "OrderInStock"), ("5", "OrderCleared"), ("6", "OrderShipped")])
         self.assertIn("    status: OUT_OF_STOCK -> IN_STOCK\n    stock_held: false -> true\n", events)
         # It waited, and what woke it is its cause.
         line = lambda *parts: r".*" + r".*".join(map(re.escape, parts)) + r".*\n"
         self.assertRegex(tree, line("command", "by rest") + line("└─ ", "InventoryCreated") +
-                         line("   └─ order.mark_in_stock for order", self.order) +
-                         line("      └─ * ", "OrderInStock", "v3"))
+                         line("   └─ order.retry for order", self.order) +
+                         line("      └─ * ", "OrderRetried", "v3") +
+                         line("         └─ order.mark_in_stock") +
+                         line("            └─ * ", "OrderInStock", "v4"))
         self.assertRegex(tree, line("└─ ", "BillingCreated") + line("   └─ order.mark_cleared") +
                          line("      └─ * ", "OrderCleared") +
                          line("         └─ shipping.create_shippings") + line("ShippingCreated") +
@@ -116,10 +118,10 @@ class TimeTravel(unittest.TestCase):
 
     def test_4_what_changed_between_two_moments(self):
         history = events_of(self.shop, "order", self.order)
-        moments = ("--from", history[1]["entry_id"], "--to", history[2]["entry_id"])
+        moments = ("--from", history[1]["entry_id"], "--to", history[3]["entry_id"])
         code, out, err = run(self.shop, "diff", *moments)
         self.assertEqual(code, 0, err)
-        self.assertIn(f"~ order {self.order}: version 2 -> 3\n    status: OUT_OF_STOCK -> IN_STOCK\n"
+        self.assertIn(f"~ order {self.order}: version 2 -> 4\n    status: OUT_OF_STOCK -> IN_STOCK\n"
                       "    stock_held: false -> true\n", out)
         self.assertIn(f"+ inventory {self.inventory}: version 2\n", out)
         self.assertIn("    amount: 8\n", out)

@@ -27,7 +27,7 @@ FUNCTIONS = {
 EVENTS = {f"{kind}{what}" for kind in ("Customer", "Product", "Inventory", "Cart", "Billing",
                                        "Shipping") for what in ("Created", "Updated", "Deleted")}
 EVENTS |= {"StockAdded", "StockReserved", "StockReleased", "CartCheckedOut", "CartReleased",
-           "OrderPlaced", "OrderUpdated", "OrderDeleted", "OrderInStock", "OrderOutOfStock",
+           "OrderPlaced", "OrderUpdated", "OrderDeleted", "OrderInStock", "OrderOutOfStock", "OrderRetried",
            "OrderCleared", "OrderUncleared", "OrderShipped", "OrderDelivered", "OrderCancelled",
            "BillingRefunded", "ShippingDelivered", "MailSent"}
 MOVES = {("CREATED", "IN_STOCK"), ("CREATED", "OUT_OF_STOCK"), ("CREATED", "CANCELLED"),
