@@ -128,12 +128,14 @@ class Rebuild(unittest.TestCase):
             parts.model_redis.start()
             for _ in range(30):
                 writer.append()
+            wait_until(parts.model_answers, what="the model finds its Redis")
             self.check(parts, writer)
             parts.model_redis.kill()
             shutil.rmtree(parts.model_redis.folder)
             shutil.copytree(copy, parts.model_redis.folder)
             parts.model_redis.start()
             wait_until(lambda: parts.model.said("model_went_back"), what="a log line")
+            wait_until(parts.model_answers, what="the model finds its Redis")
             self.check(parts, writer)
             self.assertEqual(parts.live(), "model:1")
 

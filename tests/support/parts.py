@@ -115,6 +115,14 @@ class Parts:
         answer = self.queries.Checkpoints(rm.CheckpointsRequest(), timeout=10)
         return next((c.projection for c in answer.checkpoints if c.live), None)
 
+    def model_answers(self):
+        """Not while it finds its Redis again."""
+        try:
+            self.queries.Get(rm.GetRequest(name="product", id="any"), timeout=10)
+            return True
+        except grpc.RpcError:
+            return False
+
     def generation_keys(self):
         """The generations that have keys."""
         names = self.model_redis.cli("KEYS", "{model:*").split()
