@@ -23,6 +23,8 @@ EFFECTS = {
     ("create", "shipping"): ["ShippingCreated"], ("delete", "billing"): ["BillingDeleted"],
     ("cancel", "order"): ["OrderCancelled"], ("update", "shipping"): ["ShippingDelivered"],
     ("update", "inventory"): ["InventoryUpdated", "StockAdded"],
+    ("delete", "order"): ["OrderDeleted"], ("delete", "cart"): ["CartDeleted"],
+    ("delete", "customer"): ["CustomerDeleted"],
 }
 
 
@@ -94,10 +96,11 @@ class Buyer:
             order, = made
         else:
             order, = self.must("create", "order", params)
-        return order, fee + sum(self.products[p] for p in units), manual
+        return order, fee + sum(self.products[p] for p in units), manual, [("cart", cart), ("customer", customer)]
 
     def live(self):
-        order, total, manual = self.order()
+        order, total, manual, others = self.order()
+        remove = lambda: self.send("delete", "order", {"entity_id": order})
         bill = lambda: self.send("create", "billing", {"order_id": order, "amount": total})
         unbill = lambda: self.send("delete", "billing", {"entity_id": of_order(order, "billing")})
         cancel = lambda: self.send("cancel", "order", {"entity_id": order})
@@ -105,7 +108,9 @@ class Buyer:
         deliver = lambda: self.send("update", "shipping", {
             "entity_id": of_order(order, "shipping"), "delivered": 1700000000})
         fate = self.random.random()
-        if fate < 0.1:
+        if fate < 0.05:
+            self.together((bill,), (remove,))
+        elif fate < 0.1:
             cancel()
         elif fate < 0.2:
             self.together((bill,), (cancel,))
@@ -121,6 +126,11 @@ class Buyer:
             deliver()
             if fate < 0.5:
                 cancel()
+            elif fate < 0.6:
+                remove()
+        if self.random.random() < 0.2:  # a cart in use cannot be deleted
+            for entity, entity_id in others:
+                self.send("delete", entity, {"entity_id": entity_id})
 
     def run(self, stopping):
         def loop():

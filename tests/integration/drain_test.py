@@ -36,7 +36,7 @@ class Strict(careful_client.Rest):
 
 class StrictBuyer(Buyer):
     def live(self):
-        order, total, _ = self.order()
+        order, total, *_ = self.order()
         self.send("create", "billing", {"order_id": order, "amount": total})
 
 

@@ -46,7 +46,8 @@ class Rest:
         timeout = self.random.uniform(0.001, 0.05) if cut else 10
         try:
             status, answer = self.shop.rest(method, path, None if verb == "delete" else params,
-                                            {"Idempotency-Key": message_id}, timeout)
+                                            {"Idempotency-Key": message_id}, timeout,
+                                            self.random.choice(self.shop.gateway_ports))
         except (OSError, urllib.error.URLError, ValueError) as error:
             raise Again(repr(error)) from error
         if status == 200:
@@ -62,7 +63,7 @@ class Grpc:
     """By the message queue, as a service would."""
 
     def __init__(self, shop, random):
-        self.port, self.random, self.channel = shop.queue_port, random, None
+        self.ports, self.random, self.channel = shop.queue_ports, random, None
 
     def close(self):
         if self.channel:
@@ -71,7 +72,7 @@ class Grpc:
 
     def once(self, verb, entity, params, message_id):
         if self.channel is None:
-            self.channel = shop_log.channel(self.port)
+            self.channel = shop_log.channel(self.random.choice(self.ports))
         name = f"{verb}_{entity}" if verb != "create" else \
             f"create_{Rest.PLURALS.get(entity, entity + 's')}"
         request = mq.CallRequest(message=mq.Message(

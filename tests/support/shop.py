@@ -36,6 +36,8 @@ class Shop:
         self.options = options  # more of them, for `run`
         self.data = data or tempfile.mkdtemp(prefix="ordershop-")
         self.port, self.store_port, self.queue_port, self.model_port = free_ports(4)
+        # Of further instances too, which clients may use as well.
+        self.gateway_ports, self.queue_ports = [self.port], [self.queue_port]
         self.process = None
 
     def start(self):
@@ -104,10 +106,10 @@ class Shop:
     def socket(self, name):
         return os.path.join(self.data, name + ".sock")
 
-    def rest(self, method, path, body=None, headers=None, timeout=30):
+    def rest(self, method, path, body=None, headers=None, timeout=30, port=None):
         """(status, parsed JSON). `body` is sent as JSON, bytes as they are."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers or {},
+        request = urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}", data, headers or {},
                                          method=method)
         if data is not None:
             request.add_header("Content-Type", "application/json")
