@@ -33,6 +33,26 @@ struct names *names_create(struct arena *arena, const char *run_id)
 	return names;
 }
 
+static struct name *name_make(struct names *names, const char *topic, const char *name,
+                              const char *id)
+{
+	struct name *found, *made = arena_zalloc(names->arena, sizeof(*made));
+	made->text = arena_printf(names->arena, "%s.%s", topic, name);
+	made->id = arena_strdup(names->arena, id);
+	HASH_FIND(by_id, names->by_id, id, strlen(id), found);
+	if (found == NULL)
+		HASH_ADD_KEYPTR(by_id, names->by_id, made->id, strlen(made->id), made);
+	return made;
+}
+
+static const struct {
+	const char *topic, *origin;
+} derived[] = {
+	{ "billing", "order" },
+	{ "shipping", "order" },
+	{ "inventory", "product" },
+};
+
 bool names_bind(struct names *names, const char *topic, const char *name, const char *id)
 {
 	struct name *found;
@@ -40,13 +60,16 @@ bool names_bind(struct names *names, const char *topic, const char *name, const 
 	HASH_FIND(by_text, names->by_text, text, strlen(text), found);
 	if (found != NULL)
 		return strcmp(found->id, id) == 0;
-	struct name *made = arena_zalloc(names->arena, sizeof(*made));
-	made->text = text;
-	made->id = arena_strdup(names->arena, id);
+	struct name *made = name_make(names, topic, name, id);
 	HASH_ADD_KEYPTR(by_text, names->by_text, made->text, strlen(made->text), made);
-	HASH_FIND(by_id, names->by_id, id, strlen(id), found);
-	if (found == NULL)
-		HASH_ADD_KEYPTR(by_id, names->by_id, made->id, strlen(made->id), made);
+	/* Messages have names for these, also when no reference was there yet. */
+	for (size_t i = 0; i < ARRAY_LEN(derived); i++) {
+		char follows[UUID_SIZE];
+		if (strcmp(derived[i].origin, topic) != 0 || !uuid_valid(id))
+			continue;
+		uuid_v5(follows, id, derived[i].topic, NULL);
+		(void)name_make(names, derived[i].topic, name, follows);
+	}
 	return true;
 }
 
@@ -57,14 +80,14 @@ const char *names_show(struct names *names, const char *id)
 	return found == NULL ? id : arena_printf(names->arena, "$%s", found->text);
 }
 
-/* Of what an entity follows whose id is derived. */
-static const struct {
-	const char *topic, *from;
-} derived[] = {
-	{ "billing", "order" },
-	{ "shipping", "order" },
-	{ "inventory", "product" },
-};
+const char *names_origin(const char *topic)
+{
+	for (size_t i = 0; i < ARRAY_LEN(derived); i++) {
+		if (strcmp(derived[i].topic, topic) == 0)
+			return derived[i].origin;
+	}
+	return NULL;
+}
 
 /* NULL: nothing has that name. */
 static const char *find_id(struct names *names, const char *topic, const char *name)
@@ -80,17 +103,13 @@ static const char *find_id(struct names *names, const char *topic, const char *n
 		ASSERT(names_bind(names, topic, name, id));
 		return arena_strdup(names->arena, id);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(derived); i++) {
-		if (strcmp(derived[i].topic, topic) != 0)
-			continue;
-		const char *from = find_id(names, derived[i].from, name);
-		if (from == NULL || !uuid_valid(from))
-			return NULL;
-		uuid_v5(id, from, topic, NULL);
-		ASSERT(names_bind(names, topic, name, id));
-		return arena_strdup(names->arena, id);
-	}
-	return NULL;
+	const char *origin = names_origin(topic);
+	const char *from = origin == NULL ? NULL : find_id(names, origin, name);
+	if (from == NULL || !uuid_valid(from))
+		return NULL;
+	uuid_v5(id, from, topic, NULL);
+	ASSERT(names_bind(names, topic, name, id));
+	return arena_strdup(names->arena, id);
 }
 
 /* ---- References in texts ----------------------------------------------------------------- */

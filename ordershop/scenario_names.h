@@ -11,6 +11,8 @@ struct names;
 struct names *names_create(struct arena *arena, const char *run_id);
 /* False: there is one already, of another id. */
 MUST_USE bool names_bind(struct names *names, const char *topic, const char *name, const char *id);
+/* From whose id that of a billing, shipping or inventory follows: "order", "product"; NULL: from none. */
+const char *names_origin(const char *topic);
 /* "$order.first" of an id that has a name; else the id. */
 const char *names_show(struct names *names, const char *id);
 

@@ -3,12 +3,9 @@
 #include "ordershop/command.h"
 #include "ordershop/scenario_internal.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { STEPS_MAX = 10000, NAME_MAX_LENGTH = 64, TITLE_MAX = 200 };
+enum { STEPS_MAX = 10000 };
 /* 2026-01-01T00:00:00Z */
 #define START_US UINT64_C(1767225600000000)
 #define SEED_MAX (INT64_C(1) << 53)
@@ -39,15 +36,6 @@ static const char *const fault_names[FAULT_KINDS] = {
 	[FAULT_REQUEUE] = "requeue",
 };
 
-/* The first word of an event's type, and its topic. */
-static const struct {
-	const char *word, *topic;
-} topics[] = {
-	{ "Customer", "customer" }, { "Product", "product" },   { "Inventory", "inventory" },
-	{ "Stock", "inventory" },   { "Cart", "cart" },         { "Order", "order" },
-	{ "Billing", "billing" },   { "Shipping", "shipping" }, { "Mail", "mail" },
-};
-
 const char *scenario_kind_name(enum scenario_kind kind)
 {
 	return kind_names[kind];
@@ -57,127 +45,6 @@ const char *scenario_fault_name(enum scenario_fault fault)
 {
 	return fault_names[fault];
 }
-
-const char *scenario_topic_of(const char *event_type)
-{
-	for (size_t i = 0; i < ARRAY_LEN(topics); i++) {
-		if (strncmp(event_type, topics[i].word, strlen(topics[i].word)) == 0)
-			return topics[i].topic;
-	}
-	return NULL;
-}
-
-bool scenario_topic_is(const char *topic)
-{
-	for (size_t i = 0; i < ARRAY_LEN(topics); i++) {
-		if (strcmp(topics[i].topic, topic) == 0)
-			return true;
-	}
-	return false;
-}
-
-bool scenario_is_entity(const char *topic)
-{
-	return scenario_topic_is(topic) && strcmp(topic, "mail") != 0;
-}
-
-/* ---- Scalars ----------------------------------------------------------------------------- */
-
-int reader_word(struct reader *reader, const struct node *node, const char *const *names,
-                size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(node->text, names[i]) == 0)
-			return (int)i;
-	}
-	const char *near = closest_name(node->text, names, count);
-	node_fail(reader->path, node, reader->err, "%s: there is no '%.60s'%s%s%s", node->key,
-	          node->text, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-	          near != NULL ? "'?" : "");
-	return -1;
-}
-
-static bool read_title(struct reader *reader, const struct node *node, const char **out)
-{
-	size_t len = strlen(node->text);
-	if (len < 1 || len > TITLE_MAX || strpbrk(node->text, "\r\n") != NULL)
-		return node_fail(reader->path, node, reader->err,
-		                 "%s: must be one line of 1 to %d bytes", node->key, TITLE_MAX);
-	*out = node->text;
-	return true;
-}
-
-bool reader_number(struct reader *reader, const struct node *node, int64_t min, int64_t max,
-                   int64_t *out)
-{
-	char *end;
-	long long number = strtoll(node->text, &end, 10);
-	if (node->kind != NODE_TEXT || node->text[0] == '\0' || *end != '\0' || number < min ||
-	    number > max)
-		return node_fail(reader->path, node, reader->err,
-		                 "%s: must be a whole number of %lld to %lld", node->key,
-		                 (long long)min, (long long)max);
-	*out = number;
-	return true;
-}
-
-static bool name_valid(const char *text)
-{
-	size_t len = strlen(text);
-	for (const char *c = text; *c != '\0'; c++) {
-		if (!isalnum((unsigned char)*c) && *c != '_' && *c != '-')
-			return false;
-	}
-	return len >= 1 && len <= NAME_MAX_LENGTH;
-}
-
-static bool read_name(struct reader *reader, const struct node *node)
-{
-	if (node->kind == NODE_TEXT && name_valid(node->text))
-		return true;
-	return node_fail(reader->path, node, reader->err,
-	                 "a name must be 1 to %d letters, digits, '_' or '-'", NAME_MAX_LENGTH);
-}
-
-/* "90s": microseconds; 0: it is none. */
-static uint64_t span_us(const char *text)
-{
-	static const struct {
-		const char *unit;
-		uint64_t us;
-	} units[] = {
-		{ "s", 1000000 }, { "m", 60000000 }, { "h", 3600000000 }, { "d", 86400000000 }
-	};
-	char *end;
-	if (!isdigit((unsigned char)text[0]) || strspn(text, "0123456789") > 9)
-		return 0;
-	uint64_t number = strtoull(text, &end, 10);
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		if (strcmp(end, units[i].unit) == 0)
-			return number * units[i].us;
-	}
-	return 0;
-}
-
-static uint64_t time_us(const char *text)
-{
-	struct tm parts = { 0 };
-	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-	time_t seconds = end != NULL && *end == '\0' ? timegm(&parts) : -1;
-	return seconds > 0 ? (uint64_t)seconds * 1000000 : 0;
-}
-
-static bool read_time(struct reader *reader, const struct node *node, uint64_t *us)
-{
-	*us = time_us(node->text);
-	if (*us > 0)
-		return true;
-	return node_fail(reader->path, node, reader->err,
-	                 "%s: must be a time such as 2026-01-01T00:00:00Z%s, is \"%.60s\"",
-	                 node->key, strcmp(node->key, "at") == 0 ? " or +90s" : "", node->text);
-}
-
-/* ---- Steps ------------------------------------------------------------------------------- */
 
 /* What each kind of step may have beside `step`; `wait` comes second where it may be there. */
 #define COMMON                                                                                     \
@@ -200,7 +67,7 @@ static bool read_common(struct reader *reader, const struct node *name, const st
 			return false;
 		step->wait = (enum scenario_wait)word;
 	}
-	return name == NULL || read_title(reader, name, &step->name);
+	return name == NULL || reader_title(reader, name, &step->name);
 }
 
 static bool check_event(struct reader *reader, const struct node *event)
@@ -225,7 +92,7 @@ static bool check_event(struct reader *reader, const struct node *event)
 		return node_fail(reader->path, event, reader->err,
 		                 mail ? "a mail has neither `as` nor `of`"
 		                      : "an event needs `as` or `of`, one of them");
-	return as == NULL || read_name(reader, as);
+	return as == NULL || reader_name(reader, as);
 }
 
 static bool read_given(struct reader *reader, const struct node *node, struct scenario_step *step)
@@ -322,9 +189,9 @@ static bool check_as(struct reader *reader, const struct scenario_when *when)
 		return node_fail(reader->path, as, reader->err, "as: must be %s, as the params are",
 		                 list ? "a list with a name for each of them" : "one name");
 	if (!list)
-		return read_name(reader, as);
+		return reader_name(reader, as);
 	for (const struct node *name = as->first; name != NULL; name = name->next) {
-		if (!read_name(reader, name))
+		if (!reader_name(reader, name))
 			return false;
 	}
 	return true;
@@ -356,9 +223,9 @@ static bool read_when(struct reader *reader, const struct node *node, struct sce
 		return false;
 	if (found[6] != NULL && !read_error(reader, found[6], when))
 		return false;
-	if (found[7] != NULL && !read_name(reader, found[7]))
+	if (found[7] != NULL && !reader_name(reader, found[7]))
 		return false;
-	if (found[8] != NULL && !read_title(reader, found[8], &when->actor))
+	if (found[8] != NULL && !reader_title(reader, found[8], &when->actor))
 		return false;
 	when->message = found[7] == NULL ? NULL : found[7]->text;
 	const struct node *judged = when->result != NULL ? when->result : found[6];
@@ -379,8 +246,8 @@ static bool read_at(struct reader *reader, const struct node *node, struct scena
 		return false;
 	const char *text = found[1]->text;
 	step->at.relative = text[0] == '+';
-	step->at.us = step->at.relative ? span_us(text + 1) : 0;
-	return step->at.us > 0 || read_time(reader, found[1], &step->at.us);
+	step->at.us = step->at.relative ? reader_span(text + 1) : 0;
+	return step->at.us > 0 || reader_time(reader, found[1], &step->at.us);
 }
 
 static bool read_work(struct reader *reader, const struct node *node, struct scenario_step *step)
@@ -476,9 +343,9 @@ bool scenario_read(const char *path, struct arena *arena, struct scenario *scena
 	*scenario = (struct scenario){ .path = path, .start_us = START_US, .seed = 1 };
 	if (!yaml_read(path, arena, &root, err) ||
 	    !node_take(path, root, "a scenario", keys, ARRAY_LEN(keys), found, err) ||
-	    !read_title(&reader, found[0], &scenario->title))
+	    !reader_title(&reader, found[0], &scenario->title))
 		return false;
-	if (found[2] != NULL && !read_time(&reader, found[2], &scenario->start_us))
+	if (found[2] != NULL && !reader_time(&reader, found[2], &scenario->start_us))
 		return false;
 	if (found[3] != NULL && !reader_number(&reader, found[3], 0, SEED_MAX - 1, &scenario->seed))
 		return false;

@@ -3,6 +3,7 @@
 
 An input is a sequence of steps, each a byte and what the step needs, as fake_drive.c reads them."""
 import pathlib
+import shutil
 import struct
 import sys
 
@@ -296,6 +297,9 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in harness():
             (folder / name).write_bytes(data)
+    shutil.copytree(pathlib.Path(__file__).parents[1] / 'scenarios',
+                    pathlib.Path(sys.argv[1]) / 'scenario', dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns('*.py', '*.txt', '*.json', '*.md', '__pycache__'))
 
 
 main()
