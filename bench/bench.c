@@ -180,11 +180,17 @@ static const struct {
 	const char *part;
 	bool (*run)(struct bench *bench, struct error *err);
 } parts[] = {
-	{ "memory", measure_memory_idle },   { "post", measure_rest_idle },
-	{ "visible", measure_visible_idle }, { "store", measure_store },
-	{ "rest", measure_rest_load },       { "queue", measure_queue },
-	{ "orders", measure_orders },        { "visible", measure_visible_large },
+	{ "memory", measure_memory_idle },
+	{ "post", measure_rest_idle },
+	{ "visible", measure_visible_idle },
+	{ "store", measure_store },
+	{ "rest", measure_rest_load },
+	{ "queue", measure_queue },
+	{ "orders", measure_orders },
+	{ "visible", measure_visible_large },
 	{ "memory", measure_memory_loaded },
+	{ "rebuild", measure_rebuild },
+	{ "rebuild_distinct", measure_rebuild_distinct },
 };
 
 static bool measure_all(struct bench *bench, const char *only, struct error *err)

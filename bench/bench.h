@@ -48,6 +48,9 @@ MUST_USE bool mux_load_run(struct mux_load *load, double *per_second, struct err
 /* measure_store.c */
 MUST_USE bool measure_append(struct bench *bench, struct error *err);
 MUST_USE bool measure_projection(struct bench *bench, struct error *err);
+/* measure_rebuild.c */
+MUST_USE bool measure_rebuild(struct bench *bench, struct error *err);
+MUST_USE bool measure_rebuild_distinct(struct bench *bench, struct error *err);
 /* measure_queue.c */
 MUST_USE bool measure_queue(struct bench *bench, struct error *err);
 /* measure_rest.c */
@@ -57,7 +60,7 @@ MUST_USE bool measure_order_visible(struct bench *bench, const char *work, struc
 /* measure_orders.c */
 MUST_USE bool measure_orders(struct bench *bench, struct error *err);
 
-#define BENCH_PARTS "memory, post, visible, store, rest, queue, orders"
+#define BENCH_PARTS "memory, post, visible, store, rest, queue, orders, rebuild, rebuild_distinct"
 bool bench_part(const char *name);
 /* Measures one part, or everything if `only` is "". The process's exit code. */
 int bench_run(unsigned percent, const char *only);
