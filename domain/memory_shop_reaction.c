@@ -273,16 +273,19 @@ static void ask(struct memory_shop *shop, struct reaction *reaction, struct need
 
 /* ---- Its turns --------------------------------------------------------------------------- */
 
-/* Sagas ask for no more time: a long one is delivered again, which they ignore, until it is parked. */
+/* Its process asks for more time while it lives. One that stands still gets the event again, which it ignores,
+ * until that was often enough. */
 static void lease_ended(struct memory_shop *shop, struct timer *timer)
 {
 	struct reaction *reaction = CONTAINER(timer, struct reaction, lease);
-	reaction->replayed = true;
-	if (reaction->attempt >= ATTEMPTS_MAX) {
-		reaction->parked = true;
-		return;
+	if (reaction->task.server->frozen) {
+		reaction->replayed = true;
+		if (reaction->attempt >= ATTEMPTS_MAX) {
+			reaction->parked = true;
+			return;
+		}
+		reaction->attempt++;
 	}
-	reaction->attempt++;
 	timer_set(shop, &shop->leases, timer, shop->clock_us + LEASE_US, lease_ended);
 }
 

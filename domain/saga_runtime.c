@@ -13,7 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CREDITS = 256, TYPES_MAX = 32 };
+enum {
+	CREDITS = 256,
+	TYPES_MAX = 32,
+	/* Well within the lease of 30 s that the event store gives. */
+	EXTEND_MS = 10000,
+};
 
 static const char unreadable[] = "the service cannot handle this event: its log says why";
 
@@ -26,6 +31,7 @@ struct reaction {
 	struct context context;
 	unsigned waiting; /* asks in flight */
 	bool stuck;       /* one of them failed for now */
+	bool old;         /* it was there at the last look */
 	const char *park; /* nobody can handle this event: set it aside for this reason */
 	struct backoff backoff;
 	struct loop_timer timer;
@@ -53,6 +59,7 @@ struct saga_runtime {
 	struct source *sources;
 	struct pool pool;
 	bool draining;
+	struct loop_timer extend;
 };
 
 static void advance(void *arg);
@@ -268,6 +275,40 @@ static bool acknowledge_all(void *arg)
 	return false;
 }
 
+/* Asks for more time for what takes long. */
+static void source_extend(struct source *source)
+{
+	struct arena *arena = pool_take(&source->sagas->pool);
+	struct reaction *reaction, *next;
+	Es__ConsumeRequest request = ES__CONSUME_REQUEST__INIT;
+	request.extensions =
+	    arena_alloc(arena, HASH_COUNT(source->running) * sizeof(*request.extensions));
+	HASH_ITER(hh, source->running, reaction, next)
+	{
+		if (reaction->old) {
+			Es__LeaseExtension *extension = arena_alloc(arena, sizeof(*extension));
+			es__lease_extension__init(extension);
+			extension->entry_id = reaction->event.entry_id;
+			request.extensions[request.n_extensions++] = extension;
+		}
+		reaction->old = true;
+	}
+	if (request.n_extensions > 0 && rpc_link_up(source->link))
+		rpc_link_send(source->link, &request.base);
+	pool_give(&source->sagas->pool, arena);
+}
+
+static void extend_old(void *arg)
+{
+	struct saga_runtime *sagas = arg;
+	uint64_t every_ms = sagas->options.extend_ms == 0 ? EXTEND_MS : sagas->options.extend_ms;
+	loop_timer_start(sagas->loop, &sagas->extend, every_ms, extend_old, sagas);
+	for (struct source *source = sagas->sources; source != NULL; source = source->next) {
+		if (source->running != NULL)
+			source_extend(source);
+	}
+}
+
 static struct source *source_of(struct saga_runtime *sagas, const char *topic)
 {
 	struct source *source = sagas->sources;
@@ -327,6 +368,7 @@ struct saga_runtime *saga_runtime_create(struct loop *loop, const struct saga_op
 	for (struct source *source = sagas->sources; source != NULL; source = source->next)
 		source_open(source);
 	loop_add_hook(loop, acknowledge_all, sagas);
+	extend_old(sagas);
 	return sagas;
 }
 
@@ -335,6 +377,7 @@ void saga_runtime_destroy(struct saga_runtime *sagas)
 	if (sagas == NULL)
 		return;
 	loop_remove_hook(sagas->loop, acknowledge_all, sagas);
+	loop_timer_stop(sagas->loop, &sagas->extend);
 	asks_destroy(sagas->asks);
 	while (sagas->sources != NULL) {
 		struct source *source = sagas->sources;

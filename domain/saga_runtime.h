@@ -4,6 +4,9 @@
  *               ^                                 |
  *               '----- what failed for now is tried again, with a backoff of at most 1 s
  *
+ * An event whose commands take long, because their service is down or its queue is long, is kept by asking
+ * for more time: it is parked only when it takes down its consumer again and again, or stands still with it.
+ *
  * An event whose command was parked is parked too, with that reason: nothing that follows from it
  * happens without an answer by the rule.
  *
@@ -26,6 +29,7 @@ struct saga_options {
 	struct rpc_channel *event_store;
 	struct rpc_channel *queue;
 	struct rpc_channel *read_model;
+	uint64_t extend_ms; /* how often what takes long asks for more time; 0: 10,000 */
 };
 
 struct saga_runtime *saga_runtime_create(struct loop *loop, const struct saga_options *options);

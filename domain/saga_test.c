@@ -20,7 +20,7 @@ static struct rpc_channel *channel;
 static enum error_code release_code; /* what the queue answers to inventory.release */
 static const char *message_metadata; /* of the message that the queue delivers */
 static char parked[256], retried[256];
-static size_t acks, loads, results;
+static size_t acks, loads, results, extensions;
 
 static const char order[] =
     "{\"entity_id\":\"00000000-0000-4000-8000-000000000001\",\"cart_id\":\"c\","
@@ -57,7 +57,9 @@ static void on_consume_events(void *ctx, struct rpc_call *call, const ProtobufCM
 	acks += request->n_acks;
 	if (request->n_nacks > 0 && request->nacks[0]->action == ES__NACK_ACTION__NACK_PARK)
 		snprintf(parked, sizeof(parked), "%s", request->nacks[0]->reason);
-	if (acks > 0 || parked[0] != '\0')
+	for (size_t i = 0; i < request->n_extensions; i++)
+		extensions += strcmp(request->extensions[i]->entry_id, "1-0") == 0;
+	if (acks > 0 || parked[0] != '\0' || extensions > 2)
 		loop_stop(loop);
 }
 
@@ -206,7 +208,7 @@ static void setup(void)
 	rpc_server_start(server);
 	channel = rpc_channel_create(loop, address);
 	parked[0] = retried[0] = '\0';
-	acks = loads = results = 0;
+	acks = loads = results = extensions = 0;
 }
 
 static void teardown(void)
@@ -227,7 +229,8 @@ static void react_to_cancellation(enum error_code code)
 	                                                      .store = store,
 	                                                      .event_store = channel,
 	                                                      .queue = channel,
-	                                                      .read_model = channel });
+	                                                      .read_model = channel,
+	                                                      .extend_ms = 20 });
 	loop_run(loop);
 	saga_runtime_destroy(sagas);
 	domain_store_destroy(store);
@@ -272,6 +275,15 @@ START_TEST(without_an_answer_nothing_follows_and_the_event_is_parked)
 }
 END_TEST
 
+START_TEST(an_event_whose_command_finds_nobody_is_kept)
+{
+	react_to_cancellation(ERR_UNAVAILABLE);
+	ck_assert_uint_gt(extensions, 2);
+	ck_assert_uint_eq(acks, 0);
+	ck_assert_str_eq(parked, "");
+}
+END_TEST
+
 START_TEST(a_crowd_is_no_answer_to_a_reaction)
 {
 	deliver_in_a_crowd("{\"causation_id\":\"00000000-0000-4000-8000-000000000002\"}");
@@ -297,6 +309,7 @@ int main(void)
 	tcase_add_loop_test(tests, a_refusal_is_an_answer, 0, ARRAY_LEN(refusals));
 	tcase_add_loop_test(tests, without_an_answer_nothing_follows_and_the_event_is_parked, 0,
 	                    ARRAY_LEN(no_answers));
+	tcase_add_test(tests, an_event_whose_command_finds_nobody_is_kept);
 	tcase_add_test(tests, a_crowd_is_no_answer_to_a_reaction);
 	tcase_add_test(tests, a_crowd_is_an_answer_to_a_client);
 	suite_add_tcase(suite, tests);
