@@ -51,21 +51,34 @@ static bool give_up(struct importer *importer, struct error *err)
 	                       "or with --abandon");
 }
 
+static bool write_all(struct importer *importer, const struct past_source *source,
+                      struct error *err)
+{
+	struct importer_group groups[PAST_GROUPS_MAX];
+
+	if (importer_was_finished(importer)) {
+		fprintf(stderr, "all %" PRIu64 " events were there already\n",
+		        importer_resumed(importer));
+		return true;
+	}
+	if (!past_show(source, add, importer, err) ||
+	    !importer_finish(importer, groups, past_groups(groups), err))
+		return give_up(importer, err);
+	if (importer_resumed(importer) > 0)
+		fprintf(stderr, "%" PRIu64 " of them were there already\n",
+		        importer_resumed(importer));
+	return true;
+}
+
 bool past_store_write(struct client *client, const char *import_id,
                       const struct past_source *source, struct error *err)
 {
-	struct importer_group groups[PAST_GROUPS_MAX];
 	struct importer *importer;
 	bool done;
 
 	if (!begin(client, import_id, &importer, err))
 		return false;
-	done = (past_show(source, add, importer, err) &&
-	        importer_finish(importer, groups, past_groups(groups), err)) ||
-	       give_up(importer, err);
-	if (done && importer_resumed(importer) > 0)
-		fprintf(stderr, "%" PRIu64 " of them were there already\n",
-		        importer_resumed(importer));
+	done = write_all(importer, source, err);
 	importer_destroy(importer);
 	return done && rebuild_model(client, false, err);
 }
