@@ -190,6 +190,10 @@ const struct service *domain_service_find(const char *name); /* NULL: none */
 const struct function *domain_service_function(const struct service *service, const char *name);
 /* The message type of a topic's entities; NULL: of no entity. */
 const ProtobufCMessageDescriptor *entity_type(const char *topic);
+/* The data of an event of the log as an entity of its topic, also with fields of another version. NULL: it is none,
+ * `err` says why. */
+ProtobufCMessage *entity_read(struct arena *arena, const char *topic, const char *data,
+                              struct error *err);
 
 /* ---- For those who run rules ------------------------------------------------------------- */
 

@@ -107,9 +107,6 @@ void log_add(struct log *log, const struct line *line)
 {
 	struct event event = { .topic = line->topic, .type = line->type, .action = line->action };
 	const char *data = history_text(log->arena, line->data);
-	const ProtobufCMessageDescriptor *type = entity_type(line->topic);
-	ProtobufCMessage *state = NULL;
-	struct json *json = NULL;
 	struct error err;
 	size_t place = log->count++;
 	event.entity_id = line->id == NULL ? NULL : history_text(log->arena, line->id);
@@ -124,10 +121,7 @@ void log_add(struct log *log, const struct line *line)
 		                : entity == NULL  ? 1
 		                                  : entity->version + 1;
 	}
-	ck_assert(json_parse(data, strlen(data), &json, &err));
-	if (type != NULL && json_read_message(json, type, log->arena, true, NULL, &state, &err))
-		event.state = state;
-	json_free(json);
+	event.state = entity_read(log->arena, line->topic, data, &err);
 	invariants_add(log->all, &event, data);
 }
 

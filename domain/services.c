@@ -29,6 +29,24 @@ const ProtobufCMessageDescriptor *entity_type(const char *topic)
 	return NULL;
 }
 
+ProtobufCMessage *entity_read(struct arena *arena, const char *topic, const char *data,
+                              struct error *err)
+{
+	const ProtobufCMessageDescriptor *type = entity_type(topic);
+	ProtobufCMessage *entity = NULL;
+	struct json *json;
+	if (type == NULL) {
+		(void)error_set(err, ERR_INVALID, "topic %.64s has no entities of the shop", topic);
+		return NULL;
+	}
+	if (!json_parse(data, strlen(data), &json, err))
+		return NULL;
+	if (!json_read_message(json, type, arena, true, NULL, &entity, err))
+		entity = NULL;
+	json_free(json);
+	return entity;
+}
+
 const struct service *domain_service_find(const char *name)
 {
 	for (size_t i = 0; i < domain_service_count; i++) {

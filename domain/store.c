@@ -57,21 +57,12 @@ bool error_transient(const struct error *err)
 
 const ProtobufCMessage *event_state(struct arena *arena, const char *topic, const char *event_data)
 {
-	const ProtobufCMessageDescriptor *type = entity_type(topic);
-	struct json *json;
 	struct error err;
-	ProtobufCMessage *state = NULL;
-	if (type == NULL)
+	if (entity_type(topic) == NULL)
 		return NULL;
-	if (!json_parse(event_data, strlen(event_data), &json, &err)) {
+	const ProtobufCMessage *state = entity_read(arena, topic, event_data, &err);
+	if (state == NULL)
 		log_error("unreadable_event", "topic=%s reason=\"%s\"", topic, err.message);
-		return NULL;
-	}
-	if (!json_read_message(json, type, arena, true, NULL, &state, &err)) {
-		log_error("unreadable_event", "topic=%s reason=\"%s\"", topic, err.message);
-		state = NULL;
-	}
-	json_free(json);
 	return state;
 }
 

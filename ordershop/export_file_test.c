@@ -282,6 +282,30 @@ START_TEST(lines_that_are_missing_or_too_much_are_refused)
 }
 END_TEST
 
+/* A small file may unpack to anything. */
+START_TEST(a_line_has_a_limit)
+{
+	enum { LINE = 20 * 1024 * 1024 };
+	char *text = malloc(LINE), *bytes = malloc(FILE_MAX);
+	ck_assert(text != NULL && bytes != NULL);
+	memset(text, 'a', LINE);
+	save(bytes, ZSTD_compress(bytes, FILE_MAX, text, LINE, 1));
+	refuse("the line after line 0 is longer than 16 MiB");
+	/* Nor may it ask for more memory than is good. */
+	ZSTD_CCtx *zstd = ZSTD_createCCtx();
+	ck_assert(!ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, 27)));
+	ZSTD_inBuffer in = { text, LINE, 0 };
+	ZSTD_outBuffer out = { bytes, FILE_MAX, 0 };
+	while (ZSTD_compressStream2(zstd, &out, &in, ZSTD_e_end) > 0)
+		ck_assert(out.pos < out.size);
+	ZSTD_freeCCtx(zstd);
+	save(bytes, out.pos);
+	refuse("requires too much memory");
+	free(text);
+	free(bytes);
+}
+END_TEST
+
 START_TEST(other_files_are_refused)
 {
 	static const struct {
@@ -315,6 +339,7 @@ int main(void)
 	tcase_add_test(all, what_is_altered_in_the_file_is_refused);
 	tcase_add_test(all, what_is_altered_in_the_text_is_refused);
 	tcase_add_test(all, lines_that_are_missing_or_too_much_are_refused);
+	tcase_add_test(all, a_line_has_a_limit);
 	tcase_add_test(all, other_files_are_refused);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);

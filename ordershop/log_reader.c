@@ -15,27 +15,12 @@ struct reading {
 	struct error error;
 };
 
-ProtobufCMessage *log_state(struct arena *arena, const char *topic, const char *data)
-{
-	const ProtobufCMessageDescriptor *type = entity_type(topic);
-	ProtobufCMessage *state = NULL;
-	struct json *json;
-	struct error err;
-
-	if (type == NULL || !json_parse(data, strlen(data), &json, &err))
-		return NULL;
-	if (json_kind(json) != JSON_OBJECT ||
-	    !json_read_message(json, type, arena, true, NULL, &state, &err))
-		state = NULL;
-	json_free(json);
-	return state;
-}
-
 /* False: nothing more is wanted. */
 static bool read_event(struct reading *reading, const Es__Event *event)
 {
 	const struct log_range *range = reading->range;
 	struct entry_id entry;
+	struct error err;
 
 	if (!entry_id_parse(event->entry_id, &entry, &reading->error)) {
 		reading->failed = true;
@@ -54,7 +39,7 @@ static bool read_event(struct reading *reading, const Es__Event *event)
 		.action = event->event_action,
 		.entity_id = event->entity_id,
 		.version = event->entity_version,
-		.state = log_state(reading->arena, event->topic, event->event_data),
+		.state = entity_read(reading->arena, event->topic, event->event_data, &err),
 		.metadata = event->metadata,
 	};
 	return reading->each(reading->arg, &read, event->event_data);

@@ -23,7 +23,4 @@ MUST_USE bool log_read_range(struct client *client, const struct log_range *rang
 MUST_USE bool log_read(struct client *client, const struct entry_id *until, log_function *each,
                        void *arg, struct error *err);
 
-/* `data` as an entity of the topic; NULL: it is none. */
-ProtobufCMessage *log_state(struct arena *arena, const char *topic, const char *data);
-
 #endif

@@ -125,7 +125,7 @@ static bool check_lines(struct restore *restore, struct invariants *invariants,
 	while (good && (line = export_next(restore->reader, &event, &data, &restore->end, err)) ==
 	                   EXPORT_EVENT) {
 		arena_reset(arena);
-		event.state = log_state(arena, event.topic, data);
+		event.state = entity_read(arena, event.topic, data, err);
 		good = check_event(restore, invariants, check, &event, data, err);
 	}
 	arena_destroy(arena);

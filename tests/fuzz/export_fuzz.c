@@ -9,21 +9,6 @@
 
 enum { TEXT_MAX = 64 * 1024 * 1024, CHECK_SIZE = 9 };
 
-static ProtobufCMessage *state_of(struct arena *arena, const char *topic, const char *data)
-{
-	const ProtobufCMessageDescriptor *type = entity_type(topic);
-	ProtobufCMessage *state = NULL;
-	struct json *json;
-	struct error err;
-	if (type == NULL || !json_parse(data, strlen(data), &json, &err))
-		return NULL;
-	if (json_kind(json) != JSON_OBJECT ||
-	    !json_read_message(json, type, arena, true, NULL, &state, &err))
-		state = NULL;
-	json_free(json);
-	return state;
-}
-
 /* What was read is written and read as the same. */
 static void check_line(struct arena *arena, const struct event *event, const char *data)
 {
@@ -60,7 +45,7 @@ static void add_line(struct invariants *invariants, const char *line, size_t len
 		fuzz_check_error(&err);
 	} else {
 		check_line(arena, &event, data);
-		event.state = state_of(arena, event.topic, data);
+		event.state = entity_read(arena, event.topic, data, &err);
 		if (entry_id_parse(event.entry_id, &entry, &err))
 			invariants_add(invariants, &event, data);
 	}
