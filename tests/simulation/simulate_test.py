@@ -1,9 +1,13 @@
 """The simulator: the same seed gives the same bytes, right rules show nothing, planted bugs are found and shrunk
-to a scenario that `ordershop scenario` plays."""
+to a scenario that `ordershop scenario` plays.
+
+  MINUTES=N   histories of other seeds until so much time has passed; without: one run of a fixed seed
+"""
 import os
 import re
 import subprocess
 import tempfile
+import time
 import unittest
 
 ORDERSHOP = os.environ["ORDERSHOP"]
@@ -37,12 +41,26 @@ class SimulateTest(unittest.TestCase):
         self.assertNotEqual(outs[0], outs[2])
 
     def test_every_kind_of_thing_is_done(self):
-        status, out, _ = simulate("--seed", "3", "--steps", "300000", "--counts")
+        status, out, _ = simulate("--seed", "3", "--steps", "200000", "--counts")
         self.assertEqual(status, 0, out)
         for line in out.splitlines()[3:]:
             self.assertGreater(int(line.split()[0]), 0, line)
         for name in ("inventory.release", "order.cancel_order", "shipping.recall", "lose outcome", "freeze"):
             self.assertIn(f"  {name}\n", out)
+
+    def test_nothing_is_found(self):
+        end = time.monotonic() + 60 * float(os.environ.get("MINUTES") or 0)
+        seed, steps = (time.time_ns() % 10**9, 1000000) if os.environ.get("MINUTES") else (11, 100000)
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/found.yaml"
+            while True:
+                status, out, err = simulate("--seed", str(seed), "--steps", str(steps), "--scenario", path)
+                if status != 0:
+                    with open(path, encoding="utf-8") as file:
+                        self.fail(f"{out}{err}\n{file.read()}")
+                if time.monotonic() >= end:
+                    break
+                seed += 1
 
     def test_it_is_called_rightly(self):
         status, out, _ = simulate("--help")
