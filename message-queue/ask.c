@@ -83,6 +83,7 @@ void outcome_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *r
 {
 	struct message_queue *service = ctx;
 	const Mq__OutcomeRequest *asked = (const Mq__OutcomeRequest *)request;
+	char name[QUEUE_NAME_SIZE];
 	struct queue *queue = NULL;
 	struct error err;
 	if (!uuid_valid(asked->message_id)) {
@@ -91,11 +92,11 @@ void outcome_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *r
 		rpc_finish(call, &err);
 		return;
 	}
-	if (!queues_get(service->queues, asked->service, asked->function, &queue, &err)) {
+	if (!queues_look_up(service->queues, asked->service, asked->function, name, &queue, &err)) {
 		rpc_finish(call, &err);
 		return;
 	}
-	if (queue_in_flight_here(queue, asked->message_id)) {
+	if (queue != NULL && queue_in_flight_here(queue, asked->message_id)) {
 		Mq__OutcomeResponse response = MQ__OUTCOME_RESPONSE__INIT;
 		response.state = MQ__OUTCOME_RESPONSE__STATE__IN_FLIGHT;
 		rpc_reply(call, &response.base);
@@ -103,8 +104,10 @@ void outcome_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *r
 	}
 	struct question *question = question_create(call, 0);
 	question->unanswered = 1;
-	store_outcome(service->store, queue_keys(queue), &asked->message_id, 1, on_outcome,
-	              question);
+	/* Who asks makes no queue. */
+	struct store_queue *keys = store_queue_create(name);
+	store_outcome(service->store, keys, &asked->message_id, 1, on_outcome, question);
+	store_queue_destroy(keys);
 }
 
 static void send_infos(struct question *question)

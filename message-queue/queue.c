@@ -95,15 +95,12 @@ struct queue *queues_get_named(struct queues *queues, const char *name)
 	return queue;
 }
 
-enum { NAME_SIZE = 2 * 64 + 2 };
-
-/* `name` becomes "service/function"; *out NULL: there is none yet. */
-static bool look_up(struct queues *queues, const char *service, const char *function,
-                    char name[NAME_SIZE], struct queue **out, struct error *err)
+bool queues_look_up(struct queues *queues, const char *service, const char *function,
+                    char name[QUEUE_NAME_SIZE], struct queue **out, struct error *err)
 {
 	if (!name_check("service", service, err) || !name_check("function", function, err))
 		return false;
-	snprintf(name, NAME_SIZE, "%s/%s", service, function);
+	snprintf(name, QUEUE_NAME_SIZE, "%s/%s", service, function);
 	HASH_FIND_STR(queues->by_name, name, *out);
 	return true;
 }
@@ -111,9 +108,9 @@ static bool look_up(struct queues *queues, const char *service, const char *func
 bool queues_get(struct queues *queues, const char *service, const char *function,
                 struct queue **out, struct error *err)
 {
-	char name[NAME_SIZE];
+	char name[QUEUE_NAME_SIZE];
 	struct queue *queue = NULL;
-	if (!look_up(queues, service, function, name, &queue, err))
+	if (!queues_look_up(queues, service, function, name, &queue, err))
 		return false;
 	if (queue == NULL && HASH_COUNT(queues->by_name) >= queues->options.max_queues)
 		return error_set(err, ERR_EXHAUSTED, "there are %zu queues already, the limit",
@@ -125,9 +122,9 @@ bool queues_get(struct queues *queues, const char *service, const char *function
 bool queues_find(struct queues *queues, const char *service, const char *function,
                  struct queue **out, struct error *err)
 {
-	char name[NAME_SIZE];
+	char name[QUEUE_NAME_SIZE];
 	struct queue *queue = NULL;
-	if (!look_up(queues, service, function, name, &queue, err))
+	if (!queues_look_up(queues, service, function, name, &queue, err))
 		return false;
 	if (queue == NULL || (!queue->registered && queue->subscription_count == 0))
 		return error_set(err, ERR_NOT_FOUND, "there is no queue %s; Queues lists them",

@@ -42,6 +42,11 @@ void queues_start(struct queues *queues, void (*healthy)(void *arg, bool healthy
 void queues_stop(struct queues *queues);
 bool queues_busy(const struct queues *queues); /* there is something for the end of this turn */
 
+enum { QUEUE_NAME_SIZE = 2 * 64 + 2 };
+/* Checks the names. `name` becomes "service/function"; *out NULL: this process does not know it, though
+ * another may. */
+MUST_USE bool queues_look_up(struct queues *queues, const char *service, const char *function,
+                             char name[QUEUE_NAME_SIZE], struct queue **out, struct error *err);
 /* Checks the names; makes the queue when it is new. ERR_EXHAUSTED above max_queues. */
 MUST_USE bool queues_get(struct queues *queues, const char *service, const char *function,
                          struct queue **out, struct error *err);

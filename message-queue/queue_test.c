@@ -38,6 +38,20 @@ START_TEST(call_and_outcome)
 }
 END_TEST
 
+START_TEST(asking_makes_no_queue)
+{
+	const ProtobufCServiceDescriptor *native = &mq__message_queue__descriptor;
+	struct error err;
+	ck_assert_int_eq(fixture_outcome(&fixture, fixture_id(1))->state,
+	                 MQ__OUTCOME_RESPONSE__STATE__UNKNOWN);
+	Mq__QueuesRequest request = MQ__QUEUES_REQUEST__INIT;
+	const Mq__QueuesResponse *all = (const Mq__QueuesResponse *)fixture_call(
+	    &fixture, native, "Queues", &request.base, 5000, &err);
+	ck_assert_msg(all != NULL, "%s", err.message);
+	ck_assert_uint_eq(all->n_queues, 0);
+}
+END_TEST
+
 START_TEST(states_and_counts)
 {
 	static struct worker worker;
@@ -334,6 +348,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, call_and_outcome);
+	tcase_add_test(tcase, asking_makes_no_queue);
 	tcase_add_test(tcase, states_and_counts);
 	tcase_add_test(tcase, same_id_runs_once);
 	tcase_add_test(tcase, failing_message_is_parked);

@@ -163,6 +163,32 @@ START_TEST(all_are_requeued_once)
 }
 END_TEST
 
+/* As nothing of ours leaves them: they are shown, hold up nobody, and can be dropped. */
+START_TEST(damaged_ones_can_be_dropped)
+{
+	park(5, MQ__PRIORITY__NORMAL);
+	const char *const damages[] = { "", "x", "\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f" };
+	for (unsigned i = 0; i < ARRAY_LEN(damages); i++) {
+		char id[64];
+		snprintf(id, sizeof(id), "%s", fixture_id(i + 1));
+		const char *const words[] = { "HSET", "{queue:work/do}:dead", id, damages[i] };
+		free(redis_fixture_command(&fixture.redis, words, 4));
+	}
+	const Mq__DeadLettersResponse *letters = page(0, "");
+	ck_assert_uint_eq(letters->n_letters, 5);
+	for (unsigned i = 0; i < 5; i++)
+		ck_assert_str_eq(letters->letters[i]->message->message_id, fixture_id(i + 1));
+	ck_assert_str_eq(letters->letters[0]->reason, "its entry in Redis is damaged");
+	ck_assert_uint_eq(move_dead("RequeueDead", 1), 0);
+	ck_assert_uint_eq(move_dead("RequeueDead", 0), 2);
+	ck_assert_uint_eq(fixture_info(&fixture)->dead, 3);
+	ck_assert_uint_eq(fixture_info(&fixture)->depth, 2);
+	ck_assert_uint_eq(move_dead("DropDead", 1), 1);
+	ck_assert_uint_eq(move_dead("DropDead", 0), 2);
+	ck_assert_uint_eq(fixture_info(&fixture)->dead, 0);
+}
+END_TEST
+
 START_TEST(a_dropped_one_is_forgotten)
 {
 	park(3, MQ__PRIORITY__HIGH);
@@ -324,6 +350,7 @@ int main(void)
 	tcase_add_test(tcase, dead_letters_come_in_pages);
 	tcase_add_test(tcase, a_requeued_one_runs_as_if_new);
 	tcase_add_test(tcase, all_are_requeued_once);
+	tcase_add_test(tcase, damaged_ones_can_be_dropped);
 	tcase_add_test(tcase, a_dropped_one_is_forgotten);
 	tcase_add_test(tcase, a_purge_answers_who_waits);
 	tcase_add_test(tcase, a_large_queue_is_purged_in_steps);

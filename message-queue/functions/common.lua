@@ -47,6 +47,9 @@ end
 
 -- The number in the hash of attempts, the reason, and where in `parked` the record begins.
 local function read_parked(parked)
+	if #parked < 8 then
+		return 0, 'its entry in Redis is damaged', #parked + 1
+	end
 	local noted, length, from = struct.unpack('>I4I4', parked)
 	return noted, string.sub(parked, from, from + length - 1), from + length
 end

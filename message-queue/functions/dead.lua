@@ -31,8 +31,12 @@ redis.register_function('queue_dead', function(keys, args)
 end)
 
 -- To the end of its list, with all attempts again; its record says that it may have been delivered before.
+-- False: the entry is damaged, there is no record.
 local function requeue(keys, id, parked)
 	local noted, _, from = read_parked(parked)
+	if from > #parked then
+		return false
+	end
 	local failed, lane = failed_and_lane(noted)
 	local again = string.char(bit.bor(string.byte(parked, from), 0x80))
 	redis.call('HSET', keys[MESSAGES], id, again .. string.sub(parked, from + 1))
@@ -40,22 +44,23 @@ local function requeue(keys, id, parked)
 		redis.call('HSET', keys[ATTEMPTS], id, noted - failed)
 	end
 	redis.call('RPUSH', keys[lane], id)
+	return true
 end
 
--- False if it is not parked.
+-- True: moved; false: it is damaged and can only be dropped; nil: it is not parked.
 local function unpark(keys, id, move)
 	local parked = redis.call('HGET', keys[DEAD], id)
+	if parked and move == 'requeue' and not requeue(keys, id, parked) then
+		return false
+	end
 	redis.call('HDEL', keys[DEAD], id)
 	redis.call('ZREM', keys[PARKED], id)
-	if parked and move == 'requeue' then
-		requeue(keys, id, parked)
-	end
-	return parked
+	return parked and true or nil
 end
 
 -- queue_unpark: sends dead letters again, or drops them.
 -- ARGV    'requeue' or 'drop', then id per message
--- returns how many; not those that are not parked
+-- returns how many; not those that are not parked, or damaged and not to be dropped
 redis.register_function('queue_unpark', function(keys, args)
 	local count = 0
 	for i = 2, #args do
@@ -68,15 +73,19 @@ end)
 
 -- queue_unpark_all: the same with those that were parked first.
 -- ARGV    'requeue' or 'drop', limit, place of the last one; '': of all that are parked now
--- returns {count, place of the last one}
+-- returns {count, place of the last one}; fewer than the limit: that was all
 redis.register_function('queue_unpark_all', function(keys, args)
-	local last = args[3]
+	local count, stay, limit, last = 0, 0, tonumber(args[2]), args[3]
 	if last == '' then
 		last = redis.call('ZRANGE', keys[PARKED], -1, -1, 'WITHSCORES')[2] or '0'
 	end
-	local ids = redis.call('ZRANGEBYSCORE', keys[PARKED], '-inf', last, 'LIMIT', 0, args[2])
-	for _, id in ipairs(ids) do
-		unpark(keys, id, args[1])
-	end
-	return { #ids, last }
+	repeat
+		local ids = redis.call('ZRANGEBYSCORE', keys[PARKED], '-inf', last, 'LIMIT', stay, limit - count)
+		for _, id in ipairs(ids) do
+			local moved = unpark(keys, id, args[1])
+			count = count + (moved and 1 or 0)
+			stay = stay + (moved == false and 1 or 0)
+		end
+	until #ids == 0 or count == limit
+	return { count, last }
 end)

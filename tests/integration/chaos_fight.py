@@ -63,7 +63,9 @@ class Fight:
 
     def check_laws(self, laws, commands):
         """A law that cannot be broken proves nothing: each must notice its crime."""
-        first = lambda kind: next(e for e in laws.events if e.type == kind)
+        deleted = {(e.topic, e.entity) for e in laws.events if e.action == "entity_deleted"}
+        first = lambda kind: next(e for e in laws.events
+                                  if e.type == kind and (e.topic, e.entity) not in deleted)
         without = lambda kind: [e for e in laws.events if e is not first(kind)]
         twice = lambda kind: [e for event in laws.events
                               for e in [event] * (2 if event is first(kind) else 1)]
