@@ -1,6 +1,7 @@
 #include "ordershop/causes.h"
 
 #include "base/id.h"
+#include "domain/rules.h"
 #include "ordershop/lines.h"
 
 #include <inttypes.h>
@@ -15,6 +16,7 @@ enum { EVENTS_MAX = 100000, DEPTH_MAX = 60, PREFIX_SIZE = 8 * DEPTH_MAX };
 struct node {
 	const char *id;
 	const char *text;
+	const char *actor; /* of a message; NULL: unknown */
 	bool message;
 	bool own;              /* an event of the entity */
 	bool led;              /* to one, or is one */
@@ -145,13 +147,14 @@ static void add_node(struct causes *causes, const struct event *event, struct en
 	struct event *copy = arena_zalloc(causes->arena, sizeof(*copy));
 	copy->topic = arena_strdup(causes->arena, event->topic);
 	copy->entity_id = arena_strdup(causes->arena, event->entity_id);
+	copy->type = arena_strdup(causes->arena, event->type);
 	node->event = copy;
 	if (!message)
 		return;
 	if (!message->text) {
 		message->message = true;
-		message->text = arena_printf(causes->arena, "command %s%s%s", cause,
-		                             *actor ? " by " : "", actor);
+		message->text = arena_strdup(causes->arena, cause);
+		message->actor = *actor ? actor : NULL;
 	}
 	if (!node->parent)
 		adopt(message, node);
@@ -220,6 +223,61 @@ static void find_messages(struct causes *causes, struct node *event)
 	}
 }
 
+/* ---- Commands ---------------------------------------------------------------------------- */
+
+/* What a function writes, where its name and the rules of its entity do not tell. */
+static const struct {
+	const char *type, *function;
+} writes[] = {
+	{ "OrderCancelled", "cancel_order" },
+	{ "StockAdded", "update_inventory" },
+	{ "StockReserved", "reserve" },
+	{ "StockReleased", "release" },
+	{ "CartReleased", "release" },
+	{ "BillingRefunded", "refund" },
+	{ "ShippingDelivered", "update_shipping" },
+	{ "MailSent", "send" },
+};
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool function_writes(const struct function *function, const char *type)
+{
+	const struct entity_rules *rules = function->rules;
+
+	for (size_t i = 0; i < ARRAY_LEN(writes); i++) {
+		if (strcmp(writes[i].type, type) == 0)
+			return strcmp(writes[i].function, function->name) == 0;
+	}
+	return rules && ((strcmp(rules->created, type) == 0 && begins(function->name, "create_")) ||
+	                 (strcmp(rules->updated, type) == 0 && begins(function->name, "update_")) ||
+	                 (strcmp(rules->deleted, type) == 0 && begins(function->name, "delete_")));
+}
+
+/* A command writes the topic of its service last. Which function it was is not in the log; that event tells. */
+static void name_command(struct causes *causes, struct node *command)
+{
+	const struct event *last = command->last_child ? command->last_child->event : NULL;
+	const char *name = "";
+
+	for (size_t i = 0; last && i < domain_service_count; i++) {
+		const struct service *service = domain_services[i];
+
+		for (size_t j = 0; j < service->function_count; j++) {
+			if (service->topic && strcmp(service->topic, last->topic) == 0 &&
+			    function_writes(&service->functions[j], last->type))
+				name = arena_printf(causes->arena, "%s.%s ", service->name,
+				                    service->functions[j].name);
+		}
+	}
+	command->text =
+	    arena_printf(causes->arena, "command %s%s%s%s", name, command->text,
+	                 command->actor ? " by " : "", command->actor ? command->actor : "");
+}
+
 static void connect(struct causes *causes)
 {
 	for (struct node *n = causes->nodes; n; n = n->hh.next) {
@@ -227,6 +285,8 @@ static void connect(struct causes *causes)
 			find_messages(causes, n);
 	}
 	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+		if (n->message && !n->parent)
+			name_command(causes, n);
 		for (struct node *up = n->own ? n : NULL; up && !up->led; up = up->parent)
 			up->led = true;
 	}

@@ -101,12 +101,14 @@ class TimeTravel(unittest.TestCase):
         self.assertIn("    status: OUT_OF_STOCK -> IN_STOCK\n    stock_held: false -> true\n", events)
         # It waited, and what woke it is its cause.
         line = lambda *parts: r".*" + r".*".join(map(re.escape, parts)) + r".*\n"
-        self.assertRegex(tree, line("command", "by rest") + line("└─ ", "InventoryCreated") +
+        self.assertRegex(tree, line("command inventory.create_inventories", "by rest") +
+                         line("└─ ", "InventoryCreated") +
                          line("   └─ order.retry for order", self.order) +
                          line("      └─ * ", "OrderRetried", "v3") +
                          line("         └─ order.mark_in_stock") +
                          line("            └─ * ", "OrderInStock", "v4"))
-        self.assertRegex(tree, line("└─ ", "BillingCreated") + line("   └─ order.mark_cleared") +
+        self.assertRegex(tree, line("command billing.create_billings", "by rest") +
+                         line("└─ ", "BillingCreated") + line("   └─ order.mark_cleared") +
                          line("      └─ * ", "OrderCleared") +
                          line("         └─ shipping.create_shippings") + line("ShippingCreated") +
                          line("order.mark_shipped") + line("* ", "OrderShipped"))
