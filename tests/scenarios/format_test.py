@@ -1,7 +1,6 @@
 """What a scenario file may look like, and what is said when it is wrong or does not hold."""
 import json
 import os
-import re
 import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
