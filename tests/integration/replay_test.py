@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 from shop import EXECUTABLE, Shop, wait_until
-from shop_log import Work, read_log
+from shop_log import Work, fold, read_log
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURE = os.path.join(HERE, "../fixtures/olist")
@@ -89,6 +89,15 @@ class Replay(unittest.TestCase):
             shown = shop.command("show", "order", order.entity, "--at", step.entry_id)
             self.assertIn(step.data["status"], shown)
 
+    def check_orders_of(self, day, shop, log):
+        """Queries of a day are answered by the shop of that day."""
+        until = seconds(day + " 00:00:00") * 1000
+        then = fold(e for e in log if e.position()[0] < until)["order"]
+        self.assertGreater(len(then), 2)
+        found = shop.result("GET", f"/orders?at={day}")
+        self.assertEqual(found, list(then.values())[:len(found)])
+        self.assertTrue(len(found) == len(then) or len(found) >= 100)
+
     def check_goes_on(self, shop, log):
         """Nobody reacts to what was; everybody to what is new."""
         customer = shop.result("POST", "/customer", {"name": "Ada", "email": "ada@example.com"})[0]
@@ -115,6 +124,7 @@ class Replay(unittest.TestCase):
             log = read_log(shop)
             self.check_times(log, FIXTURE)
             self.check_day(shop, log)
+            self.check_orders_of("2021-03-05", shop, log)
             again = ordershop(shop, "replay", "olist", FIXTURE)
             self.assertEqual(again.returncode, 0, again.stderr)
             self.assertIn("there already", again.stderr)
@@ -135,6 +145,7 @@ class Replay(unittest.TestCase):
                 self.assertEqual(found[name], [value, value])
             log = read_log(shop)
             self.check_times(log, REAL)
+            self.check_orders_of("2017-11-24", shop, log)
         self.check_as_import(log, REAL)
 
 
