@@ -455,6 +455,11 @@ bool redis_is_cluster(const struct redis *redis)
 	return redis->slots != NULL;
 }
 
+uint64_t redis_losses(const struct redis *redis)
+{
+	return redis->losses;
+}
+
 uint64_t redis_redirects(const struct redis *redis)
 {
 	return redis->redirects;

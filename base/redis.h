@@ -109,5 +109,7 @@ bool redis_connected(const struct redis *redis); /* to one master at least */
 bool redis_is_cluster(const struct redis *redis);
 /* Grows when a command had to be sent on to another master: slots are moving, or have. */
 uint64_t redis_redirects(const struct redis *redis);
+/* Grows when a connection was lost: what answers now may have less than what answered before. */
+uint64_t redis_losses(const struct redis *redis);
 
 #endif

@@ -74,6 +74,8 @@ void redis_link_fail(struct redis_link *link, const struct error *err)
 
 void redis_link_close(struct redis_link *link)
 {
+	if (link->state == LINK_READY)
+		link->redis->losses++;
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;

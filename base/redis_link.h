@@ -62,7 +62,7 @@ struct redis {
 	struct batch *last;          /* that took a command: a link's, or `later` */
 	struct redis_link *map_from; /* is asked for the map; NULL: none */
 	size_t map_turn;
-	uint64_t redirects;
+	uint64_t redirects, losses;
 
 	struct batch later;                     /* refused for now */
 	uint64_t later_slots[REDIS_SLOTS / 64]; /* a bit for each slot with commands in it */

@@ -26,6 +26,7 @@ struct generation *generation_create(struct read_model *model, uint64_t number)
 	generation->model = model;
 	generation->store = model_store_create(model->redis, number);
 	generation->valid_until_us = generation_lease_end(clock_monotonic_us());
+	generation->losses = redis_losses(model->redis);
 	generation->unused.fn = free_unused;
 	return generation;
 }
@@ -63,7 +64,10 @@ uint64_t generation_events(const struct generation *generation)
 
 bool generation_valid(const struct generation *generation, struct error *err)
 {
-	return clock_monotonic_us() < generation->valid_until_us ||
+	bool same_redis = generation->losses == redis_losses(generation->model->redis);
+	if (!same_redis)
+		generations_look(generation->model->generations);
+	return (same_redis && clock_monotonic_us() < generation->valid_until_us) ||
 	       error_set(err, ERR_UNAVAILABLE,
 	                 "the read model could not confirm that its data is current; ask again");
 }

@@ -29,6 +29,7 @@ struct generations {
 	uint64_t look_sent_us;
 	uint64_t looked_at;                  /* generation whose checkpoint is read */
 	struct model_position look_position; /* where its projector was when that was asked */
+	uint64_t look_losses;                /* of connections to Redis until then */
 	uint64_t seen; /* the generation of which Redis is told that this process builds it */
 	uint64_t highest;
 	bool wanted;    /* a new generation is to be built, by this process or another */
@@ -114,7 +115,7 @@ static void next_reached(void *arg, const struct error *err)
 static void old_stopped(void *arg)
 {
 	struct generation *next = arg;
-	const struct model_position *position = projector_position(next->model->live->projector);
+	const struct model_position *position = projector_shown(next->model->live->projector);
 	if (projector_wait(next->projector, position, CHANGE_OVER_MS, next_reached, next))
 		next_reached(next, NULL);
 }
@@ -322,8 +323,11 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 	struct read_model *model = generations->model;
 	(void)events;
 	generations->looking--;
-	if (err != NULL || model->stopping || generations->changing != NULL ||
-	    model->live == NULL || generation_number(model->live) != generations->looked_at ||
+	if (err != NULL || model->stopping || model->live == NULL ||
+	    generation_number(model->live) != generations->looked_at)
+		return;
+	model->live->losses = generations->look_losses;
+	if (generations->changing != NULL ||
 	    model_position_compare(position, &generations->look_position) >= 0)
 		return;
 	log_warn("model_went_back",
@@ -355,6 +359,7 @@ static void look(void *arg)
 		return;
 	generations->looking++;
 	generations->look_sent_us = clock_monotonic_us();
+	generations->look_losses = redis_losses(model->redis);
 	if (model->live != NULL) {
 		generations->looked_at = generation_number(model->live);
 		generations->look_position = *projector_position(model->live->projector);
@@ -368,6 +373,13 @@ static void look(void *arg)
 		                      generations);
 	}
 	model_generations_ask(model->redis, looked, generations);
+}
+
+void generations_look(struct generations *generations)
+{
+	struct read_model *model = generations->model;
+	if (!model->stopping && generations->looking == 0)
+		loop_timer_start(model->loop, &generations->timer, 0, look, generations);
 }
 
 /* ---- life ---- */

@@ -39,6 +39,7 @@ struct moment {
 	uint64_t number;               /* of the generation; 0: not yet */
 	struct generation *generation; /* NULL: not yet, or gone */
 	uint64_t begun_us, used_us;
+	uint64_t asked_losses; /* of connections to Redis, when its checkpoint was asked for */
 	struct loop_timer settle;
 	struct moment *prev_moment, *next_moment;
 };
@@ -326,9 +327,18 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 	struct generation *generation = arg;
 	struct moment *moment = moment_of(generation->model->moments, generation);
 	(void)position;
-	if (moment != NULL && err == NULL && moment->full && events != moment->events)
+	if (moment != NULL && err == NULL && events != moment->events)
 		lose(moment);
+	else if (moment != NULL && err == NULL)
+		generation->losses = moment->asked_losses;
 	generation_release(generation);
+}
+
+static void ask_checkpoint(struct moment *moment)
+{
+	moment->asked_losses = redis_losses(moment->moments->model->redis);
+	model_store_checkpoint(moment->generation->store, got_checkpoint,
+	                       generation_hold(moment->generation));
 }
 
 static bool is_listed(const struct model_generations *found, uint64_t number)
@@ -356,8 +366,7 @@ static void look_at(struct moment *moment, const struct model_generations *found
 	} else {
 		moment->generation->valid_until_us = generation_lease_end(look_sent_us);
 		if (moment->full)
-			model_store_checkpoint(moment->generation->store, got_checkpoint,
-			                       generation_hold(moment->generation));
+			ask_checkpoint(moment);
 	}
 }
 

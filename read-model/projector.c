@@ -37,6 +37,7 @@ struct projector {
 	struct follow *follow; /* NULL: not yet, or lost */
 	struct projection *collecting;
 	struct model_position position;  /* applied */
+	struct model_position lost;      /* was applied before Redis lost it; else empty */
 	struct model_position sent;      /* the end of the last run under way, or `position` */
 	struct model_position collected; /* the last event of `collecting` */
 	struct run {
@@ -85,10 +86,16 @@ static void waiter_late(void *arg)
 	waiter_end(waiter, &err);
 }
 
+static bool reached(const struct projector *projector, const struct model_position *position)
+{
+	return projector->lost.entry_id[0] == '\0' &&
+	       model_position_compare(position, &projector->position) <= 0;
+}
+
 bool projector_wait(struct projector *projector, const struct model_position *position,
                     unsigned wait_ms, projector_reached *done, void *arg)
 {
-	if (model_position_compare(position, &projector->position) <= 0)
+	if (reached(projector, position))
 		return true;
 	struct waiter *waiter = calloc(1, sizeof(*waiter));
 	ASSERT(waiter != NULL);
@@ -125,7 +132,7 @@ static void wake_waiters(struct projector *projector)
 	struct waiter *waiter, *next;
 	DL_FOREACH_SAFE(projector->waiters, waiter, next)
 	{
-		if (model_position_compare(&waiter->position, &projector->position) <= 0)
+		if (reached(projector, &waiter->position))
 			waiter_end(waiter, NULL);
 	}
 }
@@ -167,10 +174,30 @@ static void restart_later(struct projector *projector)
 	                 projector);
 }
 
+/* Redis has an older copy of the model. */
+static void go_back(struct projector *projector, const struct model_position *position)
+{
+	if (model_position_compare(position, &projector->position) < 0 &&
+	    model_position_compare(&projector->lost, &projector->position) < 0)
+		projector->lost = projector->position;
+	projector->position = *position;
+}
+
+static void check_lost(struct projector *projector, bool at_end)
+{
+	if (projector->lost.entry_id[0] == '\0' ||
+	    (!at_end && model_position_compare(&projector->lost, &projector->position) > 0))
+		return;
+	projector->lost = (struct model_position){ "", "" };
+	wake_waiters(projector);
+}
+
 static void check_caught_up(struct projector *projector)
 {
-	if (projector->caught_up || !projector->live || projector->run_count > 0 ||
-	    projection_events(projector->collecting) > 0)
+	bool at_end = projector->live && projector->run_count == 0 &&
+	              projection_events(projector->collecting) == 0;
+	check_lost(projector, at_end);
+	if (projector->caught_up || !at_end)
 		return;
 	projector->caught_up = true;
 	if (projector->on_caught_up != NULL)
@@ -282,7 +309,8 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 		restart_later(projector);
 		return;
 	}
-	projector->position = projector->sent = *position;
+	go_back(projector, position);
+	projector->sent = *position;
 	projector->events = events;
 	wake_waiters(projector);
 	projector->follow =
@@ -298,7 +326,7 @@ static void start(void *arg)
 
 void projector_rewind(struct projector *projector, const struct model_position *position)
 {
-	projector->position = *position;
+	go_back(projector, position);
 	if (projector->follow != NULL) /* else it begins again anyway */
 		restart_later(projector);
 }
@@ -363,4 +391,9 @@ const struct model_position *projector_position(const struct projector *projecto
 uint64_t projector_events(const struct projector *projector)
 {
 	return projector->events;
+}
+
+const struct model_position *projector_shown(const struct projector *projector)
+{
+	return projector->lost.entry_id[0] != '\0' ? &projector->lost : &projector->position;
 }

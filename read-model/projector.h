@@ -29,9 +29,12 @@ void projector_stop(struct projector *projector, void (*done)(void *arg), void *
 
 bool projector_caught_up(const struct projector *projector);
 const struct model_position *projector_position(const struct projector *projector);
+/* The furthest place that a query may have seen. */
+const struct model_position *projector_shown(const struct projector *projector);
 uint64_t projector_events(const struct projector *projector); /* applied in this generation */
 
-/* Waits until the model has reached `position`; err is NULL then. Ends with ERR_DEADLINE, also when
+/* Waits until the model has reached `position`, and what it had before Redis lost something (or the end of a log that
+ * has no more); err is NULL then. Ends with ERR_DEADLINE, also when
  * too many wait, or with ERR_UNAVAILABLE as soon as Redis does not answer. When the model is there
  * already `done` is not called and the answer is true. */
 typedef void projector_reached(void *arg, const struct error *err);

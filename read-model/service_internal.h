@@ -21,6 +21,8 @@ struct generation {
 	/* Until then its keys are surely there: after another one has become live they go, but not
 	 * before GENERATION_GRACE_MS. */
 	uint64_t valid_until_us;
+	uint64_t
+	    losses; /* of connections to Redis, when its checkpoint was last seen to be where it should */
 	unsigned users;
 	bool retired; /* freed at the end of the turn in which nothing of it is in use any more */
 	struct loop_task unused;
@@ -32,7 +34,7 @@ uint64_t generation_number(const struct generation *generation);
 const struct model_position *generation_position(const struct generation *generation);
 uint64_t generation_events(const struct generation *generation);
 uint64_t generation_lease_end(uint64_t from_us);
-/* ERR_UNAVAILABLE: what was read from it just now may have been half deleted. */
+/* ERR_UNAVAILABLE: what was read from it just now may have been half deleted, or be older than what was read before. */
 MUST_USE bool generation_valid(const struct generation *generation, struct error *err);
 /* A query reads it, from its first command to its answer. */
 struct generation *generation_hold(struct generation *generation);
@@ -81,6 +83,8 @@ void generations_destroy(struct generations *generations);
 /* Builds a new generation unless one is being built already, and tells which. */
 typedef void generations_rebuilding(void *arg, uint64_t generation, const struct error *err);
 void generations_rebuild(struct generations *generations, generations_rebuilding *done, void *arg);
+/* Looks soon. */
+void generations_look(struct generations *generations);
 uint64_t generations_highest(const struct generations *generations); /* number known to be used */
 /* It answers no new queries; freed when those under way have ended. */
 void generations_retire(struct generation *old);

@@ -10,6 +10,8 @@ import threading
 import unittest
 import uuid
 
+import grpc
+
 import eventstore_v1_pb2 as es
 import readmodel_v1_pb2 as rm
 import readmodel_v1_pb2_grpc
@@ -115,6 +117,16 @@ class Rebuild(unittest.TestCase):
             wait_until(lambda: parts.live() == "model:2", what="a new generation")
             self.check(parts, writer)
 
+    def answers_with(self, parts, reader, version):
+        """False while there is no answer; there is no older one."""
+        try:
+            request = rm.GetRequest(name="parcel", id=reader.id)
+            self.assertEqual(parts.queries.Get(request, timeout=10).entity.version, version)
+            return True
+        except grpc.RpcError as error:
+            self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+            return False
+
     def test_a_model_of_an_older_copy_goes_on(self):
         with Parts(own_model_redis=True) as parts:
             writer = Writer(parts.events, SEED)
@@ -128,14 +140,19 @@ class Rebuild(unittest.TestCase):
             parts.model_redis.start()
             for _ in range(30):
                 writer.append()
+            reader = Reader(parts, parts.queries, 0)
+            token = [reader.append(n) for n in range(20)][-1]
             wait_until(parts.model_answers, what="the model finds its Redis")
             self.check(parts, writer)
+            version = reader.version(token)
+            self.assertEqual(version, 20)
             parts.model_redis.kill()
             shutil.rmtree(parts.model_redis.folder)
             shutil.copytree(copy, parts.model_redis.folder)
             parts.model_redis.start()
+            # the first answer of the older copy is not given before the model is again where it was
+            wait_until(lambda: self.answers_with(parts, reader, version), what="an answer")
             wait_until(lambda: parts.model.said("model_went_back"), what="a log line")
-            wait_until(parts.model_answers, what="the model finds its Redis")
             self.check(parts, writer)
             self.assertEqual(parts.live(), "model:1")
 
