@@ -1,5 +1,7 @@
 #include "base/rpc_server_internal.h"
 
+#include "base/clock.h"
+
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 #include <stdio.h>
@@ -209,6 +211,14 @@ static void on_received(struct loop_tag *tag, bool ok)
 
 /* ---- writing ---- */
 
+static void add_hint(grpc_metadata *hints, size_t *count, const char *key, uint64_t number)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+	hints[(*count)++] = (grpc_metadata){ .key = grpc_slice_from_static_string(key),
+		                             .value = grpc_slice_from_copied_string(text) };
+}
+
 static void start_send(struct rpc_call *call)
 {
 	grpc_op ops[3];
@@ -220,14 +230,15 @@ static void start_send(struct rpc_call *call)
 	}
 	if (call->outbox.first != NULL) {
 		rpc_outbox_take(&call->outbox, &ops[count]);
+		call->writing_since_ms = clock_monotonic_ms();
 		/* gRPC would keep the metadata back as well, and never end this batch. */
 		if (count > 0)
 			ops[count].flags = 0;
 		count++;
 	}
 	grpc_slice text = grpc_empty_slice();
-	grpc_metadata hint = { .key = grpc_slice_from_static_string("grpc-retry-pushback-ms"),
-		               .value = grpc_empty_slice() };
+	grpc_metadata hints[2];
+	size_t hint_count = 0;
 	if (call->finishing && call->outbox.first == NULL) {
 		call->status_sent = true;
 		if (call->status_text != NULL)
@@ -236,19 +247,20 @@ static void start_send(struct rpc_call *call)
 		op->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
 		op->data.send_status_from_server.status = (grpc_status_code)call->status;
 		op->data.send_status_from_server.status_details = &text;
-		if (call->retry_after_ms > 0) {
-			char number[16];
-			snprintf(number, sizeof(number), "%u", call->retry_after_ms);
-			hint.value = grpc_slice_from_copied_string(number);
-			op->data.send_status_from_server.trailing_metadata_count = 1;
-			op->data.send_status_from_server.trailing_metadata = &hint;
-		}
+		if (call->retry_after_ms > 0)
+			add_hint(hints, &hint_count, "grpc-retry-pushback-ms",
+			         call->retry_after_ms);
+		if (call->trailer != NULL)
+			add_hint(hints, &hint_count, call->trailer, call->trailer_number);
+		op->data.send_status_from_server.trailing_metadata_count = hint_count;
+		op->data.send_status_from_server.trailing_metadata = hints;
 	}
 	call->sending = true;
 	call->batches++;
 	rpc_start_batch(call->call, ops, count, &call->sent);
 	grpc_slice_unref(text);
-	grpc_slice_unref(hint.value);
+	for (size_t i = 0; i < hint_count; i++)
+		grpc_slice_unref(hints[i].value);
 	rpc_outbox_started(&call->outbox);
 }
 
@@ -380,6 +392,27 @@ void rpc_finish(struct rpc_call *call, const struct error *err)
 		loop_task_start(call->server->loop, &call->flush);
 }
 
+void rpc_set_trailer(struct rpc_call *call, const char *key, uint64_t number)
+{
+	call->trailer = key;
+	call->trailer_number = number;
+}
+
+void rpc_abort(struct rpc_call *call, const struct error *err)
+{
+	if (call->over || call->status_sent)
+		return;
+	if (!call->finishing) {
+		call->finishing = true;
+		call->status = error_grpc_status(err->code);
+		call->status_text = strdup(err->message);
+	}
+	call->status_sent = true;
+	rpc_outbox_clear(&call->outbox);
+	grpc_call_cancel_with_status(call->call, (grpc_status_code)call->status,
+	                             call->status_text != NULL ? call->status_text : "", NULL);
+}
+
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message)
 {
 	rpc_send(call, message);
@@ -389,6 +422,11 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message)
 size_t rpc_queued_bytes(struct rpc_call *call)
 {
 	return call->outbox.bytes;
+}
+
+uint64_t rpc_stuck_ms(struct rpc_call *call)
+{
+	return call->outbox.writing > 0 ? clock_monotonic_ms() - call->writing_since_ms : 0;
 }
 
 void rpc_pause(struct rpc_call *call)

@@ -75,9 +75,16 @@ void rpc_send(struct rpc_call *call, const ProtobufCMessage *message);
 /* The end, after what was sent before. `err` NULL: OK. UNAVAILABLE and RESOURCE_EXHAUSTED carry
  * grpc-retry-pushback-ms in the trailing metadata: when to try again, for clients with a retry policy. */
 void rpc_finish(struct rpc_call *call, const struct error *err);
+/* Goes with the status, as trailing metadata: `key` is a literal in lower case. Before rpc_finish. */
+void rpc_set_trailer(struct rpc_call *call, const char *key, uint64_t number);
+/* The end at once, for a client that takes nothing: what waits is dropped, and the status overtakes what it has not
+ * read. A status of rpc_finish that waits there goes instead of this one. */
+void rpc_abort(struct rpc_call *call, const struct error *err);
 /* rpc_send and rpc_finish(OK): the answer of a unary call. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);
 size_t rpc_queued_bytes(struct rpc_call *call);
+/* For how long the client has not taken the message that is its next; 0: nothing waits for it. */
+uint64_t rpc_stuck_ms(struct rpc_call *call);
 /* Stops reading further messages of a bidirectional call, until resumed. */
 void rpc_pause(struct rpc_call *call);
 void rpc_resume(struct rpc_call *call);

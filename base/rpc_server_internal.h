@@ -75,6 +75,9 @@ struct rpc_call {
 	int status;
 	unsigned retry_after_ms; /* goes with the status; 0: no hint */
 	char *status_text;       /* owned; NULL: none */
+	const char *trailer;     /* the key of one more hint; NULL: none */
+	uint64_t trailer_number;
+	uint64_t writing_since_ms; /* the message that gRPC has */
 
 	struct arena *arena;       /* NULL until needed */
 	ProtobufCMessage *request; /* of a server stream, which may live long: not in an arena */

@@ -13,6 +13,8 @@ static void appended(void *arg, const struct log_outcome *outcome)
 {
 	struct rpc_call *call = arg;
 	if (outcome->err != NULL) {
+		if (outcome->err->code == ERR_CONFLICT)
+			rpc_set_trailer(call, "current-version", outcome->current_version);
 		rpc_finish(call, outcome->err);
 	} else {
 		Es__AppendResponse response = ES__APPEND_RESPONSE__INIT;

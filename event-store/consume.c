@@ -7,6 +7,7 @@
 enum { MESSAGE_BYTES = 1024 * 1024 };
 
 struct consumer {
+	struct watch watch;
 	struct rpc_call *call;
 	struct group_member *member;
 };
@@ -102,6 +103,7 @@ static bool join(struct event_store *store, struct rpc_call *call, const Es__Con
 	ASSERT(consumer != NULL);
 	consumer->call = call;
 	rpc_set_data(call, consumer);
+	watch_begin(&store->readers, &consumer->watch, call);
 	consumer->member = groups_join(store->groups, &join, &events, consumer);
 	return true;
 }
@@ -179,10 +181,11 @@ void consume_half_close(void *ctx, struct rpc_call *call)
 
 void consume_ended(void *ctx, struct rpc_call *call)
 {
+	struct event_store *store = ctx;
 	struct consumer *consumer = rpc_data(call);
-	(void)ctx;
 	if (consumer == NULL)
 		return;
+	watch_end(&store->readers, &consumer->watch);
 	group_leave(consumer->member);
 	free(consumer);
 }

@@ -17,6 +17,7 @@ enum {
 /* What is sent for each topic in a step (false: nothing); `next` follows when all have answered. */
 struct step {
 	const char *fault; /* between the two */
+	const char *shape; /* of an answer */
 	bool (*send)(struct import_topic *topic, redis_done *done);
 	void (*take)(struct import_topic *topic, const struct redis_value *value);
 	void (*next)(struct import *import);
@@ -63,33 +64,30 @@ void import_fail(struct import *import, const struct error *err)
 }
 
 bool import_refused(const struct import_topic *topic, const struct redis_value *value,
-                    const struct error *err, struct error *failure)
+                    const char *shape, const struct error *err, struct error *failure)
 {
 	size_t len;
 	const char *text = redis_value_string(value, &len);
-	if (err != NULL) {
-		*failure = *err;
-	} else if (redis_value_kind(value) == REDIS_ARRAY) {
-		return false;
-	} else if (redis_value_kind(value) != REDIS_STRING) {
-		error_set(failure, ERR_UNAVAILABLE, "redis refused the import: %.150s", text);
-	} else if (strcmp(text, "!T") == 0) {
+	if (!redis_check(value, err == NULL && text[0] == '!' ? "s" : shape, err, failure))
+		return true;
+	if (strcmp(text, "!T") == 0)
 		error_set(failure, ERR_CONFLICT,
 		          "import_id: another call goes on with this import");
-	} else if (strcmp(text, "!E") == 0) {
+	else if (strcmp(text, "!E") == 0)
 		error_set(failure, ERR_PRECONDITION,
 		          "start.topics: %s has events that this import did not write",
 		          topic->key.topic);
-	} else if (strncmp(text, "!O ", 3) == 0) {
+	else if (strncmp(text, "!O ", 3) == 0)
 		error_set(failure, ERR_PRECONDITION,
 		          "start.topics: %s is locked by the import %s; finish or abandon that",
 		          topic->key.topic, text + 3);
-	} else if (strcmp(text, "!P") == 0) {
+	else if (strcmp(text, "!P") == 0)
 		error_set(failure, ERR_PRECONDITION,
 		          "abandon: the import was being finished; finish it");
-	} else {
+	else if (text[0] != '\0')
+		error_set(failure, ERR_UNAVAILABLE, "redis answered %.150s", text);
+	else
 		return false;
-	}
 	return true;
 }
 
@@ -142,7 +140,7 @@ static void got_step(void *arg, const struct redis_value *value, const struct er
 	import->left--;
 	if (import->step == IMPORT_OVER)
 		(void)0;
-	else if (import_refused(topic, value, err, &failure))
+	else if (import_refused(topic, value, step->shape, err, &failure))
 		import->failure = failure;
 	else if (step->take != NULL)
 		step->take(topic, value);
@@ -325,13 +323,13 @@ static void ended(struct import *import)
 }
 
 static const struct step steps[IMPORT_STEPS] = {
-	[IMPORT_BEGIN] = { "import_begun", send_begin, take_begin, opened },
-	[IMPORT_UNDO] = { "import_undone", send_undo, NULL, undone },
-	[IMPORT_SEIZE] = { "import_seized", send_seize, take_seize, seized },
-	[IMPORT_PUBLISH] = { "import_published", send_publish, NULL, published },
-	[IMPORT_REGISTER] = { "import_registered", send_register, NULL, registered },
-	[IMPORT_RELEASE] = { "import_released", send_release, take_release, ended },
-	[IMPORT_ABANDON] = { "import_abandoned", send_abandon, take_abandon, ended },
+	[IMPORT_BEGIN] = { "import_begun", "(ssss)", send_begin, take_begin, opened },
+	[IMPORT_UNDO] = { "import_undone", "s", send_undo, NULL, undone },
+	[IMPORT_SEIZE] = { "import_seized", "(i)", send_seize, take_seize, seized },
+	[IMPORT_PUBLISH] = { "import_published", "s", send_publish, NULL, published },
+	[IMPORT_REGISTER] = { "import_registered", "s", send_register, NULL, registered },
+	[IMPORT_RELEASE] = { "import_released", "s", send_release, take_release, ended },
+	[IMPORT_ABANDON] = { "import_abandoned", "s", send_abandon, take_abandon, ended },
 };
 
 /* ---- the call ---- */

@@ -87,9 +87,9 @@ void import_fail(struct import *import, const struct error *err);
 bool import_answered(struct import *import);
 /* A message was noted, or events were taken in. */
 void import_progress(struct import *import);
-/* What import.lua or Redis said instead of an answer; false: nothing, it is one. */
+/* What import.lua or Redis said instead of an answer of this shape; false: nothing, it is one. */
 bool import_refused(const struct import_topic *topic, const struct redis_value *value,
-                    const struct error *err, struct error *failure);
+                    const char *shape, const struct error *err, struct error *failure);
 
 /* import_run.c */
 /* False: an event is wrong, and nothing of them was sent. */

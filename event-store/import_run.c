@@ -204,10 +204,10 @@ static void noted(void *arg, const struct redis_value *value, const struct error
 	size_t len;
 	const char *answer = redis_value_string(value, &len);
 	message->runs--;
-	if (import_refused(topic, value, err, &failure)) {
-		import_fail(import, &failure);
-	} else if (answer[0] == '!') {
+	if (err == NULL && answer[0] == '!' && strchr("VDL", answer[1]) != NULL) {
 		refuse(run, answer, &failure);
+		import_fail(import, &failure);
+	} else if (import_refused(topic, value, "s", err, &failure)) {
 		import_fail(import, &failure);
 	} else {
 		if (topic->events == 0)

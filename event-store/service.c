@@ -48,6 +48,7 @@ static void pong(void *arg, const struct redis_value *value, const struct error 
 static void ping(void *arg)
 {
 	struct event_store *store = arg;
+	watch_look(store->readers, store->stuck_ms);
 	if (!store->ping_waits) {
 		store->ping_waits = true;
 		store_ping(store->store, pong, store);
@@ -92,6 +93,7 @@ bool event_store_serve(struct loop *loop, const struct event_store_options *opti
 	struct event_store *store = calloc(1, sizeof(*store));
 	ASSERT(store != NULL);
 	store->loop = loop;
+	store->stuck_ms = options->stuck_ms > 0 ? options->stuck_ms : WATCH_STUCK_MS;
 	if (!store_create(loop, options->redis_url, &store->store, err) ||
 	    !store_check(store->store, &warning, err))
 		goto fail;

@@ -7,6 +7,7 @@
 #include "event-store/log.h"
 #include "event-store/service.h"
 #include "event-store/tail.h"
+#include "event-store/watch.h"
 
 struct append_stream;
 struct compat_stream;
@@ -24,6 +25,8 @@ struct event_store {
 	struct loop_timer health;
 	struct append_stream *unsent; /* with answers that leave when the batch is settled */
 	struct compat_stream *compat_streams;
+	struct watch *readers;
+	uint64_t stuck_ms;
 };
 
 /* Methods by file; the tables are in service.c and compat.c. */

@@ -353,7 +353,7 @@ START_TEST(redis_that_evicts_is_refused)
 	const char *memory[] = { "CONFIG", "SET", "maxmemory", "1gb" };
 	const char *back[] = { "CONFIG", "SET", "maxmemory", "0" };
 	const char *listen = "127.0.0.1:0";
-	struct event_store_options options = { testing.redis.url, &listen, 1 };
+	struct event_store_options options = { testing.redis.url, &listen, 1, 0 };
 	struct event_store *store;
 	struct error err;
 	free(redis_fixture_command(&testing.redis, policy, 4));

@@ -177,9 +177,11 @@ enum store_detail { STORE_LENGTH, STORE_FIRST, STORE_LAST, STORE_BYTES, STORE_GR
 /* Facts about a topic, the cheap ones first: XLEN; the first or last entry; bytes; the hash of groups. */
 void store_topic_detail(struct store *store, const char *topic, enum store_detail detail,
                         redis_done *done, void *arg);
-/* How a group stands, as group_info.lua describes it; the lag is counted up to 10,000. */
+/* How a group stands, as group_info.lua describes it. Each event of the lag is read to be counted, while Redis
+ * does nothing else. */
+enum { STORE_LAG_MAX = 10000 };
 void store_group_info(struct store *store, const char *topic, const char *group,
-                      const char *checkpoint, redis_done *done, void *arg);
+                      const char *checkpoint, size_t lag_max, redis_done *done, void *arg);
 
 /* --- the live tail, on a connection and a thread of its own --- */
 

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-enum { LAG_MAX = 10000 /* each is read to be counted, while Redis does nothing else */ };
-
 static void add_group_key(struct redis_command *command, const char *kind, const char *topic,
                           const char *group)
 {
@@ -111,7 +109,7 @@ void store_replay_done(struct store *store, const char *topic, const char *group
 }
 
 void store_group_info(struct store *store, const char *topic, const char *group,
-                      const char *checkpoint, redis_done *done, void *arg)
+                      const char *checkpoint, size_t lag_max, redis_done *done, void *arg)
 {
 	struct redis_command *command = store_begin(store, "FCALL_RO");
 	redis_arg(command, "eventstore_group_info");
@@ -122,7 +120,7 @@ void store_group_info(struct store *store, const char *topic, const char *group,
 	add_group_key(command, REPLAYS, topic, group);
 	redis_arg(command, group);
 	redis_arg(command, checkpoint);
-	redis_arg_integer(command, LAG_MAX);
+	redis_arg_integer(command, (int64_t)lag_max);
 	/* on the connection that loads functions */
 	redis_queue(store->writes, command, done, arg);
 }

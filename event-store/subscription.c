@@ -13,6 +13,7 @@ enum {
 };
 
 struct subscription {
+	struct watch watch;
 	struct rpc_call *call;
 	struct feed *feed;
 	bool told_live;
@@ -159,6 +160,7 @@ void subscribe_message(void *ctx, struct rpc_call *call, const ProtobufCMessage 
 	ASSERT(subscription != NULL);
 	subscription->call = call;
 	rpc_set_data(call, subscription);
+	watch_begin(&store->readers, &subscription->watch, call);
 	subscription->feed =
 	    feed_create(store->loop, store->store, store->tail, &options, pump, subscription);
 }
@@ -172,10 +174,11 @@ void subscribe_drained(void *ctx, struct rpc_call *call)
 
 void subscribe_ended(void *ctx, struct rpc_call *call)
 {
+	struct event_store *store = ctx;
 	struct subscription *subscription = rpc_data(call);
-	(void)ctx;
 	if (subscription == NULL)
 		return;
+	watch_end(&store->readers, &subscription->watch);
 	feed_destroy(subscription->feed);
 	free(subscription);
 }

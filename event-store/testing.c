@@ -18,7 +18,8 @@ static void serve(void)
 	const char *listen = "127.0.0.1:0";
 	struct event_store_options options = { .redis_url = testing.redis.url,
 		                               .listen = &listen,
-		                               .listen_count = 1 };
+		                               .listen_count = 1,
+		                               .stuck_ms = testing.stuck_ms };
 	if (!event_store_serve(testing.loop, &options, &testing.store, &err))
 		ck_abort_msg("%s", err.message);
 	snprintf(target, sizeof(target), "127.0.0.1:%d", event_store_port(testing.store));

@@ -14,6 +14,7 @@ struct testing {
 	struct event_store *store;
 	struct rpc_channel *channel;
 	struct arena *arena;
+	unsigned stuck_ms; /* of the next store */
 };
 extern struct testing testing;
 

@@ -12,6 +12,7 @@ struct topics {
 	struct arena *arena;
 	Es__TopicsResponse response;
 	enum store_detail last; /* that is asked for */
+	size_t lag_max;
 	size_t asked;
 	bool failed;
 };
@@ -98,7 +99,7 @@ static void add_groups(struct question *question, const struct redis_value *valu
 		struct question *more = ask(topics, topic, STORE_GROUPS);
 		more->group = group;
 		store_group_info(topics->store->store, topic->topic, group->group,
-		                 group->checkpoint, got_group, more);
+		                 group->checkpoint, topics->lag_max, got_group, more);
 	}
 }
 
@@ -168,11 +169,20 @@ static void got_registry(void *arg, const struct redis_value *value, const struc
 void topics_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *request)
 {
 	struct event_store *store = ctx;
+	const Es__TopicsRequest *message = (const Es__TopicsRequest *)request;
+	struct error err;
+	if (message->lag_limit > STORE_LAG_MAX) {
+		error_set(&err, ERR_INVALID, "lag_limit: must be at most %d, is %u", STORE_LAG_MAX,
+		          message->lag_limit);
+		rpc_finish(call, &err);
+		return;
+	}
 	struct topics *topics = calloc(1, sizeof(*topics));
 	ASSERT(topics != NULL);
 	topics->store = store;
 	topics->call = call;
-	topics->last = ((const Es__TopicsRequest *)request)->brief ? STORE_LAST : STORE_GROUPS;
+	topics->last = message->brief ? STORE_LAST : STORE_GROUPS;
+	topics->lag_max = message->lag_limit > 0 ? message->lag_limit : STORE_LAG_MAX;
 	topics->arena = arena_create();
 	es__topics_response__init(&topics->response);
 	rpc_set_data(call, topics);

@@ -187,6 +187,7 @@ static void round_start(void *arg)
 	const struct health_options *options = &health->options;
 	Mq__QueuesRequest queues = MQ__QUEUES_REQUEST__INIT;
 	Es__TopicsRequest topics = ES__TOPICS_REQUEST__INIT;
+	topics.lag_limit = 1;
 	health->waiting = 5;
 	check(health, CHECK_STORE, options->store);
 	check(health, CHECK_QUEUE, options->queue);

@@ -293,6 +293,23 @@ void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message)
 	rpc_finish(call, NULL);
 }
 
+void rpc_abort(struct rpc_call *call, const struct error *err)
+{
+	rpc_finish(call, err);
+}
+
+void rpc_set_trailer(struct rpc_call *call, const char *key, uint64_t number)
+{
+	(void)call;
+	(void)key;
+	(void)number;
+}
+
+uint64_t rpc_stuck_ms(struct rpc_call *call)
+{
+	return call->queued > 0 ? 1 : 0;
+}
+
 size_t rpc_queued_bytes(struct rpc_call *call)
 {
 	return call->queued;

@@ -43,6 +43,15 @@ def consume(**start):
     return es.ConsumeRequest(start=es.ConsumeStart(**{"topic": "limits", "group": "g", "credits": 1, **start}))
 
 
+def import_start(**fields):
+    return es.ImportRequest(start=es.ImportStart(**{"import_id": "limits", "topics": ["old"], **fields}))
+
+
+def old_event(number, **fields):
+    return es.Event(**{"topic": "old", "entry_id": f"{number + 1}-0", "event_id": new_id(), "event_action": "noted",
+                       "event_data": "{}", **fields})
+
+
 def message(**fields):
     return mq.SendRequest(message=mq.Message(
         **{"service": "limits", "function": "none", "payload": "{}", **fields}))
@@ -85,6 +94,20 @@ EVENT_STORE = [
     ("short lease", "Consume", ["lease_ms", "100"], lambda over: consume(lease_ms=100 - over), ONLY_OVER),
     ("types", "Consume", ["event_types", "256"], lambda over: consume(event_types=["T"] * (256 + over)), ONLY_OVER),
     ("parked page", "ListParked", ["limit", "1000"], lambda over: es.ListParkedRequest(limit=1000 + over, **NAMES)),
+    ("lag", "Topics", ["lag_limit", "10000"], lambda over: es.TopicsRequest(lag_limit=10000 + over)),
+    ("import topics", "Import", ["start.topics", "256"],
+     lambda over: [import_start(topics=[f"t{i}" for i in range(256 + over)])], ONLY_OVER),
+    ("import id", "Import", ["import_id", "64"], lambda over: [import_start(import_id="i" * (64 + over))], ONLY_OVER),
+    ("import events", "Import", ["events", "1000"],
+     lambda over: [import_start(), es.ImportRequest(events=[old_event(n) for n in range(1000 + over)])], ONLY_OVER),
+    ("import bytes", "Import", ["events", "4194304"],
+     lambda over: [import_start(), es.ImportRequest(events=[
+         old_event(n, event_data=json_of(MIB)) for n in range(4)])], ONLY_OVER),
+    ("import data", "Import", ["event 0", "event_data", "1048576"],
+     lambda over: [import_start(), es.ImportRequest(events=[old_event(1, event_data=json_of(MIB + over))])], ONLY_OVER),
+    ("import groups", "Import", ["finish.groups", "1000"],
+     lambda over: [import_start(), es.ImportRequest(finish=es.ImportFinish(
+         groups=[es.GroupCheckpoint(topic="old", group=f"g{n}") for n in range(1000 + over)]))], ONLY_OVER),
     ("parked ids", "DropParked", ["entry_ids", "1000"],
      lambda over: es.DropParkedRequest(entry_ids=["1-0"] * (1000 + over), **NAMES)),
 ]
@@ -140,10 +163,13 @@ class Limits(unittest.TestCase):
         """(code, details) of the end, or (OK, "") when the first answer comes."""
         call = getattr(stub, method)
         if method == "Consume":
-            request = iter([request])
+            request = [request]
         try:
-            answer = call(request, timeout=20)
-            if hasattr(answer, "__next__"):
+            answer = call(iter(request) if isinstance(request, list) else request, timeout=20)
+            if method == "Import":
+                for _ in answer:
+                    pass
+            elif hasattr(answer, "__next__"):
                 next(answer, None)
                 answer.cancel()
             return grpc.StatusCode.OK, ""
@@ -171,6 +197,17 @@ class Limits(unittest.TestCase):
         stub = self.stub(self.shop.store_port, es_grpc.EventStoreStub)
         self.check(stub, EVENT_STORE)
         self.check_message(stub, "Append", append(metadata=LARGE), ("Append", append()))
+
+    def test_a_conflict_tells_the_version(self):
+        stub = self.stub(self.shop.store_port, es_grpc.EventStoreStub)
+        stub.Append(append([event(entity_id="e"), event(entity_id="e")]), timeout=20)
+        with self.assertRaises(grpc.RpcError) as raised:
+            stub.Append(append(entity_id="e", expect=es.EXPECT_EXACT, expected_version=1), timeout=20)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.ABORTED)
+        self.assertEqual(dict(raised.exception.trailing_metadata())["current-version"], "2")
+        with self.assertRaises(grpc.RpcError) as raised:
+            stub.Append(append(entity_id="e", event_data="[]"), timeout=20)
+        self.assertNotIn("current-version", dict(raised.exception.trailing_metadata()))
 
     def test_message_queue(self):
         stub = self.stub(self.shop.queue_port, mq_grpc.MessageQueueStub)

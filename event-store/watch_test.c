@@ -1,0 +1,122 @@
+/* Clients that stop reading: they are dropped with the reason, and others are not. */
+#include "event-store/service_internal.h"
+#include "event-store/testing.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { EVENTS = 30, EVENT_BYTES = 512 * 1024, STUCK_MS = 300 };
+
+static void append_large(const char *topic)
+{
+	char *data = malloc(EVENT_BYTES + 16);
+	memset(data, 'x', EVENT_BYTES + 8);
+	memcpy(data, "{\"x\":\"", 6);
+	strcpy(data + EVENT_BYTES, "\"}");
+	for (int i = 0; i < EVENTS; i++)
+		testing_append(topic, "e", data);
+	free(data);
+}
+
+static size_t reader_count(void)
+{
+	const struct watch *watch;
+	size_t count = 0;
+	DL_FOREACH(testing.store->readers, watch)
+	{
+		count++;
+	}
+	return count;
+}
+
+static void until_readers(size_t count)
+{
+	for (int i = 0; i < 1000 && reader_count() != count; i++)
+		testing_pause(20);
+	ck_assert_uint_eq(reader_count(), count);
+}
+
+static void check_dropped(struct received *reader)
+{
+	rpc_stream_resume(reader->stream);
+	testing_until(&reader->ended, 1);
+	ck_assert_msg(reader->err.code == ERR_EXHAUSTED, "%s", reader->err.message);
+	ck_assert_msg(strstr(reader->err.message, "the client took no message for 300 ms") != NULL,
+	              "%s", reader->err.message);
+	ck_assert_uint_lt(reader->count, EVENTS);
+}
+
+START_TEST(a_subscriber_that_stops_reading_is_told)
+{
+	struct received *idle = testing_subscribe("quiet", ES__START__START_BEGINNING, NULL, NULL);
+	struct received *reading =
+	    testing_subscribe("loud", ES__START__START_BEGINNING, NULL, NULL);
+	struct received *stuck = testing_subscribe("loud", ES__START__START_BEGINNING, NULL, NULL);
+	testing_until(&stuck->lives, 1);
+	rpc_stream_pause(stuck->stream);
+	append_large("loud");
+	testing_until(&reading->count, EVENTS);
+	until_readers(2);
+	check_dropped(stuck);
+
+	/* it goes on after what it has */
+	size_t had = stuck->count;
+	struct received *again =
+	    had == 0 ? testing_subscribe("loud", ES__START__START_BEGINNING, NULL, NULL)
+	             : testing_subscribe("loud", ES__START__START_AFTER, stuck->ids[had - 1], "");
+	testing_until(&again->count, EVENTS - had);
+	for (size_t i = 0; i < EVENTS; i++)
+		ck_assert_str_eq(i < had ? stuck->ids[i] : again->ids[i - had], reading->ids[i]);
+	testing_append("quiet", "e", "{}");
+	testing_until(&idle->count, 1);
+	struct received *readers[] = { idle, reading, stuck, again };
+	for (size_t i = 0; i < ARRAY_LEN(readers); i++)
+		testing_end(readers[i]);
+}
+END_TEST
+
+/* What it had goes to another member, in order. */
+START_TEST(a_member_that_stops_reading_is_told)
+{
+	struct received *stuck = testing_consume("work", "g", ES__START__START_BEGINNING, 100);
+	testing_append("work", "first", "{}");
+	testing_until(&stuck->count, 1);
+	testing_ack(stuck, 0, 1);
+	rpc_stream_pause(stuck->stream);
+	append_large("work");
+	until_readers(0);
+	struct received *other = testing_consume("work", "g", ES__START__START_BEGINNING, 100);
+	testing_until(&other->count, EVENTS);
+	for (size_t i = 1; i < EVENTS; i++)
+		ck_assert_int_lt(strcmp(other->ids[i - 1], other->ids[i]), 0);
+	check_dropped(stuck);
+	testing_ack(other, 0, EVENTS);
+	testing_end(other);
+	testing_end(stuck);
+}
+END_TEST
+
+static void start(void)
+{
+	testing.stuck_ms = STUCK_MS;
+	testing_start();
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("watch");
+	TCase *tests = tcase_create("watch");
+	tcase_add_unchecked_fixture(tests, start, testing_stop);
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, a_subscriber_that_stops_reading_is_told);
+	tcase_add_test(tests, a_member_that_stops_reading_is_told);
+	suite_add_tcase(suite, tests);
+	SRunner *runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
+}
