@@ -87,7 +87,7 @@ class Laws:
                 after = event.data["status"]
                 if after != status and after not in PATHS[status]:
                     yield f"{event}: from {status} to {after}"
-                if after == status and event.type != "OrderUpdated":
+                if after == status and event.type not in ("OrderUpdated", "OrderRetried"):
                     yield f"{event}: {status} once more"
                 status = after
 
