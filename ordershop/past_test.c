@@ -116,6 +116,45 @@ START_TEST(the_same_seed_gives_the_same_bytes)
 }
 END_TEST
 
+static void add_order(struct digest *digest, const struct olist_order *order)
+{
+	char line[512];
+	int len =
+	    snprintf(line, sizeof(line), "%s %d %lld %lld %lld %lld %zu\n", order->id,
+	             (int)order->status, (long long)order->purchased, (long long)order->approved,
+	             (long long)order->carrier, (long long)order->delivered, order->customer);
+
+	digest_add(digest, line, (size_t)len);
+	for (size_t i = 0; i < order->item_count; i++) {
+		len =
+		    snprintf(line, sizeof(line), "%zu %lld %lld\n", order->items[i].product,
+		             (long long)order->items[i].price, (long long)order->items[i].freight);
+		digest_add(digest, line, (size_t)len);
+	}
+}
+
+/* Made once, to be compared with on another machine, compiler or libc. */
+START_TEST(orders_are_the_same_everywhere)
+{
+	static const char expected[] =
+	    "e494034f32119befc64df25e27c61ad9227b87415cf24943421938bb85987ac4";
+	struct generator *generator = generator_create(1000, 42);
+	struct past_source source = generator_source(generator);
+	struct digest *digest = digest_create();
+	const struct olist_order *order;
+	unsigned char hash[DIGEST_BYTES];
+	char text[DIGEST_TEXT_SIZE];
+
+	while ((order = source.next(source.arg)) != NULL)
+		add_order(digest, order);
+	digest_end(digest, hash);
+	digest_text(hash, text);
+	ck_assert_str_eq(text, expected);
+	digest_destroy(digest);
+	generator_destroy(generator);
+}
+END_TEST
+
 START_TEST(any_number_of_orders_is_a_history)
 {
 	for (uint64_t orders = 1; orders < 20; orders++) {
@@ -259,6 +298,7 @@ int main(void)
 
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, the_same_seed_gives_the_same_bytes);
+	tcase_add_test(tests, orders_are_the_same_everywhere);
 	tcase_add_test(tests, any_number_of_orders_is_a_history);
 	tcase_add_test(tests, in_number_they_are_like_the_sample);
 	tcase_add_test(tests, who_cannot_take_an_event_ends_it);
