@@ -31,7 +31,7 @@ static void write_value(struct buffer *out, const struct json *value)
 	buffer_free(&text);
 }
 
-static bool same(const struct json *a, const struct json *b)
+bool value_same(const struct json *a, const struct json *b)
 {
 	struct buffer left, right;
 	bool equal;
@@ -50,7 +50,7 @@ static bool same(const struct json *a, const struct json *b)
 static bool write_change(struct buffer *out, const char *prefix, const char *name,
                          const struct json *before, const struct json *after)
 {
-	if (before && after && same(before, after))
+	if (before && after && value_same(before, after))
 		return false;
 	buffer_puts(out, prefix);
 	buffer_puts(out, name);

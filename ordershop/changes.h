@@ -8,6 +8,8 @@
  * "status: CREATED". Texts are JSON objects; anything else is one value without a name. False: nothing
  * differs. */
 bool changes_write(struct buffer *out, const char *prefix, const char *before, const char *after);
+/* Are they the same JSON, with members in the same order? */
+bool value_same(const struct json *a, const struct json *b);
 /* The text as indented JSON, or as it is; ends with a line break. */
 void changes_pretty(struct buffer *out, const char *text);
 

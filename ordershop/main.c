@@ -69,7 +69,10 @@ static const struct subcommand commands[] = {
 	{ "verify", "", "Checks that what must be true of the shop is true of its log.",
 	  verify_command,
 	  "Prints the table of invariants with what was checked and what violates them, and the\n"
-	  "hashes of log and state. Exit status 1 when there is a violation." MOMENTS },
+	  "hashes of log and state. Of a shop that has nothing left to do also what must be true\n"
+	  "then, and that the read model is what the log comes to (if not: ordershop rebuild). "
+	  "Exit\n"
+	  "status 1 when there is a violation." MOMENTS },
 	{ "bisect", "INVARIANT", "Finds the first event after which an invariant fails.",
 	  bisect_command,
 	  "ordershop verify lists the invariants. Of one that holds only in a shop at rest: the\n"

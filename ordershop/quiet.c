@@ -123,3 +123,21 @@ bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT
 		snprintf(what, QUIET_TEXT_SIZE, "new events come");
 	return false;
 }
+
+uint64_t shop_events(struct client *client)
+{
+	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+	const ProtobufCMessage *response;
+	const Es__TopicsResponse *topics;
+	struct error err;
+	uint64_t events = 0;
+
+	request.brief = true;
+	if (client_call(client, TARGET_EVENT_STORE, "Topics", &request.base, &response, &err)) {
+		topics = (const void *)response;
+		for (size_t i = 0; i < topics->n_topics; i++)
+			events += topics->topics[i]->length;
+	}
+	arena_reset(client->arena);
+	return events;
+}

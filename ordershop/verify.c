@@ -8,6 +8,7 @@
 #include "ordershop/log_reader.h"
 #include "ordershop/quiet.h"
 #include "ordershop/verify.h"
+#include "ordershop/verify_model.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,6 +33,9 @@ struct verification {
 	struct log_hash *hash;
 	struct buffer line;
 	uint64_t show, shown;
+	/* Why it was not checked what must be true of a shop at rest, and of its read model; "": it was. */
+	char busy[QUIET_TEXT_SIZE], no_model[QUIET_TEXT_SIZE];
+	struct model_verified model;
 };
 
 static void print_violation(void *arg, const struct violation *violation)
@@ -57,22 +61,34 @@ static bool add_event(void *arg, const struct event *event, const char *data)
 	return true;
 }
 
-/* Why the rules at rest were not checked; "" if they were. */
-static void print_table(const struct invariants *invariants, const char *busy)
+static void print_row(const char *name, bool checked, uint64_t count, uint64_t violations,
+                      const char *says)
 {
+	if (checked)
+		printf("%-16s %12" PRIu64 " %12" PRIu64 "  %s\n", name, count, violations, says);
+	else
+		printf("%-16s %12s %12s  %s\n", name, "-", "-", says);
+}
+
+static void print_table(const struct verification *verification)
+{
+	const struct invariants *invariants = verification->invariants;
+
 	printf("%-16s %12s %12s\n", "invariant", "checked", "violations");
 	for (size_t i = 0; i < invariant_count; i++) {
 		const struct invariant *row = &invariant_table[i];
 
-		if (row->at_rest && *busy)
-			printf("%-16s %12s %12s  %s\n", row->name, "-", "-", row->says);
-		else
-			printf("%-16s %12" PRIu64 " %12" PRIu64 "  %s\n", row->name,
-			       invariants_checked(invariants, row),
-			       invariants_violations(invariants, row), row->says);
+		print_row(row->name, !row->at_rest || !*verification->busy,
+		          invariants_checked(invariants, row),
+		          invariants_violations(invariants, row), row->says);
 	}
-	if (*busy)
-		printf("\nWhat must be true of a shop at rest was not checked: %s.\n", busy);
+	print_row("read-model", !*verification->no_model, verification->model.checked,
+	          verification->model.differences, "The read model is what the log comes to.");
+	if (*verification->busy)
+		printf("\nWhat must be true of a shop at rest was not checked: %s.\n",
+		       verification->busy);
+	else if (*verification->no_model)
+		printf("\nThe read model was not checked: %s.\n", verification->no_model);
 }
 
 static void print_hashes(const struct verification *verification)
@@ -96,36 +112,59 @@ static void print_hashes(const struct verification *verification)
 	printf("state hash %s\n", hash);
 }
 
-static void finish(struct verification *verification, const char *busy)
+/* Only of a log that was read when the shop was at rest, and still is. */
+static void check_at_rest(struct verification *verification, struct client *client)
 {
-	uint64_t total;
+	const struct fold *fold = invariants_fold(verification->invariants);
+	struct model_verified model = { 0 };
+	struct error err;
 
-	if (!*busy)
-		invariants_rest(verification->invariants);
-	total = invariants_broken_total(verification->invariants);
-	if (total > verification->shown || verification->shown > verification->show)
-		printf("... and %" PRIu64 " more\n", total - verification->show);
-	if (total > 0)
+	if (!*verification->busy && shop_events(client) != fold_events(fold))
+		snprintf(verification->busy, sizeof(verification->busy), "new events come");
+	snprintf(verification->no_model, sizeof(verification->no_model), "%s", verification->busy);
+	if (*verification->busy)
+		return;
+	invariants_rest(verification->invariants);
+	if (fold_events(fold) == 0)
+		return;
+	if (!verify_model(client, fold, verification->show, &model, &err))
+		snprintf(verification->no_model, sizeof(verification->no_model), "%.150s",
+		         err.message);
+	else if (shop_events(client) != fold_events(fold))
+		snprintf(verification->no_model, sizeof(verification->no_model), "new events come");
+	else
+		verification->model = model;
+}
+
+static void print_outcome(struct verification *verification, uint64_t broken)
+{
+	if (verification->shown > verification->show)
+		printf("... and %" PRIu64 " more\n", verification->shown - verification->show);
+	if (broken > 0)
 		printf("\n");
-	print_table(verification->invariants, busy);
+	print_table(verification);
 	print_hashes(verification);
 }
 
 bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show, uint64_t *broken,
                  struct error *err)
 {
-	struct verification verification = { .hash = log_hash_create(), .show = show };
-	char busy[QUIET_TEXT_SIZE] = "that is known only of now, not of --at";
+	struct verification verification = { .hash = log_hash_create(),
+		                             .show = show,
+		                             .busy = "that is known only of now, not of --at" };
 	bool done;
 
 	buffer_init(&verification.line, EVENT_LINE_MAX);
 	verification.invariants = invariants_create(print_violation, &verification);
-	if (!at && shop_quiet(client, QUIET_MS, busy))
-		busy[0] = '\0';
+	if (!at && shop_quiet(client, QUIET_MS, verification.busy))
+		verification.busy[0] = '\0';
 	done = log_read(client, at, add_event, &verification, err);
-	if (done)
-		finish(&verification, busy);
-	*broken = invariants_broken_total(verification.invariants);
+	if (done) {
+		check_at_rest(&verification, client);
+		*broken = invariants_broken_total(verification.invariants) +
+		          verification.model.differences;
+		print_outcome(&verification, *broken);
+	}
 	invariants_destroy(verification.invariants);
 	log_hash_destroy(verification.hash);
 	buffer_free(&verification.line);

@@ -13,7 +13,7 @@ import eventstore_v1_pb2_grpc as es_grpc
 from shop import EXECUTABLE, Shop, wait_until
 from shop_log import Work
 
-INVARIANTS = 24
+ROWS = 24 + 1  # invariants, and the read model
 
 
 def run(shop, *words):
@@ -56,7 +56,7 @@ class TimeTravel(unittest.TestCase):
         code, out, err = run(self.shop, "verify")
         self.assertEqual((code, err), (0, ""), out)
         rows = re.findall(r"^(\S+) +(\d+) +(\d+)  \S", out, re.M)
-        self.assertEqual(len(rows), INVARIANTS, out)
+        self.assertEqual(len(rows), ROWS, out)
         for name, checked, violations in rows:
             self.assertEqual(violations, "0", name)
         self.assertEqual(len(re.findall(r"^(?:log|state) hash +[0-9a-f]{64}$", out, re.M)), 2)
@@ -67,6 +67,23 @@ class TimeTravel(unittest.TestCase):
         self.assertIn(f"up to {placed} (", early)
         self.assertIn("at rest was not checked", early)
         self.assertNotEqual(early.split("hash")[-1], out.split("hash")[-1])
+
+    def test_1_a_wrong_model_is_found(self):
+        def redis(*words):
+            return subprocess.run(["redis-cli", "-s", self.shop.socket("redis-model"), *words],
+                                  text=True, capture_output=True, check=True).stdout.split()
+        for key, words, said in (
+                (f"*product_entity:{self.product}", ("HSET", "price", "7"),
+                 f"read-model: product {self.product}: "),
+                (f"*customer_entity:{self.customer}", ("DEL",), "read-model: customer ")):
+            found = max(redis("KEYS", key))  # of the generation that answers
+            redis(words[0], found, *words[1:])
+            code, out, err = run(self.shop, "verify")
+            self.assertEqual(code, 1, out)
+            self.assertIn(said, out)
+            self.assertIn("1 violations", err)
+            self.shop.command("rebuild")
+            self.assertEqual(run(self.shop, "verify")[0], 0)
 
     def test_2_an_entity_is_shown_as_it_was(self):
         history = events_of(self.shop, "order", self.order)
