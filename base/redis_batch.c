@@ -79,7 +79,11 @@ struct request *batch_append(struct batch *batch, const struct redis_command *co
 		request->refused = ERR_EXHAUSTED;
 		return request;
 	}
-	buffer_printf(&batch->bytes, "*%zu\r\n", command->argc);
+	char head[24], *end = head + sizeof(head);
+	char *begin = redis_put_decimal(end - 2, command->argc);
+	*--begin = '*';
+	memcpy(end - 2, "\r\n", 2);
+	buffer_append(&batch->bytes, begin, (size_t)(end - begin));
 	request->args = batch->bytes.len;
 	buffer_append(&batch->bytes, command->args.bytes, command->args.len);
 	request->len = batch->bytes.len - request->offset;

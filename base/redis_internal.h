@@ -19,6 +19,8 @@ enum { REDIS_SLOTS = 16384 };
 
 /* A reader that makes redis_values in the arena that is its privdata. */
 redisReader *redis_reader_create(void);
+/* Writes the digits so that they end before `end`; where they begin. At most 20. */
+char *redis_put_decimal(char *end, uint64_t number);
 
 struct redis_address {
 	char *host; /* NULL: a unix socket */

@@ -200,8 +200,7 @@ void redis_arg(struct redis_command *command, const char *text)
 	redis_arg_bytes(command, text, strlen(text));
 }
 
-/* Ends at `end`; where it begins. */
-static char *put_decimal(char *end, uint64_t number)
+char *redis_put_decimal(char *end, uint64_t number)
 {
 	do {
 		*--end = (char)('0' + number % 10);
@@ -216,7 +215,7 @@ void redis_arg_bytes(struct redis_command *command, const void *bytes, size_t le
 	size_t at = sizeof(head);
 	head[--at] = '\n';
 	head[--at] = '\r';
-	at = (size_t)(put_decimal(head + at, len) - head);
+	at = (size_t)(redis_put_decimal(head + at, len) - head);
 	head[--at] = '$';
 	size_t head_len = sizeof(head) - at;
 	char *place = buffer_extend(&command->args, head_len + len + 2);
@@ -232,7 +231,7 @@ void redis_arg_bytes(struct redis_command *command, const void *bytes, size_t le
 void redis_arg_integer(struct redis_command *command, int64_t number)
 {
 	char text[24], *end = text + sizeof(text);
-	char *begin = put_decimal(end, number < 0 ? -(uint64_t)number : (uint64_t)number);
+	char *begin = redis_put_decimal(end, number < 0 ? -(uint64_t)number : (uint64_t)number);
 	if (number < 0)
 		*--begin = '-';
 	redis_arg_bytes(command, begin, (size_t)(end - begin));

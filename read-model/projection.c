@@ -140,14 +140,17 @@ static struct change *change_of(struct projection *projection, const struct proj
 	memcpy(key, event->topic, topic_len + 1);
 	memcpy(key + topic_len + 1, event->entity_id, id_len + 1);
 	struct change *change;
-	HASH_FIND(hh, projection->by_key, key, key_len, change);
+	unsigned hash;
+	HASH_VALUE(key, key_len, hash);
+	HASH_FIND_BYHASHVALUE(hh, projection->by_key, key, key_len, hash, change);
 	*found = change != NULL;
 	if (change == NULL) {
 		change = append(projection);
 		change->key = key == here ? arena_copy(projection->arena, key, key_len) : key;
 		change->topic = change->key;
 		change->id = change->key + topic_len + 1;
-		HASH_ADD_KEYPTR(hh, projection->by_key, change->key, key_len, change);
+		HASH_ADD_KEYPTR_BYHASHVALUE(hh, projection->by_key, change->key, key_len, hash,
+		                            change);
 	}
 	return change;
 }

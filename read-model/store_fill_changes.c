@@ -19,14 +19,16 @@ struct fill_set *fill_set_of(struct fill_changes *changes, const char *name,
 	size_t name_len = strlen(name), len = name_len + value.len;
 	char *key = arena_alloc(changes->arena, len + 1);
 	struct fill_set *set;
+	unsigned hash;
 	memcpy(key, name, name_len);
 	memcpy(key + name_len, value.bytes, value.len);
 	key[len] = '\0';
-	HASH_FIND(hh, changes->sets, key, len, set);
+	HASH_VALUE(key, len, hash);
+	HASH_FIND_BYHASHVALUE(hh, changes->sets, key, len, hash, set);
 	if (set == NULL) {
 		set = arena_zalloc(changes->arena, sizeof(*set));
 		set->key = key;
-		HASH_ADD_KEYPTR(hh, changes->sets, set->key, len, set);
+		HASH_ADD_KEYPTR_BYHASHVALUE(hh, changes->sets, set->key, len, hash, set);
 	}
 	return set;
 }
