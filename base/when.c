@@ -84,6 +84,7 @@ bool when_parse(const char *text, uint64_t now_ms, struct when *when, struct err
 bool moment_parse(const char *text, uint64_t now_us, struct entry_id *last, struct error *err)
 {
 	struct when when;
+	struct entry_id moment;
 	struct entry_id now = { .ms = now_us / 1000, .us = 999 };
 
 	if (*text == '\0')
@@ -91,13 +92,14 @@ bool moment_parse(const char *text, uint64_t now_us, struct entry_id *last, stru
 	if (!when_parse(text, now_us / 1000, &when, err))
 		return false;
 	if (when.entry_id[0] != '\0') {
-		if (!entry_id_parse(when.entry_id, last, err))
+		if (!entry_id_parse(when.entry_id, &moment, err))
 			return false;
 	} else {
 		*last =
 		    (struct entry_id){ .ms = when.time_ms, .us = when.has_us ? when.time_us : 999 };
 	}
-	if (entry_id_compare(*last, now) > 0)
+	if (entry_id_compare(moment, now) > 0)
 		return error_set(err, ERR_INVALID, "'%.60s' is in the future", text);
+	*last = moment;
 	return true;
 }
