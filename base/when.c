@@ -95,7 +95,7 @@ bool moment_parse(const char *text, uint64_t now_us, struct entry_id *last, stru
 		if (!entry_id_parse(when.entry_id, &moment, err))
 			return false;
 	} else {
-		*last =
+		moment =
 		    (struct entry_id){ .ms = when.time_ms, .us = when.has_us ? when.time_us : 999 };
 	}
 	if (entry_id_compare(moment, now) > 0)
