@@ -14,6 +14,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -44,6 +45,9 @@ class Twins:
             self.words[name] = targets
         for name in self.words:
             self.spawn(name)
+        self.stopping = threading.Event()
+        self.keeper = threading.Thread(target=self.keep)
+        self.keeper.start()
         shop.gateway_ports.append(gateway_port)
         shop.queue_ports.append(self.lines["message-queue"].port)
 
@@ -51,14 +55,19 @@ class Twins:
         self.processes[name] = subprocess.Popen([EXECUTABLE, "serve", name, *self.words[name]],
                                                 stdout=self.log, stderr=self.log)
 
+    def keep(self):
+        """Whoever dies is started again, as `run` does."""
+        while not self.stopping.wait(0.1):
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    self.spawn(name)
+
     def pids(self):
-        for name, process in list(self.processes.items()):
-            if process.poll() is not None:
-                self.spawn(name)
         return {f"{name} (twin)": process.pid for name, process in self.processes.items()}
 
     def stop(self):
-        self.pids()
+        self.stopping.set()
+        self.keeper.join()
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():

@@ -79,7 +79,7 @@ class Work:
             for q in self.queue.Queues(mq.QueuesRequest(), timeout=5).queues:
                 if q.depth or q.in_flight:
                     found.append(f"queue {q.service}.{q.function}: {q.depth} wait, "
-                                 f"{q.in_flight} in flight")
+                                 f"{q.delayed} of them for their time, {q.in_flight} in flight")
             for topic in self.store.Topics(es.TopicsRequest(), timeout=5).topics:
                 last.append((topic.topic, topic.last_id))
                 found += [f"group {g.group} of {topic.topic}: lag {g.lag}, {g.in_flight} in flight"
