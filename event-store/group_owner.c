@@ -117,6 +117,11 @@ static void fail_group(struct group *group, const struct error *err)
 {
 	struct groups *groups = group->groups;
 	struct group_member *member, *next;
+	forget(group); /* so that the last member to leave closes it */
+	if (group->members == NULL) {
+		group_close(group);
+		return;
+	}
 	group->failed = true;
 	HASH_DEL(groups->all, group);
 	loop_timer_stop(groups->loop, &group->timer);
@@ -155,11 +160,29 @@ static bool begin(struct group *group, const struct redis_value *value, struct e
 	return true;
 }
 
+/* Its members left before it was open: others need not wait for the end of the lease. */
+static void give_back(struct group *group, const struct redis_value *value)
+{
+	struct groups *groups = group->groups;
+	struct group *another;
+	struct entry_id checkpoint;
+	struct error ignored;
+	size_t len;
+	HASH_FIND_STR(groups->all, group->key, another);
+	if (another == NULL && redis_check(value, "(ssi)", NULL, &ignored) &&
+	    entry_id_parse(redis_value_string(redis_value_at(value, 0), &len), &checkpoint,
+	                   &ignored))
+		store_group_save(groups->store, group->topic, group->name, groups->token,
+		                 checkpoint, 0, NULL, NULL);
+}
+
 static void opened(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct group *group = arg;
 	struct error failure;
 	size_t len;
+	if (group->gone && err == NULL)
+		give_back(group, value);
 	if (!group_answered(group))
 		return;
 	group->opening = false;

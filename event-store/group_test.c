@@ -399,6 +399,27 @@ START_TEST(parked_requests_are_checked)
 }
 END_TEST
 
+/* Its only member goes before Redis has answered: the group is free at once. */
+START_TEST(a_member_that_leaves_while_the_group_opens)
+{
+	testing_append("brief", "a", "{}");
+	redis_fixture_freeze(&testing.redis);
+	struct received *member = testing_consume("brief", "g", ES__START__START_BEGINNING, 10);
+	testing_pause(100);
+	testing_end(member);
+	testing_pause(100);
+	redis_fixture_thaw(&testing.redis);
+	const char *owner = "";
+	for (int i = 0; i < 100 && (owner[0] == '\0' || strcmp(strrchr(owner, ' '), " 0") != 0);
+	     i++) {
+		testing_pause(20);
+		owner = testing_redis_text("HGET owners:{brief} g");
+	}
+	ck_assert_msg(owner[0] != '\0' && strcmp(strrchr(owner, ' '), " 0") == 0, "%s", owner);
+	ck_assert_str_eq(testing_redis_text("HGET groups:{brief} g"), "0-0");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("group");
@@ -415,6 +436,7 @@ int main(void)
 	tcase_add_test(tests, group_of_another_store_is_waited_for);
 	tcase_add_test(tests, store_that_lost_a_group_changes_nothing);
 	tcase_add_test(tests, parked_requests_are_checked);
+	tcase_add_test(tests, a_member_that_leaves_while_the_group_opens);
 	suite_add_tcase(suite, tests);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

@@ -1,5 +1,5 @@
-/* import_internal.h - import.c: the method Import and its life; import_run.c: messages with events on their way to
- * Redis.
+/* import_internal.h - import.c: the method Import and its life; import_steps.c: from its start to its end;
+ * import_run.c: messages with events on their way to Redis.
  *
  *              .-> UNDO (a topic is refused)
  *   start --> BEGIN --> OPEN --finish--> SEIZE --owners of groups are gone--> PUBLISH --> REGISTER --> RELEASE
@@ -87,6 +87,8 @@ void import_fail(struct import *import, const struct error *err);
 bool import_answered(struct import *import);
 /* A message was noted, or events were taken in. */
 void import_progress(struct import *import);
+/* import_steps.c */
+void import_do_step(struct import *import, enum import_step which);
 /* What import.lua or Redis said instead of an answer of this shape; false: nothing, it is one. */
 bool import_refused(const struct import_topic *topic, const struct redis_value *value,
                     const char *shape, const struct error *err, struct error *failure);

@@ -24,7 +24,7 @@ static const struct rpc_method methods[] = {
 	{ "ReplayParked", RPC_UNARY, .message = replay_parked_message, .ended = parked_ended },
 	{ "DropParked", RPC_UNARY, .message = drop_parked_message, .ended = parked_ended },
 	{ "Topics", RPC_UNARY, .message = topics_message, .ended = topics_ended },
-	{ "Import", RPC_BIDI_STREAM, import_open, import_message, import_half_close, NULL,
+	{ "Import", RPC_BIDI_STREAM, import_open, import_message, import_half_close, import_drained,
 	  import_ended },
 };
 

@@ -68,6 +68,7 @@ void topics_ended(void *ctx, struct rpc_call *call);
 void import_open(void *ctx, struct rpc_call *call);
 void import_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message);
 void import_half_close(void *ctx, struct rpc_call *call);
+void import_drained(void *ctx, struct rpc_call *call);
 void import_ended(void *ctx, struct rpc_call *call);
 
 /* compat.c */

@@ -155,6 +155,26 @@ def event_store():
     yield 'topics', (
         pong + s.open('Topics', es.TopicsRequest()) + answer(topics) + answer(2) + answer([entry(1)])
         + answer([entry(2)]) + answer(100) + answer(['g', '1-0']) + answer([1, 2, 3, 4, 'o']) * 8)
+    begin = pong + s.open('Import') + message(es.ImportRequest(start=es.ImportStart(
+        import_id='i', topics=['order', 'cart'])))
+    history = [es.Event(topic='order', entry_id=f'{n}-0', event_id=ID % n, event_action='entity_created',
+                        event_data='{"a": 1}', entity_id='a', entity_version=n) for n in (1, 2)]
+    fresh, done = answer(['open', '0', '0-0', '0-0']), answer(['done', '2', '1-0', '2-0'])
+    written = answer('1-0') + answer('2-0')
+    finish = message(es.ImportRequest(finish=es.ImportFinish(groups=[
+        es.GroupCheckpoint(topic='order', group='g', checkpoint='1-0')])))
+    events = message(es.ImportRequest(events=history))
+    yield 'import', (
+        begin + fresh + fresh + events + written + answer('') + finish + answer([0]) + answer([5]) + TIMER
+        + answer('') + answer('') + answer('') + answer('') + answer(''))
+    yield 'import_refused', begin + answer('!E') + fresh + answer('')
+    yield 'import_wrong', begin + fresh + fresh + events + written + answer('!V 0 7')
+    yield 'import_again', (
+        begin + done + answer(['open', '1', '1-0', '1-0']) + events + finish + answer([0]) + answer('!T'))
+    yield 'import_abandoned', (
+        begin + fresh + fresh + events + drained() + written + answer('')
+        + message(es.ImportRequest(abandon=True)) + answer('') + answer('!P'))
+    yield 'import_left', begin + fresh + fresh + events + half_close() + cancel() + written + fail()
     info = '{"event_id": "e", "event_action": "entity_created", "event_data": "{}", "more": 1}'
     yield 'publish', (
         pong + s.open('publish', es_compat.PublishRequest(event_topic='order', event_info=info))
