@@ -202,6 +202,24 @@ static void try_message(struct causes *causes, struct node *event, const char *s
 	adopt(event, message);
 }
 
+/* Does any saga react to it? */
+static bool causes_anything(const struct event *event)
+{
+	for (size_t i = 0; i < domain_service_count; i++) {
+		for (size_t j = 0; j < domain_services[i]->saga_count; j++) {
+			const struct saga *saga = &domain_services[i]->sagas[j];
+
+			if (strcmp(saga->topic, event->topic) != 0)
+				continue;
+			for (const char *const *type = saga->event_types; *type; type++) {
+				if (strcmp(*type, event->type) == 0)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
 /* What an event may have caused: any function, and of stock that grew one for each order that waited. */
 static void find_messages(struct causes *causes, struct node *event)
 {
@@ -281,7 +299,7 @@ static void name_command(struct causes *causes, struct node *command)
 static void connect(struct causes *causes)
 {
 	for (struct node *n = causes->nodes; n; n = n->hh.next) {
-		if (n->event && uuid_valid(n->id))
+		if (n->event && uuid_valid(n->id) && causes_anything(n->event))
 			find_messages(causes, n);
 	}
 	for (struct node *n = causes->nodes; n; n = n->hh.next) {

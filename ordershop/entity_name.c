@@ -41,7 +41,7 @@ static bool not_found(struct client *client, const char *topic, const char *id, 
 	if (near)
 		return error_set(err, ERR_NOT_FOUND, "there is no topic '%s'; did you mean '%s'?",
 		                 topic, near);
-	return error_set(err, ERR_NOT_FOUND, "there never was a %s '%s'", topic, id);
+	return error_set(err, ERR_NOT_FOUND, "there is no %s '%s', and never was", topic, id);
 }
 
 bool entity_last(struct client *client, const char *topic, const char *id, const Es__Event **out,

@@ -95,7 +95,7 @@ static bool export_shop(struct export *export, const char *path, struct error *e
 	if (!flag("busy") && !shop_quiet(&export->client, wait_ms, busy))
 		return error_set(
 		    err, ERR_PRECONDITION,
-		    "the shop is working, and what waits in its queues would not be in "
+		    "the shop is not at rest, and what waits in its queues would not be in "
 		    "the file (%s); --wait longer, or --busy",
 		    busy);
 	if (!export_create(path, flag("force"), &export->writer, err))

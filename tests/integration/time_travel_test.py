@@ -98,7 +98,7 @@ class TimeTravel(unittest.TestCase):
                          f"{history[-1]['time']} ({history[-1]['entry_id']})")
         self.assertEqual(json.loads(out.split("\n", 1)[1]), history[-1]["event_data"])
         for words, said in ((("order", self.order, "--at", "2020-01-01"), f"no order {self.order} yet"),
-                            (("order", "x"), "there never was"),
+                            (("order", "x"), "and never was"),
                             (("ordre", self.order), "did you mean 'order'")):
             code, out, err = run(self.shop, "show", *words)
             self.assertEqual((code, out), (1, ""))
