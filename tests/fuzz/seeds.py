@@ -133,7 +133,7 @@ def event_store():
         + ready + answer([entry(2)]) + tail(2, [entry(3)]) + drained() + tail(6, [entry(4)]) + cancel())
     yield 'subscribe_all', (
         pong + s.open('Subscribe', es.SubscribeRequest(start=es.START_BEGINNING)) + ready
-        + answer(topics) + answer([entry(1)]) + answer([]) + tail(0, [entry(3)]) + tail(7, [entry(4)])
+        + answer(['1', '5']) + answer(topics) + answer([entry(1)]) + answer([]) + tail(0, [entry(3)]) + tail(7, [entry(4)])
         + drained() + tail(14, []))
     yield 'consume', (
         pong + s.open('Consume', es.ConsumeRequest(start=start)) + answer(['0-0', '2-0', 0]) + ready
@@ -182,7 +182,7 @@ def event_store():
     yield 'get', pong + s.open('get', es_compat.GetRequest(event_topic='order')) + answer(entries) + answer([])
     yield 'subscribe_group', (
         pong + s.open('subscribe', es_compat.SubscribeRequest(event_topic='order', group_name='g'))
-        + answer(['0-0', '0-0']) + ready + answer([]) + tail(2, [entry(1)])
+        + answer(['0-0', '0-0', 0]) + ready + answer([]) + tail(2, [entry(1)])
         + s.open('unsubscribe', es_compat.UnsubscribeRequest(event_topic='order'), call=1))
 
 
@@ -213,7 +213,7 @@ def message_queue():
     yield 'consume', (
         begin + consume + answer([ID % 1, record, 1, ID % 2, record, 3])
         + message(mq.ConsumeRequest(extensions=[
-            mq.Extension(message_id=ID % 1, function='create', lease_ms=5000)])) + answer('E')
+            mq.Extension(message_id=ID % 1, function='create', lease_ms=5000)])) + answer(1)
         + message(mq.ConsumeRequest(settles=[settle, retry])) + answer('S') + answer('R') + TIMER * 4
         + half_close() + answer([]))
     yield 'work', (
@@ -224,7 +224,7 @@ def message_queue():
     yield 'consumer_lost', begin + consume + answer([ID % 1, record, 1]) + cancel() + answer(1) + TIMER
     yield 'outcome', (
         begin + s.open('Outcome', mq.OutcomeRequest(message_id=ID % 1, **names)) + answer(['O', outcome]))
-    yield 'queues', begin + s.open('Queues', mq.QueuesRequest()) + answer([1, 2, 3, 4, ID % 1, bytes(8)])
+    yield 'queues', begin + s.open('Queues', mq.QueuesRequest()) + answer([1, 2, 3, 4, ID % 1, 5])
     dead = [1, [ID % 1, '1700000000000000', 3, 'broken', record, ID % 2, '1700000000000001', 1, 'x', 'odd']]
     yield 'dead_letters', (
         begin + s.open('DeadLetters', mq.DeadLettersRequest(limit=2, after='1', **names)) + answer(dead))
