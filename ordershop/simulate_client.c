@@ -8,7 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CUSTOMERS = 4, PRODUCTS = 5, PARAMS_MAX = 65536 };
+enum { CUSTOMERS = 4, PRODUCTS_MAX = 5, PARAMS_MAX = 65536 };
+
+size_t client_pick(struct client *client, size_t count)
+{
+	ASSERT(count > 0);
+	return (size_t)(random_next(&client->random) % count);
+}
+
+/* No two histories are alike: what is rare in one is frequent in another, and what is left out makes room. */
+static void choose_habits(struct client *client)
+{
+	static const size_t faults[] = { 0, 4, 12, 50 }, commands[] = { 60, 180, 180, 400 };
+	client->faults = faults[client_pick(client, ARRAY_LEN(faults))];
+	client->commands = commands[client_pick(client, ARRAY_LEN(commands))];
+	client->products_first = 1 + client_pick(client, PRODUCTS_MAX);
+	ASSERT(client_command_count <= COMMANDS_MAX);
+	for (size_t i = 0; i < client_command_count; i++)
+		client->unused[i] = client_pick(client, 8) == 0;
+}
 
 struct client *client_create(uint64_t seed, const struct cast *cast, struct arena *arena)
 {
@@ -18,6 +36,7 @@ struct client *client_create(uint64_t seed, const struct cast *cast, struct aren
 	client->cast = *cast;
 	client->arena = arena;
 	buffer_init(&client->params, PARAMS_MAX);
+	choose_habits(client);
 	return client;
 }
 
@@ -27,12 +46,6 @@ void client_destroy(struct client *client)
 		return;
 	buffer_free(&client->params);
 	free(client);
-}
-
-size_t client_pick(struct client *client, size_t count)
-{
-	ASSERT(count > 0);
-	return (size_t)(random_next(&client->random) % count);
 }
 
 const char *client_make_id(struct client *client, struct known *known)
@@ -88,14 +101,13 @@ static struct action named_command(struct client *client, const char *function)
 
 static struct action any_command(struct client *client)
 {
-	size_t total = 0;
-	for (size_t i = 0; i < client_command_count; i++)
-		total += client_commands[i].weight;
+	size_t total = 0, i = 0;
+	for (size_t j = 0; j < client_command_count; j++)
+		total += client->unused[j] ? 0 : client_commands[j].weight;
 	size_t chosen = client_pick(client, total);
-	const struct client_command *row = client_commands;
-	while (chosen >= row->weight)
-		chosen -= row++->weight;
-	return command(client, row);
+	for (; client->unused[i] || chosen >= client_commands[i].weight; i++)
+		chosen -= client->unused[i] ? 0 : client_commands[i].weight;
+	return command(client, &client_commands[i]);
 }
 
 /* Who has got no answer sends the message again. */
@@ -164,24 +176,25 @@ static void send_many(struct client *client, struct script *script, const char *
 void client_begin(struct client *client, struct script *script)
 {
 	send_many(client, script, "create_customers", CUSTOMERS);
-	send_many(client, script, "create_products", PRODUCTS);
-	send_many(client, script, "create_inventories", 2 * PRODUCTS);
+	send_many(client, script, "create_products", client->products_first);
+	send_many(client, script, "create_inventories", 2 * client->products_first);
 }
 
 struct action client_next(struct client *client, struct memory_shop *shop)
 {
 	client->shop = shop;
 	size_t chance = client_pick(client, 1000);
-	if (down_count(client) > 0 && chance < 40)
+	if (down_count(client) > 0 && client_pick(client, 25) == 0)
 		return start_one(client);
-	if (chance < 12)
+	if (chance < client->faults)
 		return fault(client);
-	if (chance < 14)
+	chance = client_pick(client, 1000);
+	if (chance < 2)
 		return (struct action){ .kind = ACTION_PASS,
 			                .number = 1 + (uint32_t)client_pick(client, 60) };
-	if (chance < 20 && client->sent_count > 0)
+	if (chance < 8 && client->sent_count > 0)
 		return again(client);
-	if (chance < 200)
+	if (chance < 8 + client->commands)
 		return any_command(client);
 	return (struct action){ .kind = ACTION_WORK,
 		                .number = 1 + (uint32_t)client_pick(client, 8) };

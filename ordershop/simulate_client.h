@@ -4,7 +4,7 @@
 
 #include "ordershop/simulate.h"
 
-enum { KNOWN_MAX = 24, SENT_MAX = 16, CLIENT_SERVICES = 16 };
+enum { KNOWN_MAX = 24, SENT_MAX = 16, CLIENT_SERVICES = 16, COMMANDS_MAX = 64 };
 
 /* Ids that were given to entities; the oldest are forgotten. */
 struct known {
@@ -23,6 +23,10 @@ struct client {
 	struct action sent[SENT_MAX];
 	size_t sent_count;
 	bool down[CLIENT_SERVICES];
+	/* How this history is: of a thousand actions so many are faults, or commands. */
+	size_t faults, commands;
+	size_t products_first;
+	bool unused[COMMANDS_MAX]; /* it goes without these commands */
 };
 
 size_t client_pick(struct client *client, size_t count);
