@@ -63,7 +63,7 @@ void context_forget(struct context *context)
 			need->known = false;
 			need->assumed = false;
 			need->loaded.version = 0;
-			need->loaded.state = NULL;
+			need->loaded.state = need->loaded.last = NULL;
 		}
 	}
 }
@@ -281,7 +281,9 @@ void decide_event(struct context *context, const char *type, const char *action,
 		struct entity *after = arena_alloc(context->arena, sizeof(*after));
 		*after = *event->need->seen;
 		after->version++;
-		after->state = strcmp(action, ENTITY_DELETED) == 0 ? NULL : state;
+		bool deleted = strcmp(action, ENTITY_DELETED) == 0;
+		after->state = deleted ? NULL : state;
+		after->last = deleted ? state : NULL;
 		event->need->seen = after;
 	}
 }

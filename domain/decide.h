@@ -46,6 +46,7 @@ struct entity {
 	uint64_t version; /* 0: never written */
 	const ProtobufCMessage
 	    *state; /* Shop__Order of topic order, ...; NULL: not there, or deleted */
+	const ProtobufCMessage *last; /* of a deleted one: its last state; else NULL */
 };
 
 /* Everything that rules allocate goes here and lives as long as the run. */

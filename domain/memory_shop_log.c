@@ -237,6 +237,8 @@ void fill_entity(struct memory_shop *shop, struct arena *arena, struct need *nee
 		hold(arena, entity->last, held);
 	need->loaded.version = entity == NULL ? 0 : entity->version;
 	need->loaded.state = entity_state(entity);
+	need->loaded.last =
+	    entity != NULL && need->loaded.state == NULL ? entity->last->state : NULL;
 	need->known = true;
 }
 

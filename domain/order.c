@@ -58,15 +58,27 @@ static void take_items(struct context *context, Shop__Order *order, const Shop__
 		item_of(context, order, cart->product_ids[i])->quantity++;
 }
 
-static enum step take_prices(struct context *context, Shop__Order *order)
+/* An order whose cart was checked out for it stands, also if a product was deleted before it could be placed:
+ * a refusal would leave the cart held. */
+static const Shop__Product *product_of(struct context *context, const char *id, bool checked_out,
+                                       enum step *step)
+{
+	const struct entity *product = decide_load(context, "product", id);
+	if (checked_out && product != NULL && product->state == NULL && product->last != NULL)
+		return (const Shop__Product *)product->last;
+	product = load_existing(context, "product", id, step);
+	return product == NULL ? NULL : (const Shop__Product *)product->state;
+}
+
+static enum step take_prices(struct context *context, Shop__Order *order, bool checked_out)
 {
 	enum step outcome = STEP_DONE;
 	order->total = order->shipping_fee;
 	for (size_t i = 0; i < order->n_items; i++) {
 		Shop__OrderItem *item = order->items[i];
 		enum step step;
-		const struct entity *product =
-		    load_existing(context, "product", item->product_id, &step);
+		const Shop__Product *product =
+		    product_of(context, item->product_id, checked_out, &step);
 		if (product == NULL && step == STEP_FAILED)
 			return step;
 		if (product == NULL) {
@@ -74,7 +86,7 @@ static enum step take_prices(struct context *context, Shop__Order *order)
 			continue;
 		}
 		int64_t sum;
-		item->price = ((const Shop__Product *)product->state)->price;
+		item->price = product->price;
 		if (__builtin_mul_overflow(item->price, item->quantity, &sum) ||
 		    __builtin_add_overflow(order->total, sum, &order->total) ||
 		    order->total > AMOUNT_MAX)
@@ -98,7 +110,8 @@ static enum step place(struct context *context, Shop__Order *order)
 		return held;
 	order->customer_id = cart->customer_id;
 	take_items(context, order, cart);
-	step = take_prices(context, order);
+	bool checked_out = strcmp(cart->order_id, order->entity_id) == 0;
+	step = take_prices(context, order, checked_out);
 	if (step != STEP_DONE || held != STEP_DONE)
 		return step == STEP_DONE ? held : step;
 	decide_event(context, "CartCheckedOut", ENTITY_UPDATED, "cart", cart->entity_id,
@@ -106,7 +119,7 @@ static enum step place(struct context *context, Shop__Order *order)
 	/* Held already, by an earlier try of this command or by another one of the same order id. The
 	 * store drops this event of the former. Of the latter it moves the cart's version, so that
 	 * whoever held it cannot free it any more if its order is not the one that will stand. */
-	if (strcmp(cart->order_id, order->entity_id) == 0)
+	if (checked_out)
 		return STEP_DONE;
 	decide_undo(context, "CartReleased", "cart", cart->entity_id, cart_held(context, cart, ""));
 	return STEP_DONE;

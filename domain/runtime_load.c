@@ -19,6 +19,7 @@ static bool take_from_cache(struct run *run, struct need *need)
 	    need->generation != cached->generation) {
 		need->loaded.version = cached->version;
 		need->loaded.state = cache_state(cached, run->arena);
+		need->loaded.last = NULL;
 		need->generation = cached->generation;
 		need->made_by =
 		    cached->made_by[0] == '\0' ? NULL : arena_strdup(run->arena, cached->made_by);

@@ -89,10 +89,15 @@ bool domain_store_fill(struct need *need, struct arena *arena, const ProtobufCMe
 		return error_set(err, error_from_grpc((int)result->error->code), "load %s %s: %s",
 		                 need->loaded.topic, need->loaded.id, result->error->message);
 	need->loaded.version = result->event == NULL ? 0 : result->event->entity_version;
-	need->loaded.state = NULL;
-	if (result->event != NULL && strcmp(result->event->event_action, ENTITY_DELETED) != 0)
-		need->loaded.state =
+	need->loaded.state = need->loaded.last = NULL;
+	if (result->event != NULL) {
+		const ProtobufCMessage *state =
 		    event_state(arena, need->loaded.topic, result->event->event_data);
+		if (strcmp(result->event->event_action, ENTITY_DELETED) == 0)
+			need->loaded.last = state;
+		else
+			need->loaded.state = state;
+	}
 	need->known = true;
 	return true;
 }
