@@ -269,14 +269,28 @@ def read_model():
     order = '{"entity_id": "%s", "status": "CREATED", "cart_id": "c", "total": 5, "more": [1]}' % (ID % 1)
     events = [event(1, 'order', 'entity_created', order), event(2, 'order', 'entity_updated', order),
               event(3, 'mail', 'mail_sent', '{"to": "a"}'), event(4, 'cart', 'entity_deleted', '{}')]
-    live = answer([None, None, None]) + upstream(es.SubscribeResponse(live=True)) + answer('OK')
+    # the look finds a live generation, whose checkpoint is asked for
+    live = answer(['generation', '1', 'version', '2', 'highest', '1']) + answer([None, None, None]) + upstream(
+        es.SubscribeResponse(live=True))
+    window = answer(0) + answer(['1', None, 'CREATED', 'u', 'c']) + answer('5') + answer(1) * 20 + answer('1-0')
     fields = ['entity_id', ID % 1, '_version', '2', 'status', 'CREATED', 'cart_id', 'c', '_more', '"more":[1]']
     token = rm.Consistency(tokens=[rm.Token(topic='order', entry_id='1-0')], wait_ms=50)
     members = [ID % 1, '1', ID % 2, '2']
     yield 'apply', (
-        answer([None, None, None]) + upstream(es.SubscribeResponse(events=events, live=True)) + answer('OK')
+        live + upstream(es.SubscribeResponse(events=events, live=True)) + answer('OK')
         + answer('OK') + upstream(es.SubscribeResponse(events=events)) + answer(['9-0', 'order']) + TIMER
         + answer(['9-0', 'order', '4']) + upstream())
+    # nothing is there: one is begun, filled, and followed
+    yield 'build', (
+        answer([]) + answer(1) + upstream(es.SubscribeResponse(events=events)) + upstream(
+            es.SubscribeResponse(events=events, live=True)) + window + answer(2) + answer(['4-0', 'cart', '4'])
+        + upstream(es.SubscribeResponse(live=True), stream=1) + answer('OK') + TIMER)
+    past = rm.Consistency(at='3-0', wait_ms=50)
+    yield 'moment', (
+        live + s.open('Get', rm.GetRequest(name='order', id=ID % 1, consistency=past)) + TIMER + answer(2)
+        + upstream(es.SubscribeResponse(events=events), stream=1) + window + answer(2) + answer(fields)
+        + TIMER * 2 + answer(['generation', '1', 'version', '2', 'highest', '2', 'moment:2', 'x']) + TIMER)
+    yield 'no_moment', live + s.open('List', rm.ListRequest(name='order', consistency=rm.Consistency(at='now')))
     yield 'get', live + s.open('Get', rm.GetRequest(name='order', id=ID % 1)) + answer(fields)
     yield 'wait', (
         live + s.open('Get', rm.GetRequest(name='order', id=ID % 1, consistency=token))
