@@ -51,9 +51,11 @@ static bool parse_date(const char *text, struct when *when)
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		struct tm parts = { 0 };
 		const char *end = strptime(text, forms[i], &parts);
+		int day = parts.tm_mday;
 		time_t seconds = end ? timegm(&parts) : -1;
 
-		if (seconds <= 0)
+		if (seconds <= 0 ||
+		    parts.tm_mday != day) /* timegm makes March of the 31st of February */
 			continue;
 		*when = (struct when){ .time_ms = (uint64_t)seconds * 1000 };
 		if (strchr(forms[i], 'S'))

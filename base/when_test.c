@@ -46,6 +46,8 @@ static const struct {
 	{ "2024-05-01Z", "is no entry id" },
 	{ "2024-05-01.5", "is no entry id" },
 	{ "2024-13-01", "is no entry id" },
+	{ "2024-02-30", "is no entry id" },
+	{ "2023-02-29T10:00:00", "is no entry id" },
 	{ "2024-05-01T00:00:01.", "is no entry id" },
 	{ "2024-05-01T00:00:01.5x", "is no entry id" },
 	{ "2024-05-01T25:00:00", "is no entry id" },

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <uthash.h>
 
-enum { EVENTS_MAX = 100000, DEPTH_MAX = 60, PREFIX_SIZE = 8 * DEPTH_MAX };
+enum { EVENTS_MAX = 100000, STOCK_TRIES_MAX = 1000, DEPTH_MAX = 60, PREFIX_SIZE = 8 * DEPTH_MAX };
 
 /* An event or a message. */
 struct node {
@@ -220,24 +220,31 @@ static bool causes_anything(const struct event *event)
 	return false;
 }
 
-/* What an event may have caused: any function, and of stock that grew one for each order that waited. */
 static void find_messages(struct causes *causes, struct node *event)
 {
 	for (size_t i = 0; i < domain_service_count; i++) {
 		const struct service *service = domain_services[i];
 
-		for (size_t j = 0; j < service->function_count; j++) {
-			const char *function = service->functions[j].name;
+		for (size_t j = 0; j < service->function_count; j++)
+			try_message(causes, event, service->name, service->functions[j].name, NULL);
+	}
+}
 
-			try_message(causes, event, service->name, function, NULL);
-			if (strcmp(event->event->topic, "inventory") != 0)
-				continue;
-			for (struct node *n = causes->nodes; n; n = n->hh.next) {
-				if (n->event && strcmp(n->event->topic, "order") == 0)
-					try_message(causes, event, service->name, function,
-					            n->event->entity_id);
-			}
-		}
+/* Stock that grew sends a message for each order that waits, told apart by the order's id. Looked for backwards
+ * from its event: it came shortly before. */
+static void find_stock(struct causes *causes, struct node *message)
+{
+	const struct event *retried = message->children ? message->children->event : NULL;
+	struct node *node = message;
+
+	if (!retried || strcmp(retried->type, "OrderRetried") != 0)
+		return;
+	for (int tries = 0; tries < STOCK_TRIES_MAX && node && !message->parent;
+	     node = node->hh.prev) {
+		if (!node->event || strcmp(node->event->topic, "inventory") != 0)
+			continue;
+		try_message(causes, node, "order", "retry", retried->entity_id);
+		tries++;
 	}
 }
 
@@ -301,6 +308,10 @@ static void connect(struct causes *causes)
 	for (struct node *n = causes->nodes; n; n = n->hh.next) {
 		if (n->event && uuid_valid(n->id) && causes_anything(n->event))
 			find_messages(causes, n);
+	}
+	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+		if (n->message && !n->parent)
+			find_stock(causes, n);
 	}
 	for (struct node *n = causes->nodes; n; n = n->hh.next) {
 		if (n->message && !n->parent)

@@ -1,6 +1,6 @@
 /* export_file.h - a log in a file: lines of JSON, compressed by zstd.
  *
- *   {"format":"ordershop-log","version":1,"created":"2026-05-01T12:00:00.000Z","check":"5e0c..."}
+ *   {"format":"ordershop-log","version":1,"check":"5e0c..."}
  *   {"topic":"customer",...,"data":{...},"check":"a81b33f0"}      one per event (event_line.h)
  *   {"end":{"events":2,"log_hash":"...","state_hash":"...","topics":[...],"groups":[...]},"check":"..."}
  *

@@ -1,8 +1,5 @@
 #include "ordershop/export_file.h"
 
-#include "base/clock.h"
-#include "ordershop/lines.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -72,11 +69,8 @@ static void put_line(struct export_writer *writer, const struct log_hash *hash)
 static void put_first_line(struct export_writer *writer)
 {
 	struct log_hash *hash = log_hash_create();
-	char when[LINE_TIME_SIZE];
 
-	buffer_printf(&writer->line,
-	              "{\"format\":\"ordershop-log\",\"version\":1,\"created\":\"%sZ\"}",
-	              line_time(clock_wall_us() / 1000, when));
+	buffer_printf(&writer->line, "{\"format\":\"ordershop-log\",\"version\":1}");
 	log_hash_add(hash, writer->line.bytes, writer->line.len);
 	put_line(writer, hash);
 	log_hash_destroy(hash);

@@ -80,7 +80,10 @@ static void send_request(struct reading *reading)
 	request.n_topics = range->topic ? 1 : 0;
 	request.backward = range->backward;
 	if (range->backward && range->until) { /* the start is exclusive */
-		entry_id_format((struct entry_id){ range->until->ms, range->until->us + 1 }, start);
+		struct entry_id next = { range->until->ms, range->until->us + 1 };
+		if (next.us == 0)
+			next.ms++;
+		entry_id_format(next, start);
 		after.entry_id = start;
 		request.after = &after;
 	}

@@ -59,14 +59,16 @@ bool olist_time(const char *text, int64_t *out, struct error *err)
 	struct tm parts = { 0 };
 	const char *end;
 	time_t seconds;
+	int day;
 
 	if (*text == '\0') {
 		*out = 0;
 		return true;
 	}
 	end = strptime(text, "%Y-%m-%d %H:%M:%S", &parts);
+	day = parts.tm_mday;
 	seconds = end && *end == '\0' ? timegm(&parts) : -1;
-	if (seconds <= 0)
+	if (seconds <= 0 || parts.tm_mday != day)
 		return error_set(err, ERR_INVALID,
 		                 "'%.40s' is not a time such as "
 		                 "2018-07-24 20:41:37",

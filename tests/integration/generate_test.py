@@ -47,6 +47,10 @@ class Generate(unittest.TestCase):
     def out(self, *words):
         return ordershop("generate", "--orders", ORDERS, "--out", self.path, *words)
 
+    def bytes_out(self):
+        with open(self.path, "rb") as file:
+            return file.read()
+
     def start_and_kill(self, shop):
         """In the middle, when its topics are locked."""
         generator = subprocess.Popen(
@@ -68,7 +72,8 @@ class Generate(unittest.TestCase):
         self.assertEqual(generator.returncode, 1, said)
         self.assertRegex(said, "event store at")
         wait_until(lambda: shop.pids().get("event-store", store) != store and
-                   "event-store      ready" in shop.command("status"), what="a new store")
+                   "event-store      ready" in ordershop("status", "--data", shop.data).stdout,
+                   what="a new store")
 
     def test_one_log_wherever_it_goes(self):
         file = self.out()
@@ -76,7 +81,9 @@ class Generate(unittest.TestCase):
         self.assertEqual(len(hashes(file.stdout)), 2)
         self.assertEqual(self.out().returncode, 1)
         self.assertIn("--force", self.out().stderr)
+        first = self.bytes_out()
         self.assertEqual(hashes(self.out("--force").stdout), hashes(file.stdout))
+        self.assertEqual(self.bytes_out(), first)
         self.assertNotEqual(hashes(self.out("--force", "--seed", "2").stdout), hashes(file.stdout))
         with Shop() as shop:
             self.start_and_kill(shop)
