@@ -9,12 +9,15 @@ import unittest
 
 import grpc
 
+import eventstore_v1_pb2 as es
 import messagequeue_v1_pb2 as mq
 import messagequeue_v1_pb2_grpc as mq_grpc
+from import_test import history, read, run_import, same
 from ports import free_ports
 from redis_servers import Cluster
 from shop import EXECUTABLE, wait_until
 from store_load import Load, Stores
+from stores_test import new_event
 
 TOPICS = [f"t{i}" for i in range(9)]
 
@@ -53,6 +56,15 @@ class ClusterTest(unittest.TestCase):
         load.check(self)
         self.assertIn("library_name", str(new.call("FUNCTION", "LIST")),
                       "the new master has the functions")
+
+    def test_a_history_is_imported(self):
+        """Its topics are on all masters; each function and event finds its own."""
+        stub, events = self.stores().stubs[0], list(history(TOPICS, 1800))
+        run_import(stub, "half", TOPICS, events[:900], finish=None)
+        answer = run_import(stub, "half", TOPICS, events)
+        self.assertEqual((answer.events, answer.skipped), (1800, 900))
+        same(read(stub, TOPICS), events)
+        stub.Append(es.AppendRequest(topic=TOPICS[0], events=[new_event("entity-0")]), timeout=10)
 
     def test_each_queue_is_told_of_by_itself(self):
         """The masters answer in any order: the slowest one here has the queue that is asked for first."""
