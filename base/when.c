@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-static bool parse_ago(const char *text, uint64_t now_ms, uint64_t *time_ms)
+bool when_span_parse(const char *text, uint64_t max_ms, uint64_t *ms)
 {
 	static const struct {
 		const char *unit;
@@ -14,15 +14,27 @@ static bool parse_ago(const char *text, uint64_t now_ms, uint64_t *time_ms)
 	char *end;
 	unsigned long long number;
 
+	if (*text < '0' || *text > '9')
+		return false;
 	errno = 0;
 	number = strtoull(text, &end, 10);
-	for (size_t i = 0; end > text && errno == 0 && i < ARRAY_LEN(units); i++) {
-		if (strcmp(end, units[i].unit) == 0 && number <= now_ms / units[i].ms) {
-			*time_ms = now_ms - number * units[i].ms;
+	for (size_t i = 0; errno == 0 && i < ARRAY_LEN(units); i++) {
+		if (strcmp(end, units[i].unit) == 0 && number <= max_ms / units[i].ms) {
+			*ms = number * units[i].ms;
 			return true;
 		}
 	}
 	return false;
+}
+
+static bool parse_ago(const char *text, uint64_t now_ms, uint64_t *time_ms)
+{
+	uint64_t span_ms;
+
+	if (!when_span_parse(text, now_ms, &span_ms))
+		return false;
+	*time_ms = now_ms - span_ms;
+	return true;
 }
 
 /* ".5", ".123456", ".123456789": what is beyond microseconds is cut. Returns what follows. */

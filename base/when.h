@@ -16,6 +16,9 @@ struct when {
  * `now_ms` | "" */
 MUST_USE bool when_parse(const char *text, uint64_t now_ms, struct when *when, struct error *err);
 
+/* "90s", "10m", "2h", "3d": how long it is, at most `max_ms`. False: it is none. */
+MUST_USE bool when_span_parse(const char *text, uint64_t max_ms, uint64_t *ms);
+
 /* The same for the last moment that counts: `*last` is the entry, or what happens up to that time, with all of
  * its millisecond (or microsecond, if they are given). "" is not one; ERR_INVALID for what is in the future. */
 MUST_USE bool moment_parse(const char *text, uint64_t now_us, struct entry_id *last,

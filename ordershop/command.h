@@ -6,6 +6,7 @@
 #ifndef ORDERSHOP_COMMAND_H
 #define ORDERSHOP_COMMAND_H
 
+#include "base/buffer.h"
 #include "base/config.h"
 #include "base/error.h"
 
@@ -53,5 +54,12 @@ int command_misuse(const struct subcommand *self, const char *format, ...) PRINT
 
 /* The one of `names` that is most like `word`, or NULL when none is. */
 const char *closest_name(const char *word, const char *const *names, size_t count);
+/* "; did you mean 'NAME'?" of that one, or "". */
+enum { HINT_SIZE = 96 };
+const char *closest_hint(char hint[HINT_SIZE], const char *word, const char *const *names,
+                         size_t count);
+
+/* Writes the whole file anew. */
+MUST_USE bool file_write(const char *path, const struct buffer *bytes, struct error *err);
 
 #endif

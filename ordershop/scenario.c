@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "ordershop/client.h"
 #include "ordershop/command.h"
-#include "ordershop/event_line.h"
 #include "ordershop/scenario_live.h"
 #include "ordershop/scenario_memory.h"
 #include "ordershop/scenario_report.h"
@@ -15,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+enum { LOG_MAX = 1024 * 1024 * 1024 };
 
 static struct config_option options[] = {
 	{ .name = "live", .type = CONFIG_FLAG, .help = "on a running shop, by gRPC" },
@@ -27,7 +28,7 @@ static struct config_option options[] = {
 	  .help = "instead of the files' own seeds; -1: those",
 	  .fallback = "-1",
 	  .min = -1,
-	  .max = INT64_C(1) << 52 },
+	  .max = SCENARIO_SEED_MAX },
 	{ .name = "hashes",
 	  .type = CONFIG_FLAG,
 	  .help = "print the hashes of log and state of each scenario, and nothing else" },
@@ -86,8 +87,7 @@ static bool add_folder(struct runner *runner, const char *folder, struct error *
 	return count > 0 || error_set(err, ERR_NOT_FOUND, "%s: no *.yaml in it", folder);
 }
 
-/* All files are read before any is run. */
-static bool read_all(struct runner *runner, int argc, char **argv, struct error *err)
+static bool find_all(struct runner *runner, int argc, char **argv, struct error *err)
 {
 	for (int i = 1; i < argc; i++) {
 		struct stat about;
@@ -100,17 +100,8 @@ static bool read_all(struct runner *runner, int argc, char **argv, struct error 
 			add_path(runner, argv[i]);
 		}
 	}
-	size_t count = runner->path_count;
-	runner->scenarios = arena_zalloc(runner->arena, count * sizeof(*runner->scenarios));
-	runner->outcomes = arena_zalloc(runner->arena, count * sizeof(*runner->outcomes));
-	for (size_t i = 0; i < count; i++) {
-		if (!scenario_read(runner->paths[i], runner->arena, &runner->scenarios[i], err))
-			return false;
-	}
 	return true;
 }
-
-/* ---- Running ----------------------------------------------------------------------------- */
 
 /* "restock" of "tests/scenarios/restock.yaml". */
 static const char *name_of(struct runner *runner, const char *path)
@@ -123,27 +114,58 @@ static const char *name_of(struct runner *runner, const char *path)
 	return name;
 }
 
+/* Each log must have a file of its own. */
+static bool names_differ(struct runner *runner, struct error *err)
+{
+	const char **names = arena_alloc(runner->arena, runner->path_count * sizeof(*names));
+	for (size_t i = 0; i < runner->path_count; i++) {
+		names[i] = name_of(runner, runner->paths[i]);
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(names[i], names[j]) == 0)
+				return error_set(
+				    err, ERR_INVALID,
+				    "--log: two scenarios would be written to %.60s.jsonl; "
+				    "run them one after the other",
+				    names[i]);
+		}
+	}
+	return true;
+}
+
+/* All files are read before any is run. */
+static bool read_all(struct runner *runner, const char **why)
+{
+	struct error err;
+	size_t count = runner->path_count;
+	runner->scenarios = arena_zalloc(runner->arena, count * sizeof(*runner->scenarios));
+	runner->outcomes = arena_zalloc(runner->arena, count * sizeof(*runner->outcomes));
+	for (size_t i = 0; i < count; i++) {
+		if (!scenario_read(runner->paths[i], runner->arena, &runner->scenarios[i], &err)) {
+			*why = yaml_error(runner->arena, runner->paths[i], &err);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* ---- Running ----------------------------------------------------------------------------- */
+
 static bool write_log(struct runner *runner, const char *path, struct shop *shop, struct error *err)
 {
 	struct shop_events events;
-	struct buffer line;
+	struct buffer lines;
 	if (!shop->methods->events(shop->shop, &events, err))
 		return false;
 	const char *to =
 	    arena_printf(runner->arena, "%s/%s.jsonl", runner->log_folder, name_of(runner, path));
-	FILE *file = fopen(to, "we");
-	bool ok = file != NULL;
-	buffer_init(&line, EVENT_LINE_MAX);
-	for (size_t i = 0; ok && i < events.count; i++) {
-		buffer_clear(&line);
-		shop_event_write(&line, &events.events[i]);
-		buffer_putc(&line, '\n');
-		ok = fwrite(line.bytes, 1, line.len, file) == line.len;
+	buffer_init(&lines, LOG_MAX);
+	for (size_t i = 0; i < events.count; i++) {
+		shop_event_write(&lines, &events.events[i]);
+		buffer_putc(&lines, '\n');
 	}
-	if (file != NULL && fclose(file) != 0)
-		ok = false;
-	buffer_free(&line);
-	return ok || error_set(err, ERR_INTERNAL, "cannot write %s: %s", to, strerror(errno));
+	bool ok = file_write(to, &lines, err);
+	buffer_free(&lines);
+	return ok;
 }
 
 static void print_hashes(struct runner *runner, const char *path, struct shop *shop)
@@ -200,19 +222,23 @@ static int run_all(struct runner *runner)
 	size_t counts[OUTCOME_STATES] = { 0 };
 	const char *junit = config_string(options, ARRAY_LEN(options), "junit");
 	struct error err;
-	for (size_t i = 0; i < runner->path_count; i++) {
-		if (!run_one(runner, i, &err))
-			return command_fail(runner->self, "%s", err.message);
-		if (!runner->hashes || runner->outcomes[i].state == OUTCOME_FAILED)
-			outcome_print(&runner->outcomes[i]);
-		counts[runner->outcomes[i].state]++;
+	size_t run = 0;
+	while (run < runner->path_count && counts[OUTCOME_ERROR] == 0) {
+		struct scenario_outcome *outcome = &runner->outcomes[run++];
+		if (!run_one(runner, run - 1, &err)) {
+			outcome->state = OUTCOME_ERROR;
+			outcome->text = arena_strdup(runner->arena, err.message);
+			(void)command_fail(runner->self, "%s", err.message);
+		} else if (!runner->hashes || outcome->state == OUTCOME_FAILED) {
+			outcome_print(outcome);
+		}
+		counts[outcome->state]++;
 	}
-	if (!runner->hashes)
+	if (!runner->hashes && counts[OUTCOME_ERROR] == 0)
 		outcome_print_summary(counts);
-	if (junit != NULL &&
-	    !outcome_write_junit(junit, runner->outcomes, runner->path_count, &err))
+	if (junit != NULL && !outcome_write_junit(junit, runner->outcomes, run, &err))
 		return command_fail(runner->self, "%s", err.message);
-	return counts[OUTCOME_FAILED] == 0 ? EXIT_OK : EXIT_FAILED;
+	return counts[OUTCOME_FAILED] + counts[OUTCOME_ERROR] == 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 int scenario_command(const struct subcommand *self, int argc, char **argv)
@@ -236,8 +262,11 @@ int scenario_command(const struct subcommand *self, int argc, char **argv)
 	if (live && runner.hashes)
 		return command_misuse(self, "--hashes: the ids of a live run are its own");
 	runner.arena = arena_create();
-	if (!read_all(&runner, argc, argv, &err)) {
-		(void)command_fail(self, "%s", err.message);
+	const char *why = err.message;
+	if (!find_all(&runner, argc, argv, &err) ||
+	    (runner.log_folder != NULL && !names_differ(&runner, &err)) ||
+	    !read_all(&runner, &why)) {
+		(void)command_fail(self, "%s", why);
 		outcome = EXIT_USAGE;
 	} else {
 		if (live)

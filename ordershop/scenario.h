@@ -10,6 +10,12 @@
 
 #include "ordershop/yaml.h"
 
+/* Where the virtual clock begins if the file does not say: 2026-01-01T00:00:00Z; it ends with the year 9999. */
+#define SCENARIO_START_US UINT64_C(1767225600000000)
+#define SCENARIO_END_US   UINT64_C(253402300800000000)
+/* What JSON and JavaScript hold as a whole number. */
+#define SCENARIO_SEED_MAX ((INT64_C(1) << 53) - 1)
+
 enum scenario_kind {
 	SCENARIO_GIVEN,
 	SCENARIO_WHEN,
@@ -97,12 +103,11 @@ struct scenario {
 	const struct scenario_step *only_in_process; /* the first such step; NULL: none */
 };
 
-/* Lives in the arena. Errors begin with "path:line: ". */
+/* Lives in the arena. Errors are those of yaml.h. */
 MUST_USE bool scenario_read(const char *path, struct arena *arena, struct scenario *scenario,
                             struct error *err);
 
 const char *scenario_kind_name(enum scenario_kind kind);
-const char *scenario_fault_name(enum scenario_fault fault);
 /* The kinds of entities that references name: customer, ... shipping. */
 bool scenario_is_entity(const char *topic);
 bool scenario_topic_is(const char *topic); /* one of these, or mail */

@@ -1,8 +1,11 @@
 /* scenario_given.c - events that are given. */
+#include "domain/decide.h"
 #include "ordershop/scenario_run.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { ESCAPE_MAX = 6 }; /* times as long can a JSON string be */
 
 static const char *action_of(const char *type)
 {
@@ -10,15 +13,28 @@ static const char *action_of(const char *type)
 	if (strcmp(type, "MailSent") == 0)
 		return "mail_sent";
 	if (strcmp(type, "OrderPlaced") == 0 || (len > 7 && strcmp(type + len - 7, "Created") == 0))
-		return "entity_created";
-	return len > 7 && strcmp(type + len - 7, "Deleted") == 0 ? "entity_deleted"
-	                                                         : "entity_updated";
+		return ENTITY_CREATED;
+	return len > 7 && strcmp(type + len - 7, "Deleted") == 0 ? ENTITY_DELETED : ENTITY_UPDATED;
 }
 
 static const char *member_text(const struct node *map, const char *name)
 {
 	const struct node *member = node_member(map, name);
 	return member == NULL ? NULL : member->text;
+}
+
+/* `data` is an object. */
+static const char *with_id(struct trial *trial, const char *data, const char *id, bool empty)
+{
+	struct buffer text;
+	buffer_init(&text, strlen(data) + ESCAPE_MAX * strlen(id) + sizeof("{\"entity_id\":\"\","));
+	buffer_puts(&text, "{\"entity_id\":");
+	json_write_string(&text, id, strlen(id));
+	buffer_printf(&text, "%s%s", empty ? "" : ",", data + 1);
+	ASSERT(!text.overflow);
+	const char *whole = arena_copy(trial->step_arena, text.bytes, text.len);
+	buffer_free(&text);
+	return whole;
 }
 
 /* The data with the entity's id; of a deletion without data the last state. */
@@ -36,9 +52,7 @@ static bool given_data(struct trial *trial, const struct node *node, struct shop
 	event->data = trial_text(trial, data);
 	if (event->data != NULL && event->entity_id[0] != '\0' &&
 	    node_member(data, "entity_id") == NULL)
-		event->data =
-		    arena_printf(trial->step_arena, "{\"entity_id\":\"%s\"%s%s", event->entity_id,
-		                 data->count > 0 ? "," : "", event->data + 1);
+		event->data = with_id(trial, event->data, event->entity_id, data->count == 0);
 	return event->data != NULL;
 }
 

@@ -5,7 +5,6 @@
 #include "ordershop/scenario.h"
 
 struct reader {
-	const char *path;
 	struct arena *arena;
 	struct scenario *scenario; /* as far as it was read */
 	struct error *err;

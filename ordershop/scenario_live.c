@@ -1,6 +1,6 @@
 #include "ordershop/scenario_live.h"
 
-#include "base/id.h"
+#include "domain/decide.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
 
@@ -158,7 +158,7 @@ static bool live_state(void *shop, const char *topic, const char *id, const char
 		return false;
 	const Es__ReadEntityResponse *read = (const Es__ReadEntityResponse *)response;
 	const Es__Event *last = read->n_events > 0 ? read->events[read->n_events - 1] : NULL;
-	bool there = last != NULL && strcmp(last->event_action, "entity_deleted") != 0;
+	bool there = last != NULL && strcmp(last->event_action, ENTITY_DELETED) != 0;
 	*json = there ? arena_strdup(live->arena, last->event_data) : NULL;
 	return true;
 }
@@ -249,10 +249,9 @@ static bool live_trouble(void *shop, const struct scenario_trouble *trouble, str
 	return error_set(err, ERR_UNIMPLEMENTED, "fault: only in process");
 }
 
-static bool live_check(void *shop, bool at_rest, struct error *err)
+static bool live_check(void *shop, struct error *err)
 {
 	(void)shop;
-	(void)at_rest;
 	(void)err;
 	return true;
 }

@@ -6,6 +6,7 @@
 #ifndef ORDERSHOP_SCENARIO_LIVE_H
 #define ORDERSHOP_SCENARIO_LIVE_H
 
+#include "base/id.h"
 #include "ordershop/client.h"
 #include "ordershop/http_client.h"
 #include "ordershop/scenario_shop.h"
@@ -17,17 +18,20 @@ MUST_USE bool scenario_live_open(struct client *client, const struct http_target
 
 /* ---- For scenario_live*.c ---------------------------------------------------------------- */
 
+enum { TOPIC_SIZE = 80 }; /* of a topic's name of at most 64 bytes, as the event store has them */
+
 struct own; /* a correlation id, entity id, or entry id of a mail that is this run's */
 
 struct live {
 	struct client *client;
 	const struct http_target *rest;
 	struct arena *arena;
-	char run_id[37];
+	char run_id[UUID_SIZE];
 	struct own *own;
 	struct shop_event *events; /* of this run so far */
 	size_t event_count, event_capacity;
-	char entry_id[48], topic[80]; /* the log has been read up to here; "": nothing yet */
+	char entry_id[ENTRY_ID_SIZE],
+	    topic[TOPIC_SIZE]; /* the log has been read up to here; "": nothing yet */
 	bool read_failed;
 	struct error read_error;
 	uint64_t parked_before;

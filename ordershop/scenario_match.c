@@ -64,7 +64,7 @@ static void show_string(struct buffer *out, struct names *names, const char *tex
 	}
 }
 
-void match_show(struct buffer *out, struct names *names, const struct json *value)
+static void match_show(struct buffer *out, struct names *names, const struct json *value)
 {
 	enum json_kind kind = json_kind(value);
 	if (kind == JSON_STRING) {
@@ -332,8 +332,9 @@ static const struct {
 void match_list(const struct match_list *list, const char *how, const struct json *expected,
                 struct diff *diff)
 {
-	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		if (strcmp(checks[i].how, how) == 0)
-			checks[i].check(list, expected, diff);
-	}
+	size_t i = 0;
+	while (i < ARRAY_LEN(checks) && strcmp(checks[i].how, how) != 0)
+		i++;
+	ASSERT(i < ARRAY_LEN(checks));
+	checks[i].check(list, expected, diff);
 }

@@ -14,7 +14,6 @@ MUST_USE bool match_json(const struct json *expected, const struct json *actual)
 void match_diff(struct names *names, const struct json *expected, const struct json *actual,
                 struct diff *diff);
 /* A value on one line, ids by their names; for messages. */
-void match_show(struct buffer *out, struct names *names, const struct json *value);
 const char *match_text(struct arena *arena, struct names *names, const struct json *value);
 /* A text, ids by their names. */
 const char *match_plain(struct arena *arena, struct names *names, const char *text);

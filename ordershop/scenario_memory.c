@@ -50,6 +50,7 @@ static void appended(void *arg, const struct event *event)
 	struct arena *arena = memory->arena;
 	buffer_clear(&memory->text);
 	json_write_message(&memory->text, event->state);
+	ASSERT(!memory->text.overflow);
 	struct shop_event kept = {
 		.topic = arena_strdup(arena, event->topic),
 		.entry_id = arena_strdup(arena, event->entry_id),
@@ -65,6 +66,7 @@ static void appended(void *arg, const struct event *event)
 	invariants_add(memory->invariants, event, kept.data);
 	buffer_clear(&memory->text);
 	shop_event_write(&memory->text, &kept);
+	ASSERT(!memory->text.overflow);
 	log_hash_add(memory->log_hash, memory->text.bytes, memory->text.len);
 }
 
@@ -155,6 +157,8 @@ static bool memory_move(void *shop, const struct scenario_at *at, struct error *
 {
 	struct memory *memory = shop;
 	uint64_t now = memory_shop_clock(memory->shop);
+	if (at->relative && at->us >= SCENARIO_END_US - now)
+		return error_set(err, ERR_INVALID, "at: the clock ends with the year 9999");
 	if (at->relative)
 		memory_shop_advance(memory->shop, at->us);
 	else if (at->us >= now)
@@ -288,10 +292,10 @@ static void violated(void *arg, const struct violation *violation)
 	         violation->message);
 }
 
-static bool memory_check(void *shop, bool at_rest, struct error *err)
+static bool memory_check(void *shop, struct error *err)
 {
 	struct memory *memory = shop;
-	if (at_rest && memory_shop_settled(memory->shop))
+	if (memory_shop_settled(memory->shop))
 		invariants_rest(memory->invariants);
 	if (invariants_broken_total(memory->invariants) > 0)
 		return error_set(err, ERR_INTERNAL, "invariant %s", memory->violation);

@@ -19,18 +19,18 @@ struct names {
 	struct name *by_text, *by_id;
 };
 
-/* The hashes live in the arena: nothing to free. */
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)       arena_alloc(names->arena, size)
-#define uthash_free(memory, size) ((void)(memory))
-
 struct names *names_create(struct arena *arena, const char *run_id)
 {
 	struct names *names = arena_zalloc(arena, sizeof(*names));
 	names->arena = arena;
 	names->run_id = arena_strdup(arena, run_id);
 	return names;
+}
+
+void names_free(struct names *names)
+{
+	HASH_CLEAR(by_text, names->by_text);
+	HASH_CLEAR(by_id, names->by_id);
 }
 
 static struct name *name_make(struct names *names, const char *topic, const char *name,
@@ -167,16 +167,16 @@ static bool find_reference(struct resolver *resolver, const struct node *at, con
                            struct reference *reference, const char **id, struct error *err)
 {
 	if (!parse_reference(text, reference))
-		return node_fail(resolver->path, at, err,
+		return node_fail(at, err,
 		                 "'%.40s' is no reference such as $order.first; a $ is written $$",
 		                 text);
 	if (!scenario_is_entity(reference->topic) && strcmp(reference->topic, "id") != 0)
-		return node_fail(resolver->path, at, err, "$%s.%s: there is no kind '%s'",
-		                 reference->topic, reference->name, reference->topic);
+		return node_fail(at, err, "$%s.%s: there is no kind '%s'", reference->topic,
+		                 reference->name, reference->topic);
 	*id = find_id(resolver->names, reference->topic, reference->name);
 	if (*id == NULL)
-		return node_fail(resolver->path, at, err, "$%s.%s: nothing has that name (yet)",
-		                 reference->topic, reference->name);
+		return node_fail(at, err, "$%s.%s: nothing has that name (yet)", reference->topic,
+		                 reference->name);
 	return true;
 }
 
@@ -189,17 +189,16 @@ static bool find_field(struct resolver *resolver, const struct node *at,
 	if (!resolver->state(resolver->arg, reference->topic, id, &text, err))
 		return false;
 	if (text == NULL)
-		return node_fail(resolver->path, at, err, "$%s.%s.%s: there is no such %s",
-		                 reference->topic, reference->name, reference->field,
-		                 reference->topic);
+		return node_fail(at, err, "$%s.%s.%s: there is no such %s", reference->topic,
+		                 reference->name, reference->field, reference->topic);
 	if (!json_parse(text, strlen(text), state, err))
 		return false;
 	*value = json_member(*state, reference->field);
 	if (*value != NULL)
 		return true;
 	json_free(*state);
-	return node_fail(resolver->path, at, err, "$%s.%s.%s: it has no such field",
-	                 reference->topic, reference->name, reference->field);
+	return node_fail(at, err, "$%s.%s.%s: it has no such field", reference->topic,
+	                 reference->name, reference->field);
 }
 
 static bool put_field(struct resolver *resolver, const struct node *at,
@@ -245,7 +244,7 @@ bool resolve_text(struct resolver *resolver, const struct node *at, const char *
 			text += reference.len;
 	}
 	if (ok && buffer.overflow)
-		ok = node_fail(resolver->path, at, err, "a text above 1 MiB");
+		ok = node_fail(at, err, "a text above 1 MiB");
 	if (ok)
 		*out = arena_copy(resolver->arena, buffer.bytes, buffer.len);
 	buffer_free(&buffer);
@@ -308,8 +307,7 @@ bool resolve_entity(struct resolver *resolver, const struct node *at, const char
 	if (!find_reference(resolver, at, text, &reference, id, err))
 		return false;
 	if (text[reference.len] != '\0' || reference.field[0] != '\0')
-		return node_fail(resolver->path, at, err,
-		                 "'%.60s': expected an entity such as $order.first", text);
+		return node_fail(at, err, "'%.60s': expected an entity such as $order.first", text);
 	*topic = arena_strdup(resolver->arena, reference.topic);
 	return true;
 }

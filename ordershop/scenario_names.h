@@ -7,8 +7,10 @@
 
 struct names;
 
-/* `run_id`: a UUID from which the ids of $id.NAME follow. Lives in the arena. */
+/* `run_id`: a UUID from which the ids of $id.NAME follow. Lives in the arena, but for what
+ * names_free frees. */
 struct names *names_create(struct arena *arena, const char *run_id);
+void names_free(struct names *names);
 /* False: there is one already, of another id. */
 MUST_USE bool names_bind(struct names *names, const char *topic, const char *name, const char *id);
 /* From whose id that of a billing, shipping or inventory follows: "order", "product"; NULL: from none. */
@@ -18,7 +20,6 @@ const char *names_show(struct names *names, const char *id);
 
 /* How references are looked up. */
 struct resolver {
-	const char *path;
 	struct arena *arena;
 	struct names *names;
 	/* The state of an entity as JSON, NULL: none; for $order.first.total. */
@@ -26,7 +27,7 @@ struct resolver {
 	              struct error *err);
 	void *arg;
 };
-/* All errors begin with "path:line: ". The text with its references replaced: */
+/* All errors begin with "line: ". The text with its references replaced: */
 MUST_USE bool resolve_text(struct resolver *resolver, const struct node *at, const char *text,
                            const char **out, struct error *err);
 /* As JSON. */

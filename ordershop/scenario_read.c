@@ -6,9 +6,6 @@
 #include <string.h>
 
 enum { STEPS_MAX = 10000 };
-/* 2026-01-01T00:00:00Z */
-#define START_US UINT64_C(1767225600000000)
-#define SEED_MAX (INT64_C(1) << 53)
 
 static const char *const kind_names[SCENARIO_KINDS] = {
 	[SCENARIO_GIVEN] = "given", [SCENARIO_WHEN] = "when",   [SCENARIO_AT] = "at",
@@ -39,11 +36,6 @@ static const char *const fault_names[FAULT_KINDS] = {
 const char *scenario_kind_name(enum scenario_kind kind)
 {
 	return kind_names[kind];
-}
-
-const char *scenario_fault_name(enum scenario_fault fault)
-{
-	return fault_names[fault];
 }
 
 /* What each kind of step may have beside `step`; `wait` comes second where it may be there. */
@@ -78,18 +70,18 @@ static bool check_event(struct reader *reader, const struct node *event)
 		{ "action", NODE_TEXT, false }, { "data", NODE_MAP, false },
 	};
 	const struct node *found[ARRAY_LEN(keys)];
-	if (!node_take(reader->path, event, "an event", keys, ARRAY_LEN(keys), found, reader->err))
+	if (!node_take(event, "an event", keys, ARRAY_LEN(keys), found, reader->err))
 		return false;
 	const struct node *type = found[0], *as = found[1], *of = found[2], *topic = found[3];
 	const char *in = topic != NULL ? topic->text : scenario_topic_of(type->text);
 	if (in == NULL)
-		return node_fail(reader->path, type, reader->err,
-		                 "'%.60s' does not tell its topic: add `topic`", type->text);
+		return node_fail(type, reader->err, "'%.60s' does not tell its topic: add `topic`",
+		                 type->text);
 	if (!scenario_topic_is(in))
-		return node_fail(reader->path, topic, reader->err, "there is no topic '%.60s'", in);
+		return node_fail(topic, reader->err, "there is no topic '%.60s'", in);
 	bool mail = strcmp(in, "mail") == 0;
 	if (mail ? as != NULL || of != NULL : (as == NULL) == (of == NULL))
-		return node_fail(reader->path, event, reader->err,
+		return node_fail(event, reader->err,
 		                 mail ? "a mail has neither `as` nor `of`"
 		                      : "an event needs `as` or `of`, one of them");
 	return as == NULL || reader_name(reader, as);
@@ -99,14 +91,13 @@ static bool read_given(struct reader *reader, const struct node *node, struct sc
 {
 	static const struct node_key keys[] = { COMMON_WAIT, { "given", NODE_LIST, true } };
 	const struct node *found[ARRAY_LEN(keys)];
-	if (!node_take(reader->path, node, "a given step", keys, ARRAY_LEN(keys), found,
-	               reader->err) ||
+	if (!node_take(node, "a given step", keys, ARRAY_LEN(keys), found, reader->err) ||
 	    !read_common(reader, found[0], found[1], step))
 		return false;
 	step->node = found[2];
 	if (step->node->count < 1 || step->node->count > STEPS_MAX)
-		return node_fail(reader->path, step->node, reader->err,
-		                 "given: must be a list of 1 to %d events", STEPS_MAX);
+		return node_fail(step->node, reader->err, "given: must be a list of 1 to %d events",
+		                 STEPS_MAX);
 	for (const struct node *event = step->node->first; event != NULL; event = event->next) {
 		if (!check_event(reader, event))
 			return false;
@@ -120,13 +111,12 @@ static bool find_function(struct reader *reader, const struct node *node,
 	char *service = arena_strdup(reader->arena, node->text);
 	char *dot = strchr(service, '.');
 	if (dot == NULL)
-		return node_fail(reader->path, node, reader->err,
-		                 "when: must be service.function, is \"%.60s\"", node->text);
+		return node_fail(node, reader->err, "when: must be service.function, is \"%.60s\"",
+		                 node->text);
 	*dot = '\0';
 	const struct service *found = domain_service_find(service);
 	if (found == NULL || found->function_count == 0)
-		return node_fail(reader->path, node, reader->err,
-		                 "when: there is no service '%.60s'", service);
+		return node_fail(node, reader->err, "when: there is no service '%.60s'", service);
 	const char *names[64];
 	size_t count = 0;
 	for (size_t i = 0; i < found->function_count && count < ARRAY_LEN(names); i++) {
@@ -140,10 +130,9 @@ static bool find_function(struct reader *reader, const struct node *node,
 		}
 		names[count++] = function->name;
 	}
-	const char *near = closest_name(dot + 1, names, count);
-	return node_fail(reader->path, node, reader->err, "when: %s has no function '%.60s'%s%s%s",
-	                 service, dot + 1, near != NULL ? "; did you mean '" : "",
-	                 near != NULL ? near : "", near != NULL ? "'?" : "");
+	char hint[HINT_SIZE];
+	return node_fail(node, reader->err, "when: %s has no function '%.60s'%s", service, dot + 1,
+	                 closest_hint(hint, dot + 1, names, count));
 }
 
 static bool read_code(struct reader *reader, const struct node *node, enum error_code *code)
@@ -171,7 +160,7 @@ static bool read_error(struct reader *reader, const struct node *node, struct sc
 	}
 	if (node->kind == NODE_TEXT)
 		return read_code(reader, node, &when->error);
-	if (!node_take(reader->path, node, "an error", keys, ARRAY_LEN(keys), found, reader->err))
+	if (!node_take(node, "an error", keys, ARRAY_LEN(keys), found, reader->err))
 		return false;
 	when->error_message = found[1];
 	return read_code(reader, found[0], &when->error);
@@ -182,11 +171,11 @@ static bool check_as(struct reader *reader, const struct scenario_when *when)
 {
 	const struct node *as = when->as, *params = when->params;
 	if (strncmp(when->function, "create_", 7) != 0)
-		return node_fail(reader->path, as, reader->err, "as: %s.%s creates nothing",
-		                 when->service, when->function);
+		return node_fail(as, reader->err, "as: %s.%s creates nothing", when->service,
+		                 when->function);
 	bool list = params != NULL && params->kind == NODE_LIST;
 	if (list != (as->kind == NODE_LIST) || (list && as->count != params->count))
-		return node_fail(reader->path, as, reader->err, "as: must be %s, as the params are",
+		return node_fail(as, reader->err, "as: must be %s, as the params are",
 		                 list ? "a list with a name for each of them" : "one name");
 	if (!list)
 		return reader_name(reader, as);
@@ -211,8 +200,7 @@ static bool read_when(struct reader *reader, const struct node *node, struct sce
 	};
 	const struct node *found[ARRAY_LEN(keys)];
 	struct scenario_when *when = &step->when;
-	if (!node_take(reader->path, node, "a when step", keys, ARRAY_LEN(keys), found,
-	               reader->err) ||
+	if (!node_take(node, "a when step", keys, ARRAY_LEN(keys), found, reader->err) ||
 	    !read_common(reader, found[0], found[1], step) ||
 	    !find_function(reader, found[2], when))
 		return false;
@@ -230,7 +218,7 @@ static bool read_when(struct reader *reader, const struct node *node, struct sce
 	when->message = found[7] == NULL ? NULL : found[7]->text;
 	const struct node *judged = when->result != NULL ? when->result : found[6];
 	if (step->wait == WAIT_NOTHING && judged != NULL && !when->any)
-		return node_fail(reader->path, judged, reader->err,
+		return node_fail(judged, reader->err,
 		                 "%s: nobody looks at the answer with `wait: nothing`",
 		                 judged->key);
 	return true;
@@ -240,8 +228,7 @@ static bool read_at(struct reader *reader, const struct node *node, struct scena
 {
 	static const struct node_key keys[] = { COMMON, { "at", NODE_TEXT, true } };
 	const struct node *found[ARRAY_LEN(keys)];
-	if (!node_take(reader->path, node, "an at step", keys, ARRAY_LEN(keys), found,
-	               reader->err) ||
+	if (!node_take(node, "an at step", keys, ARRAY_LEN(keys), found, reader->err) ||
 	    !read_common(reader, found[0], NULL, step))
 		return false;
 	const char *text = found[1]->text;
@@ -254,8 +241,7 @@ static bool read_work(struct reader *reader, const struct node *node, struct sce
 {
 	static const struct node_key keys[] = { COMMON, { "work", NODE_TEXT, true } };
 	const struct node *found[ARRAY_LEN(keys)];
-	return node_take(reader->path, node, "a work step", keys, ARRAY_LEN(keys), found,
-	                 reader->err) &&
+	return node_take(node, "a work step", keys, ARRAY_LEN(keys), found, reader->err) &&
 	       read_common(reader, found[0], NULL, step) &&
 	       reader_number(reader, found[1], 1, 1000000, &step->work);
 }
@@ -268,8 +254,7 @@ static bool read_fault(struct reader *reader, const struct node *node, struct sc
 		{ "service", NODE_TEXT, false },
 	};
 	const struct node *found[ARRAY_LEN(keys)];
-	if (!node_take(reader->path, node, "a fault step", keys, ARRAY_LEN(keys), found,
-	               reader->err) ||
+	if (!node_take(node, "a fault step", keys, ARRAY_LEN(keys), found, reader->err) ||
 	    !read_common(reader, found[0], NULL, step))
 		return false;
 	const struct node *service = found[2];
@@ -277,12 +262,12 @@ static bool read_fault(struct reader *reader, const struct node *node, struct sc
 	if (word < 0)
 		return false;
 	if ((word >= FAULT_REDIS_RESTART) != (service == NULL))
-		return node_fail(reader->path, found[1], reader->err,
+		return node_fail(found[1], reader->err,
 		                 service == NULL ? "the fault %s needs the key 'service'"
 		                                 : "the fault %s has no key 'service'",
 		                 found[1]->text);
 	if (service != NULL && domain_service_find(service->text) == NULL)
-		return node_fail(reader->path, service, reader->err,
+		return node_fail(service, reader->err,
 		                 "service: there is no service '%.60s' of the domain",
 		                 service->text);
 	step->trouble.fault = (enum scenario_fault)word;
@@ -294,8 +279,7 @@ static bool read_then(struct reader *reader, const struct node *node, struct sce
 {
 	static const struct node_key keys[] = { COMMON, { "then", NODE_MAP, true } };
 	const struct node *found[ARRAY_LEN(keys)];
-	if (!node_take(reader->path, node, "a then step", keys, ARRAY_LEN(keys), found,
-	               reader->err) ||
+	if (!node_take(node, "a then step", keys, ARRAY_LEN(keys), found, reader->err) ||
 	    !read_common(reader, found[0], NULL, step))
 		return false;
 	step->node = found[1];
@@ -325,7 +309,7 @@ static bool read_step(struct reader *reader, const struct node *node, struct sce
 			return step_kinds[kind].read(reader, node, step);
 		}
 	}
-	return node_fail(reader->path, node, reader->err,
+	return node_fail(node, reader->err,
 	                 "a step must have one of the keys given, when, at, work, fault, then");
 }
 
@@ -339,19 +323,20 @@ bool scenario_read(const char *path, struct arena *arena, struct scenario *scena
 		{ "seed", NODE_TEXT, false },
 	};
 	const struct node *root, *found[ARRAY_LEN(keys)];
-	struct reader reader = { path, arena, scenario, err };
-	*scenario = (struct scenario){ .path = path, .start_us = START_US, .seed = 1 };
+	struct reader reader = { arena, scenario, err };
+	*scenario = (struct scenario){ .path = path, .start_us = SCENARIO_START_US, .seed = 1 };
 	if (!yaml_read(path, arena, &root, err) ||
-	    !node_take(path, root, "a scenario", keys, ARRAY_LEN(keys), found, err) ||
+	    !node_take(root, "a scenario", keys, ARRAY_LEN(keys), found, err) ||
 	    !reader_title(&reader, found[0], &scenario->title))
 		return false;
 	if (found[2] != NULL && !reader_time(&reader, found[2], &scenario->start_us))
 		return false;
-	if (found[3] != NULL && !reader_number(&reader, found[3], 0, SEED_MAX - 1, &scenario->seed))
+	if (found[3] != NULL &&
+	    !reader_number(&reader, found[3], 0, SCENARIO_SEED_MAX, &scenario->seed))
 		return false;
 	const struct node *steps = found[1];
 	if (steps->count < 1 || steps->count > STEPS_MAX)
-		return node_fail(path, steps, err, "steps: must be a list of 1 to %d", STEPS_MAX);
+		return node_fail(steps, err, "steps: must be a list of 1 to %d", STEPS_MAX);
 	scenario->steps = arena_zalloc(arena, steps->count * sizeof(*scenario->steps));
 	for (const struct node *step = steps->first; step != NULL; step = step->next) {
 		scenario->steps[scenario->count].number = scenario->count + 1;

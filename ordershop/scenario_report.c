@@ -1,6 +1,7 @@
 #include "ordershop/scenario_report.h"
 
-#include <errno.h>
+#include "ordershop/command.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@ static const char *const words[OUTCOME_STATES] = {
 	[OUTCOME_OK] = "ok  ",
 	[OUTCOME_FAILED] = "FAIL",
 	[OUTCOME_SKIPPED] = "skip",
+	[OUTCOME_ERROR] = "FAIL",
 };
 
 void outcome_print(const struct scenario_outcome *outcome)
@@ -17,7 +19,7 @@ void outcome_print(const struct scenario_outcome *outcome)
 	printf("%s %s: %s\n", words[outcome->state], outcome->path, outcome->title);
 	if (outcome->state == OUTCOME_FAILED)
 		fputs(outcome->text, stdout);
-	else if (outcome->state == OUTCOME_SKIPPED)
+	else if (outcome->state != OUTCOME_OK)
 		printf("     %s\n", outcome->text);
 	fflush(stdout);
 }
@@ -58,7 +60,12 @@ static void put_case(struct buffer *out, const struct scenario_outcome *outcome)
 		buffer_puts(out, "/>\n");
 		return;
 	}
-	const char *element = outcome->state == OUTCOME_FAILED ? "failure" : "skipped";
+	static const char *const elements[OUTCOME_STATES] = {
+		[OUTCOME_FAILED] = "failure",
+		[OUTCOME_SKIPPED] = "skipped",
+		[OUTCOME_ERROR] = "error",
+	};
+	const char *element = elements[outcome->state];
 	const char *first = outcome->text + strspn(outcome->text, " ");
 	char line[512];
 	snprintf(line, sizeof(line), "%.*s", (int)strcspn(first, "\n"), first);
@@ -80,8 +87,9 @@ static void put_suite(struct buffer *out, const struct scenario_outcome *outcome
 	buffer_printf(out,
 	              "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 	              "<testsuite name=\"ordershop scenario\" tests=\"%zu\" failures=\"%zu\" "
-	              "errors=\"0\" skipped=\"%zu\" time=\"%.3f\">\n",
-	              count, counts[OUTCOME_FAILED], counts[OUTCOME_SKIPPED], (double)us / 1e6);
+	              "errors=\"%zu\" skipped=\"%zu\" time=\"%.3f\">\n",
+	              count, counts[OUTCOME_FAILED], counts[OUTCOME_ERROR], counts[OUTCOME_SKIPPED],
+	              (double)us / 1e6);
 	for (size_t i = 0; i < count; i++)
 		put_case(out, &outcomes[i]);
 	buffer_puts(out, "</testsuite>\n");
@@ -93,12 +101,7 @@ bool outcome_write_junit(const char *path, const struct scenario_outcome *outcom
 	struct buffer text;
 	buffer_init(&text, JUNIT_MAX);
 	put_suite(&text, outcomes, count);
-	FILE *file = fopen(path, "we");
-	bool ok = file != NULL && !text.overflow;
-	if (ok)
-		ok = fwrite(text.bytes, 1, text.len, file) == text.len;
-	if (file != NULL && fclose(file) != 0)
-		ok = false;
+	bool ok = file_write(path, &text, err);
 	buffer_free(&text);
-	return ok || error_set(err, ERR_INTERNAL, "cannot write %s: %s", path, strerror(errno));
+	return ok;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1024 * 1024, REPORT_MAX = 1024 * 1024 };
+enum { TEXT_MAX = 1024 * 1024, REPORT_MAX = 1024 * 1024, ESCAPE_MAX = 6 };
 
 struct mark {
 	const char *name;
@@ -42,11 +42,11 @@ bool trial_fail(struct trial *trial, int line, const char *format, ...)
 bool trial_broken(struct trial *trial, int line, const struct error *err)
 {
 	const char *message = err->message;
-	size_t path = strlen(trial->scenario->path);
 	char *end;
-	if (strncmp(message, trial->scenario->path, path) == 0 && message[path] == ':') {
-		line = (int)strtol(message + path + 1, &end, 10);
-		message = strncmp(end, ": ", 2) == 0 ? end + 2 : end;
+	long named = strtol(message, &end, 10);
+	if (end > message && strncmp(end, ": ", 2) == 0) {
+		line = (int)named;
+		message = end + 2;
 	}
 	return trial_fail(trial, line, "%s", message);
 }
@@ -78,7 +78,7 @@ const struct json *trial_parse(struct trial *trial, const char *text)
 	struct buffer string;
 	if (json_parse(text, strlen(text), &json, &err))
 		return keep(trial, json);
-	buffer_init(&string, REPORT_MAX);
+	buffer_init(&string, ESCAPE_MAX * strlen(text) + sizeof("\"\""));
 	json_write_string(&string, text, strlen(text));
 	bool parsed = json_parse(string.bytes, string.len, &json, &err);
 	ASSERT(parsed);
@@ -142,7 +142,7 @@ static bool trial_expect(struct trial *trial)
 {
 	struct error err;
 	trial_then(trial, trial->step->node);
-	if (!trial->shop->methods->check(trial->shop->shop, true, &err))
+	if (!trial->shop->methods->check(trial->shop->shop, &err))
 		trial_broken(trial, trial->step->line, &err);
 	return trial->report->failures == 0;
 }
@@ -201,9 +201,8 @@ void scenario_run(const struct scenario *scenario, const struct shop *shop,
 		               .arena = arena,
 		               .step_arena = step_arena,
 		               .report = report };
-	trial.resolver =
-	    (struct resolver){ scenario->path, step_arena, names_create(arena, shop->run_id),
-		               shop->methods->state, shop->shop };
+	trial.resolver = (struct resolver){ step_arena, names_create(arena, shop->run_id),
+		                            shop->methods->state, shop->shop };
 	report->failures = 0;
 	buffer_init(&report->text, REPORT_MAX);
 	bool ok = true;
@@ -213,9 +212,10 @@ void scenario_run(const struct scenario *scenario, const struct shop *shop,
 		forget_step(&trial);
 	}
 	struct error err;
-	if (ok && come_to_rest(&trial) && !shop->methods->check(shop->shop, true, &err))
+	if (ok && come_to_rest(&trial) && !shop->methods->check(shop->shop, &err))
 		trial_broken(&trial, trial.step->line, &err);
 	free(trial.kept);
+	names_free(trial.resolver.names);
 	arena_destroy(step_arena);
 	arena_destroy(arena);
 }

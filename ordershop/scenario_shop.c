@@ -4,18 +4,19 @@
 
 #include <string.h>
 
-enum { METADATA_MAX = 1024 };
+enum { METADATA_MAX = 256, ESCAPE_MAX = 6 };
 
 const char *shop_metadata(struct arena *arena, const char *correlation_id, const char *actor)
 {
 	struct buffer text;
-	buffer_init(&text, METADATA_MAX);
+	buffer_init(&text, METADATA_MAX + ESCAPE_MAX * (actor == NULL ? 0 : strlen(actor)));
 	buffer_printf(&text, "{\"correlation_id\":\"%s\"", correlation_id);
 	if (actor != NULL) {
 		buffer_puts(&text, ",\"actor\":");
 		json_write_string(&text, actor, strlen(actor));
 	}
 	buffer_putc(&text, '}');
+	ASSERT(!text.overflow);
 	const char *metadata = arena_copy(arena, text.bytes, text.len);
 	buffer_free(&text);
 	return metadata;

@@ -63,8 +63,8 @@ struct shop_methods {
 	bool (*ask)(void *shop, const struct shop_question *question, struct shop_list *list,
 	            struct error *err);
 	bool (*parked)(void *shop, uint64_t *count, struct error *err);
-	/* What must always hold: false says what does not. */
-	bool (*check)(void *shop, bool at_rest, struct error *err);
+	/* What must hold of a shop at rest: false says what does not. */
+	bool (*check)(void *shop, struct error *err);
 	void (*close)(void *shop);
 };
 

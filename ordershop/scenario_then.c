@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDENT = 6, EVENT_MAX = 1024 * 1024 };
+enum { INDENT = 6, LIST_MAX = 1024 * 1024, EVENT_MAX = 4 * LIST_MAX };
 
 static const char *const expectations[] = { "are", "include", "sequence", "none", "count" };
 
@@ -127,13 +127,14 @@ static const struct json *event_json(struct trial *trial, const struct shop_even
 		      { "entity", event->entity_id },
 		      { "actor", actor_of(trial, event) } };
 	struct buffer text;
-	buffer_init(&text, 2 * EVENT_MAX);
+	buffer_init(&text, EVENT_MAX);
 	buffer_printf(&text, "{\"version\":%llu", (unsigned long long)event->version);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		buffer_printf(&text, ",\"%s\":", texts[i].name);
 		json_write_string(&text, texts[i].text, strlen(texts[i].text));
 	}
 	buffer_printf(&text, ",\"data\":%s}", event->data);
+	ASSERT(!text.overflow);
 	const struct json *json = trial_parse(trial, text.bytes);
 	buffer_free(&text);
 	return json;
@@ -312,7 +313,7 @@ static const struct json *contained_texts(struct trial *trial, const struct node
 	const struct json *expected = NULL;
 	struct error err;
 	bool ok = true;
-	buffer_init(&list, EVENT_MAX);
+	buffer_init(&list, LIST_MAX);
 	buffer_putc(&list, '[');
 	for (const struct node *node = texts->first; ok && node != NULL; node = node->next) {
 		const char *text;
@@ -325,6 +326,8 @@ static const struct json *contained_texts(struct trial *trial, const struct node
 		json_write_string(&list, text, strlen(text));
 	}
 	buffer_putc(&list, ']');
+	if (ok && list.overflow)
+		ok = trial_fail(trial, texts->line, "%s: more than 1 MiB", texts->key);
 	if (ok)
 		expected = trial_parse(trial, list.bytes);
 	buffer_free(&list);

@@ -1,11 +1,11 @@
 /* scenario_words.c - the single values of a scenario file. */
+#include "base/when.h"
 #include "ordershop/command.h"
 #include "ordershop/scenario_internal.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { NAME_MAX_LENGTH = 64, TITLE_MAX = 200 };
 
@@ -48,10 +48,9 @@ int reader_word(struct reader *reader, const struct node *node, const char *cons
 		if (strcmp(node->text, names[i]) == 0)
 			return (int)i;
 	}
-	const char *near = closest_name(node->text, names, count);
-	node_fail(reader->path, node, reader->err, "%s: there is no '%.60s'%s%s%s", node->key,
-	          node->text, near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-	          near != NULL ? "'?" : "");
+	char hint[HINT_SIZE];
+	node_fail(node, reader->err, "%s: there is no '%.60s'%s", node->key, node->text,
+	          closest_hint(hint, node->text, names, count));
 	return -1;
 }
 
@@ -59,8 +58,8 @@ bool reader_title(struct reader *reader, const struct node *node, const char **o
 {
 	size_t len = strlen(node->text);
 	if (len < 1 || len > TITLE_MAX || strpbrk(node->text, "\r\n") != NULL)
-		return node_fail(reader->path, node, reader->err,
-		                 "%s: must be one line of 1 to %d bytes", node->key, TITLE_MAX);
+		return node_fail(node, reader->err, "%s: must be one line of 1 to %d bytes",
+		                 node->key, TITLE_MAX);
 	*out = node->text;
 	return true;
 }
@@ -72,9 +71,8 @@ bool reader_number(struct reader *reader, const struct node *node, int64_t min, 
 	long long number = strtoll(node->text, &end, 10);
 	if (node->kind != NODE_TEXT || node->text[0] == '\0' || *end != '\0' || number < min ||
 	    number > max)
-		return node_fail(reader->path, node, reader->err,
-		                 "%s: must be a whole number of %lld to %lld", node->key,
-		                 (long long)min, (long long)max);
+		return node_fail(node, reader->err, "%s: must be a whole number of %lld to %lld",
+		                 node->key, (long long)min, (long long)max);
 	*out = number;
 	return true;
 }
@@ -93,35 +91,24 @@ bool reader_name(struct reader *reader, const struct node *node)
 {
 	if (node->kind == NODE_TEXT && name_valid(node->text))
 		return true;
-	return node_fail(reader->path, node, reader->err,
-	                 "a name must be 1 to %d letters, digits, '_' or '-'", NAME_MAX_LENGTH);
+	return node_fail(node, reader->err, "a name must be 1 to %d letters, digits, '_' or '-'",
+	                 NAME_MAX_LENGTH);
 }
 
 uint64_t reader_span(const char *text)
 {
-	static const struct {
-		const char *unit;
-		uint64_t us;
-	} units[] = {
-		{ "s", 1000000 }, { "m", 60000000 }, { "h", 3600000000 }, { "d", 86400000000 }
-	};
-	char *end;
-	if (!isdigit((unsigned char)text[0]) || strspn(text, "0123456789") > 9)
-		return 0;
-	uint64_t number = strtoull(text, &end, 10);
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		if (strcmp(end, units[i].unit) == 0)
-			return number * units[i].us;
-	}
-	return 0;
+	uint64_t ms;
+	return when_span_parse(text, SCENARIO_END_US / 1000, &ms) ? ms * 1000 : 0;
 }
 
+/* 0: it is none, or no date. */
 static uint64_t time_us(const char *text)
 {
-	struct tm parts = { 0 };
-	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-	time_t seconds = end != NULL && *end == '\0' ? timegm(&parts) : -1;
-	return seconds > 0 ? (uint64_t)seconds * 1000000 : 0;
+	struct when when;
+	struct error err;
+	if (!when_parse(text, 0, &when, &err) || when.entry_id[0] != '\0')
+		return 0;
+	return when.time_ms * 1000 + when.time_us;
 }
 
 bool reader_time(struct reader *reader, const struct node *node, uint64_t *us)
@@ -129,7 +116,7 @@ bool reader_time(struct reader *reader, const struct node *node, uint64_t *us)
 	*us = time_us(node->text);
 	if (*us > 0)
 		return true;
-	return node_fail(reader->path, node, reader->err,
+	return node_fail(node, reader->err,
 	                 "%s: must be a time such as 2026-01-01T00:00:00Z%s, is \"%.60s\"",
 	                 node->key, strcmp(node->key, "at") == 0 ? " or +90s" : "", node->text);
 }

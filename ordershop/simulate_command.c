@@ -58,19 +58,11 @@ static void print_totals(const struct simulation *simulation, uint64_t took_us)
 	printf("hash %s\n", simulation->hash);
 }
 
-static bool write_file(const char *path, const struct buffer *text)
-{
-	FILE *file = fopen(path, "w");
-	if (file == NULL)
-		return false;
-	bool ok = fwrite(text->bytes, 1, text->len, file) == text->len;
-	return (fclose(file) == 0) && ok;
-}
-
 static int report_finding(const struct subcommand *self, struct simulation *simulation)
 {
 	char comment[128];
 	struct buffer text;
+	struct error err;
 	size_t before = simulation->script.count;
 	const char *path = config_string(options, ARRAY_LEN(options), "scenario");
 	printf("violated: %s: %s\n", simulation->finding.invariant, simulation->finding.what);
@@ -86,10 +78,10 @@ static int report_finding(const struct subcommand *self, struct simulation *simu
 	         simulation->seed, simulation->steps);
 	buffer_init(&text, SCENARIO_MAX);
 	script_write(&simulation->script, &simulation->finding, comment, &text);
-	bool written = !text.overflow && write_file(path, &text);
+	bool written = file_write(path, &text, &err);
 	buffer_free(&text);
 	if (!written)
-		return command_fail(self, "cannot write %s; see --scenario", path);
+		return command_fail(self, "--scenario: %s", err.message);
 	printf("written to %s: run it by `ordershop scenario %s`\n", path, path);
 	return EXIT_FAILED;
 }

@@ -29,16 +29,15 @@ static struct process *find_process(struct supervisor *supervisor, const char *n
                                     struct error *err)
 {
 	const char *names[PROCESSES_MAX];
-	const char *near;
+	char hint[HINT_SIZE];
 
 	for (size_t i = 0; i < supervisor->count; i++) {
 		names[i] = supervisor->processes[i].spec->name;
 		if (strcmp(name, names[i]) == 0)
 			return &supervisor->processes[i];
 	}
-	near = closest_name(name, names, supervisor->count);
-	error_set(err, ERR_NOT_FOUND, "there is no service '%s'%s%s%s", name,
-	          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	error_set(err, ERR_NOT_FOUND, "there is no service '%s'%s", name,
+	          closest_hint(hint, name, names, supervisor->count));
 	return NULL;
 }
 

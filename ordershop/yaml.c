@@ -2,6 +2,7 @@
 
 #include "ordershop/command.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,28 +12,32 @@
 enum { FILE_MAX = 4 * 1024 * 1024, DEPTH_MAX = 32, MEMBERS_MAX = 1000 };
 
 struct yaml {
-	const char *path;
 	struct arena *arena;
 	yaml_parser_t parser;
 	struct error *err;
 };
 
-bool node_fail(const char *path, const struct node *node, struct error *err, const char *format,
-               ...)
+bool node_fail(const struct node *node, struct error *err, const char *format, ...)
 {
 	char message[sizeof(err->message)];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	return error_set(err, ERR_INVALID, "%s:%d: %s", path, node->line, message);
+	return error_set(err, ERR_INVALID, "%d: %s", node->line, message);
+}
+
+const char *yaml_error(struct arena *arena, const char *path, const struct error *err)
+{
+	bool of_line = isdigit((unsigned char)err->message[0]);
+	return arena_printf(arena, "%s:%s%s", path, of_line ? "" : " ", err->message);
 }
 
 /* ---- Reading ----------------------------------------------------------------------------- */
 
 static bool fail_at(struct yaml *yaml, size_t line, const char *what)
 {
-	return error_set(yaml->err, ERR_INVALID, "%s:%zu: %s", yaml->path, line + 1, what);
+	return error_set(yaml->err, ERR_INVALID, "%zu: %s", line + 1, what);
 }
 
 static bool next_event(struct yaml *yaml, yaml_event_t *event)
@@ -184,7 +189,7 @@ static bool read_bytes(const char *path, struct buffer *bytes, struct error *err
 {
 	FILE *stream = fopen(path, "re");
 	if (stream == NULL)
-		return error_set(err, ERR_NOT_FOUND, "%s: %s", path, strerror(errno));
+		return error_set(err, ERR_NOT_FOUND, "%s", strerror(errno));
 	size_t len = 0;
 	char *place = buffer_extend(bytes, FILE_MAX + 1);
 	len = fread(place, 1, FILE_MAX + 1, stream);
@@ -193,15 +198,15 @@ static bool read_bytes(const char *path, struct buffer *bytes, struct error *err
 	fclose(stream);
 	bytes->len = len;
 	if (failed)
-		return error_set(err, ERR_NOT_FOUND, "%s: %s", path, strerror(why));
+		return error_set(err, ERR_NOT_FOUND, "%s", strerror(why));
 	if (len > FILE_MAX)
-		return error_set(err, ERR_TOO_LARGE, "%s: more than 4 MiB", path);
+		return error_set(err, ERR_TOO_LARGE, "larger than 4 MiB");
 	return true;
 }
 
 bool yaml_read(const char *path, struct arena *arena, const struct node **root, struct error *err)
 {
-	struct yaml yaml = { .path = path, .arena = arena, .err = err };
+	struct yaml yaml = { .arena = arena, .err = err };
 	struct buffer bytes;
 	struct node *read = NULL;
 	buffer_init(&bytes, FILE_MAX + 2);
@@ -283,25 +288,23 @@ static const char *kinds_name(unsigned kinds)
 	return names[kinds];
 }
 
-static bool unknown_key(const char *path, const struct node *member, const char *what,
-                        const struct node_key *keys, size_t count, struct error *err)
+static bool unknown_key(const struct node *member, const char *what, const struct node_key *keys,
+                        size_t count, struct error *err)
 {
 	const char *names[KEYS_MAX];
+	char hint[HINT_SIZE];
 	for (size_t i = 0; i < count; i++)
 		names[i] = keys[i].name;
-	const char *near = closest_name(member->key, names, count);
-	return node_fail(path, member, err, "%s has no key '%.60s'%s%s%s", what, member->key,
-	                 near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-	                 near != NULL ? "'?" : "");
+	return node_fail(member, err, "%s has no key '%.60s'%s", what, member->key,
+	                 closest_hint(hint, member->key, names, count));
 }
 
-bool node_take(const char *path, const struct node *map, const char *what,
-               const struct node_key *keys, size_t count, const struct node **out,
-               struct error *err)
+bool node_take(const struct node *map, const char *what, const struct node_key *keys, size_t count,
+               const struct node **out, struct error *err)
 {
 	ASSERT(count <= KEYS_MAX);
 	if (map->kind != NODE_MAP)
-		return node_fail(path, map, err, "%s must be a mapping", what);
+		return node_fail(map, err, "%s must be a mapping", what);
 	for (size_t i = 0; i < count; i++)
 		out[i] = NULL;
 	for (const struct node *member = map->first; member != NULL; member = member->next) {
@@ -309,16 +312,15 @@ bool node_take(const char *path, const struct node *map, const char *what,
 		while (i < count && strcmp(keys[i].name, member->key) != 0)
 			i++;
 		if (i == count)
-			return unknown_key(path, member, what, keys, count, err);
+			return unknown_key(member, what, keys, count, err);
 		if ((keys[i].kinds & member->kind) == 0)
-			return node_fail(path, member, err, "%s: must be %s", member->key,
+			return node_fail(member, err, "%s: must be %s", member->key,
 			                 kinds_name(keys[i].kinds));
 		out[i] = member;
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (keys[i].required && out[i] == NULL)
-			return node_fail(path, map, err, "%s needs the key '%s'", what,
-			                 keys[i].name);
+			return node_fail(map, err, "%s needs the key '%s'", what, keys[i].name);
 	}
 	return true;
 }

@@ -1,7 +1,9 @@
 /* yaml.h - a YAML file as a tree that knows its lines.
  *
- * One document of mappings, lists and scalars: no aliases, no tags, no key twice, at most 1,000 keys in a mapping, 32 levels
- * deep and 4 MiB long. */
+ * One document of mappings, lists and scalars: no aliases, no tags, no key twice, at most 1,000 keys in
+ * a mapping, 32 levels deep and 4 MiB long.
+ *
+ * Errors begin with "line: ", unless they are of the whole file; who prints them puts the path before. */
 #ifndef ORDERSHOP_YAML_H
 #define ORDERSHOP_YAML_H
 
@@ -22,7 +24,7 @@ struct node {
 	struct node *next;
 };
 
-/* All of it lives in the arena. Errors begin with "path:line: ". */
+/* All of it lives in the arena. */
 MUST_USE bool yaml_read(const char *path, struct arena *arena, const struct node **root,
                         struct error *err);
 
@@ -42,11 +44,11 @@ struct node_key {
 };
 /* Takes a mapping apart: out[i] is the value of keys[i], NULL if it is not there. Unknown keys, missing
  * ones and values of another kind are errors. `what` says of what: "a step". */
-MUST_USE bool node_take(const char *path, const struct node *map, const char *what,
-                        const struct node_key *keys, size_t count, const struct node **out,
-                        struct error *err);
-/* "path:line: message"; always false. */
-bool node_fail(const char *path, const struct node *node, struct error *err, const char *format,
-               ...) PRINTF(4, 5);
+MUST_USE bool node_take(const struct node *map, const char *what, const struct node_key *keys,
+                        size_t count, const struct node **out, struct error *err);
+/* "line: message"; always false. */
+bool node_fail(const struct node *node, struct error *err, const char *format, ...) PRINTF(3, 4);
+/* "path:line: message" of such an error, "path: message" of one of the whole file. */
+const char *yaml_error(struct arena *arena, const char *path, const struct error *err);
 
 #endif

@@ -43,6 +43,9 @@ WRONG = [
      "result: nobody looks at the answer", False),
     (STEP + "{ when: order.cancel_order, wait: never }", "wait: there is no 'never'", True),
     (STEP + "{ at: noon }", "3: at: must be a time such as 2026-01-01T00:00:00Z or +90s", True),
+    (STEP + "{ at: 10m }", "3: at: must be a time such as", True),
+    (STEP + "{ at: 2024-02-31 }", "3: at: must be a time such as", False),
+    (STEP + "{ at: +99999999999d }", "3: at: must be a time such as", False),
     (STEP + "{ work: 0 }", "3: work: must be a whole number of 1 to 1000000", True),
     (STEP + "{ fault: burn }", "3: fault: there is no 'burn'", True),
     (STEP + "{ fault: stop }", "3: the fault stop needs the key 'service'", True),
@@ -158,6 +161,11 @@ FILE:6: step 2: another result than expected
      "FILE:6: step 2: '$' is no reference such as $order.first; a $ is written $$\n"),
     ("  - { at: 2025-01-01T00:00:00Z }", "FILE:6: step 2: at: the clock is 31536001 s past that "
      "time already, and never goes back\n"),
+    ("  - { at: +2912500d }", "FILE:6: step 2: at: the clock ends with the year 9999\n"),
+    ("  - { at: 9999-12-31T23:59:59.5 }\n  - { at: +1s }",
+     "FILE:7: step 3: at: the clock ends with the year 9999\n"),
+    ("  - then: { mails: { alice@example.com: [" + ", ".join(['"' + "\\x01" * 2000 + '"'] * 100) +
+     "] } }", "FILE:6: step 2: alice@example.com: more than 1 MiB\n"),
     ("  - given:\n      - { event: OrderDeleted, of: $id.x }",
      "FILE:7: step 2: the event needs the key 'data'\n"),
     ("  - given:\n      - { event: OrderUpdated, of: $id.x, data: { colour: red } }", "colour"),
@@ -237,9 +245,30 @@ class Format(unittest.TestCase):
 
     def test_no_shop_to_be_found(self):
         path = write(self.folder, ALICE)
-        told = scenario(path, "--live", "--data", self.folder, "--event-store", "127.0.0.1:1",
-                        expect=1)
+        junit = os.path.join(self.folder, "junit.xml")
+        told = scenario(path, path, "--live", "--data", self.folder, "--event-store", "127.0.0.1:1",
+                        "--junit", junit, expect=1)
         self.assertEqual(told, "")
+        suite = ElementTree.parse(junit).getroot()
+        self.assertEqual((suite.get("tests"), suite.get("failures"), suite.get("errors")), ("1", "0", "1"))
+        self.assertEqual(suite[0][0].tag, "error")
+
+    def test_a_long_path_leaves_room_for_the_error(self):
+        folder = os.path.join(self.folder, "d" * 200, "e" * 100)
+        os.makedirs(folder)
+        path = write(folder, STEP + "{ work: 0 }")
+        self.assertEqual(scenario(path, expect=2), f"ordershop scenario: {path}:3: work: must be a "
+                         "whole number of 1 to 1000000\n")
+        path = write(folder, ALICE + "  - { when: mail.send, params: { to: $customer.bob } }\n")
+        self.assertIn(f"{path}:6: step 2: $customer.bob: nothing has that name", scenario(path, expect=1))
+
+    def test_logs_do_not_overwrite_each_other(self):
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        paths = write(self.folder, ALICE), write(other, ALICE)
+        told = scenario(*paths, "--log", self.folder, expect=2)
+        self.assertIn("two scenarios would be written to x.jsonl", told)
+        scenario(*paths)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ MOVERS = {"billing.create_billings": ["IN_STOCK", "UNCLEARED"],
           "order.cancel_order": ["CREATED", "OUT_OF_STOCK", "IN_STOCK", "CLEARED", "UNCLEARED",
                                  "SHIPPED"]}
 FAULTS = {"stop", "kill", "freeze", "start", "duplicate", "delay", "reorder", "lose_reply", "crash",
-          "lose_outcome", "redis_restart"}
+          "lose_outcome", "redis_restart", "requeue"}
 
 
 def steps():
