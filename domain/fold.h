@@ -26,6 +26,7 @@ struct fold_entity {
 	struct entry_id first, last;
 	/* Free for whoever folds; NULL at first. */
 	const struct fold_entity *links[2];
+	const void *user;
 	UT_hash_handle hh; /* hh.next: in order of first events */
 	void *memory;      /* of state and data */
 };

@@ -11,9 +11,9 @@
 #define SHOP "*"
 
 const struct invariant invariant_table[] = {
-	{ "event-ids", "An event id is in the log once.", .check = check_ids },
-	{ "log-order", "Entry ids of a topic grow.", .check = check_log_order },
-	{ "versions", "Versions of an entity are 1, 2, 3, ... without gaps.",
+	{ "event-ids", "An event id is in the log once.", .of_the_log = true, .check = check_ids },
+	{ "log-order", "Entry ids of a topic grow.", .of_the_log = true, .check = check_log_order },
+	{ "versions", "Versions of an entity are 1, 2, 3, ... without gaps.", .of_the_log = true,
 	  .check = check_versions },
 	{ "readable", "The data of an event is an entity of its topic, with the event's entity id.",
 	  .topic = SHOP, .check = check_readable },
@@ -52,14 +52,16 @@ const struct invariant invariant_table[] = {
 	  .check = check_mails_once },
 
 	{ "orders-at-rest",
-	  "No order is between two states; its billing and shipping agree with it.", true, "order",
-	  rest_order },
+	  "No order is between two states; its billing and shipping agree with it.",
+	  .at_rest = true, .topic = "order", .check = rest_order },
 	{ "refunds-at-rest", "Billings of cancelled and deleted orders are refunded, no others.",
-	  true, "billing", rest_refund },
-	{ "stock-at-rest", "What is reserved is what orders hold.", true, "inventory", rest_stock },
-	{ "carts-free", "A cart is held only by an order in progress.", true, "cart", rest_cart },
-	{ "mails-sent", "Every mail that follows from an event was sent.", true, "mail",
-	  rest_mails },
+	  .at_rest = true, .topic = "billing", .check = rest_refund },
+	{ "stock-at-rest", "What is reserved is what orders hold.", .at_rest = true,
+	  .topic = "inventory", .check = rest_stock },
+	{ "carts-free", "A cart is held only by an order in progress.", .at_rest = true,
+	  .topic = "cart", .check = rest_cart },
+	{ "mails-sent", "Every mail that follows from an event was sent.", .at_rest = true,
+	  .topic = "mail", .check = rest_mails },
 };
 const size_t invariant_count = ARRAY_LEN(invariant_table);
 

@@ -19,6 +19,7 @@ struct invariants;
 struct invariant {
 	const char *name; /* "status-path" */
 	const char *says; /* one sentence */
+	bool of_the_log;  /* no store has a log that breaks it, nor takes one in */
 	/* Holds when the shop has nothing left to do: no message, no event to react to. */
 	bool at_rest;
 	const char *topic; /* of whose events or entities; NULL: of all */

@@ -66,6 +66,15 @@ const char *metadata_next(struct arena *arena, const char *cause_metadata, const
 	return text;
 }
 
+const char *metadata_text(struct arena *arena, const char *metadata, const char *name)
+{
+	struct json *json = read_object(metadata);
+	const char *text = json == NULL ? NULL : text_of(json, name);
+	const char *copy = text == NULL ? "" : arena_strdup(arena, text);
+	json_free(json);
+	return copy;
+}
+
 bool metadata_caused(const char *metadata)
 {
 	struct json *json = read_object(metadata);

@@ -14,6 +14,8 @@
  * `same_time`: occurred_at is carried over too. What is not readable is left out. */
 const char *metadata_next(struct arena *arena, const char *cause_metadata, const char *cause_id,
                           bool same_time);
+/* A member of metadata, "" if it has no such text. */
+const char *metadata_text(struct arena *arena, const char *metadata, const char *name);
 /* Was it made by metadata_next, or by a client that names a cause? */
 bool metadata_caused(const char *metadata);
 

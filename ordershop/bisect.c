@@ -1,8 +1,6 @@
 /* bisect.c - `ordershop bisect`: the first event after which an invariant fails. */
-#include "base/clock.h"
-#include "base/when.h"
 #include "domain/invariants.h"
-#include "ordershop/command.h"
+#include "ordershop/client.h"
 #include "ordershop/lines.h"
 #include "ordershop/log_reader.h"
 #include "ordershop/quiet.h"
@@ -12,7 +10,9 @@
 #include <string.h>
 
 static struct config_option options[] = {
-	{ .name = "at", .placeholder = "TIME|ID", .help = "only what had happened up to then" },
+	{ .name = "at",
+	  .placeholder = "TIME|ID",
+	  .help = "only what had happened up to then; not of a rule at rest" },
 	SHOP_OPTIONS,
 };
 
@@ -29,6 +29,7 @@ struct finding {
 
 struct search {
 	const struct invariant *invariant;
+	const struct entry_id *at; /* NULL: now */
 	struct invariants *invariants;
 	struct finding finding;
 	uint64_t events;
@@ -92,11 +93,11 @@ static bool look_at_entity(void *arg, const struct event *event, const char *dat
 	return true;
 }
 
-static bool read_all(struct search *search, struct client *client, const struct entry_id *at,
-                     log_function *each, struct error *err)
+static bool read_all(struct search *search, struct client *client, log_function *each,
+                     struct error *err)
 {
 	search->invariants = invariants_create(each == add_event ? keep_violation : NULL, search);
-	bool done = log_read(client, at, each, search, err);
+	bool done = log_read(client, search->at, each, search, err);
 
 	if (done && each == add_event && search->invariant->at_rest)
 		invariants_rest(search->invariants);
@@ -110,9 +111,9 @@ static void print_finding(const struct search *search, const struct finding *fin
 	char entry[ENTRY_ID_SIZE], when[LINE_TIME_SIZE];
 
 	entry_id_format(finding->entry, entry);
-	printf("%s fails since %s of %s %s\n", search->invariant->name,
-	       *finding->type ? finding->type : "an event", finding->topic,
-	       *finding->entity_id ? finding->entity_id : "-");
+	line_printf("%s fails since %s of %s %s", search->invariant->name,
+	            *finding->type ? finding->type : "an event", finding->topic,
+	            *finding->entity_id ? finding->entity_id : "-");
 	printf("  at %s (%s)", line_entry_time(finding->entry, when), entry);
 	if (finding->place > 0)
 		printf(", event %" PRIu64 " of the log", finding->place);
@@ -120,8 +121,7 @@ static void print_finding(const struct search *search, const struct finding *fin
 }
 
 /* Of a rule at rest: the first entity that breaks it now, and since when. */
-static bool search_at_rest(struct search *search, struct client *client, const struct entry_id *at,
-                           struct error *err)
+static bool search_at_rest(struct search *search, struct client *client, struct error *err)
 {
 	struct finding *broken = &search->finding;
 	struct search second = { .invariant = search->invariant, .of = broken };
@@ -129,31 +129,44 @@ static bool search_at_rest(struct search *search, struct client *client, const s
 	broken->place = 0;
 	/* Mails say themselves after which event they are missing. */
 	if (*broken->entity_id && strcmp(search->invariant->topic, broken->topic) == 0) {
-		if (!read_all(&second, client, at, look_at_entity, err))
+		if (!read_all(&second, client, look_at_entity, err))
 			return false;
 	}
 	print_finding(search, second.finding.found ? &second.finding : broken);
-	printf("  %s %s: %s\n", broken->topic, broken->entity_id, broken->message);
+	line_printf("  %s %s: %s", broken->topic, broken->entity_id, broken->message);
 	return true;
 }
 
-static bool bisect(struct search *search, struct client *client, const struct entry_id *at,
-                   struct error *err)
+/* A shop that never comes to rest may be the very thing that is looked for: it is warned, not refused. */
+static bool read_at_rest(struct search *search, struct client *client, struct error *err)
 {
 	char busy[QUIET_TEXT_SIZE];
+	uint64_t at_rest;
+	bool quiet = shop_quiet(client, QUIET_MS, busy, &at_rest);
 
-	if (search->invariant->at_rest && !at && !shop_quiet(client, QUIET_MS, busy))
-		fprintf(stderr, "the shop is not at rest, as it must be for this: %s\n", busy);
-	if (!read_all(search, client, at, add_event, err))
+	if (!read_all(search, client, add_event, err))
+		return false;
+	if (!quiet || at_rest != search->events)
+		fprintf(stderr, "the shop is not at rest, as it must be for this: %s\n",
+		        quiet ? "new events come" : busy);
+	return true;
+}
+
+static bool bisect(struct client *client, void *arg, struct error *err)
+{
+	struct search *search = arg;
+	bool rest = search->invariant->at_rest;
+
+	if (!(rest ? read_at_rest(search, client, err) : read_all(search, client, add_event, err)))
 		return false;
 	if (!search->finding.found) {
 		printf("%s holds: %" PRIu64 " events\n", search->invariant->name, search->events);
 		return true;
 	}
-	if (search->invariant->at_rest)
-		return search_at_rest(search, client, at, err);
+	if (rest)
+		return search_at_rest(search, client, err);
 	print_finding(search, &search->finding);
-	printf("  %s\n", search->finding.message);
+	line_printf("  %s", search->finding.message);
 	return true;
 }
 
@@ -175,11 +188,8 @@ int bisect_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct search search = { 0 };
-	struct client client;
-	const char *text;
 	struct entry_id at;
 	struct error err;
-	bool done;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
@@ -188,13 +198,13 @@ int bisect_command(const struct subcommand *self, int argc, char **argv)
 	search.invariant = invariant_find(argv[1]);
 	if (!search.invariant)
 		return unknown_invariant(self, argv[1]);
-	text = config_string(options, ARRAY_LEN(options), "at");
-	if (text && !moment_parse(text, clock_wall_us(), &at, &err))
-		return command_misuse(self, "--at: %s", err.message);
-	client_open(&client, options, ARRAY_LEN(options));
-	done = bisect(&search, &client, text ? &at : NULL, &err);
-	client_close(&client);
-	if (!done)
-		return command_fail(self, "%s", err.message);
-	return search.finding.found ? EXIT_FAILED : EXIT_OK;
+	if (!option_moment(options, ARRAY_LEN(options), "at", &at, &search.at, &err))
+		return command_misuse(self, "%s", err.message);
+	if (search.at && search.invariant->at_rest)
+		return command_misuse(self,
+		                      "--at: %s must hold only in a shop at rest, and whether it "
+		                      "was at rest then is not known",
+		                      search.invariant->name);
+	outcome = client_run(self, options, ARRAY_LEN(options), bisect, &search);
+	return outcome == EXIT_OK && search.finding.found ? EXIT_FAILED : outcome;
 }

@@ -1,6 +1,7 @@
 #include "ordershop/causes.h"
 
 #include "base/id.h"
+#include "domain/metadata.h"
 #include "domain/rules.h"
 #include "ordershop/lines.h"
 
@@ -33,7 +34,7 @@ struct origin {
 
 struct causes {
 	const char *topic, *id;
-	struct arena *arena;
+	struct arena *arena, *scratch; /* scratch: of one event */
 	struct origin *origins;
 	struct node *nodes; /* by id, in the order of the log */
 	size_t events;
@@ -47,6 +48,7 @@ struct causes *causes_create(const char *topic, const char *id)
 	causes->topic = topic;
 	causes->id = id;
 	causes->arena = arena_create();
+	causes->scratch = arena_create();
 	return causes;
 }
 
@@ -55,22 +57,8 @@ void causes_destroy(struct causes *causes)
 	HASH_CLEAR(hh, causes->origins);
 	HASH_CLEAR(hh, causes->nodes);
 	arena_destroy(causes->arena);
+	arena_destroy(causes->scratch);
 	free(causes);
-}
-
-const char *metadata_text(struct arena *arena, const char *metadata, const char *name)
-{
-	struct json *json;
-	struct error err;
-	const char *text = NULL;
-
-	if (!json_parse(metadata, strlen(metadata), &json, &err))
-		return "";
-	const struct json *member = json_kind(json) == JSON_OBJECT ? json_member(json, name) : NULL;
-	if (member && json_text(member))
-		text = arena_strdup(arena, json_text(member));
-	json_free(json);
-	return text ? text : "";
 }
 
 /* The message that began it all; "": unknown. */
@@ -162,15 +150,14 @@ static void add_node(struct causes *causes, const struct event *event, struct en
 
 bool causes_add(struct causes *causes, const struct event *event, struct error *err)
 {
-	struct arena *scratch = arena_create();
-	const char *id = origin_of(scratch, event->metadata);
 	struct origin *origin;
 	struct entry_id entry;
 	bool own =
 	    strcmp(event->topic, causes->topic) == 0 && strcmp(event->entity_id, causes->id) == 0;
 
+	arena_reset(causes->scratch);
+	const char *id = origin_of(causes->scratch, event->metadata);
 	HASH_FIND_STR(causes->origins, id, origin);
-	arena_destroy(scratch);
 	if (!origin && !own)
 		return true;
 	if (++causes->events > EVENTS_MAX)

@@ -22,7 +22,4 @@ MUST_USE bool causes_add(struct causes *causes, const struct event *event, struc
 /* Prints the trees, oldest first; unless `all`, only what led to events of the entity. */
 void causes_print(struct causes *causes, bool all);
 
-/* The member of metadata, "" if there is none; lives in `arena`. */
-const char *metadata_text(struct arena *arena, const char *metadata, const char *name);
-
 #endif

@@ -1,5 +1,7 @@
 #include "ordershop/changes.h"
 
+#include "ordershop/lines.h"
+
 #include <string.h>
 
 enum { VALUE_MAX = 4 * 1024 * 1024, SHOWN_MAX = 200, INDENT = 2 };
@@ -22,10 +24,10 @@ static void write_value(struct buffer *out, const struct json *value)
 	json_write(&text, value);
 	/* Escaped in quotes it is as long as before: nothing in it needs them. */
 	if (plain && *plain && text.len == strlen(plain) + 2) {
-		buffer_append(out, plain, strlen(plain) < SHOWN_MAX ? strlen(plain) : SHOWN_MAX);
+		line_clean(out, plain, strlen(plain) < SHOWN_MAX ? strlen(plain) : SHOWN_MAX);
 		buffer_puts(out, strlen(plain) > SHOWN_MAX ? "..." : "");
 	} else {
-		buffer_append(out, text.bytes, text.len < SHOWN_MAX ? text.len : SHOWN_MAX);
+		line_clean(out, text.bytes, text.len < SHOWN_MAX ? text.len : SHOWN_MAX);
 		buffer_puts(out, text.len > SHOWN_MAX ? "..." : "");
 	}
 	buffer_free(&text);
@@ -53,7 +55,7 @@ static bool write_change(struct buffer *out, const char *prefix, const char *nam
 	if (before && after && value_same(before, after))
 		return false;
 	buffer_puts(out, prefix);
-	buffer_puts(out, name);
+	line_clean(out, name, strlen(name));
 	buffer_puts(out, *name ? ": " : "");
 	if (before) {
 		write_value(out, before);
@@ -91,7 +93,9 @@ bool changes_write(struct buffer *out, const char *prefix, const char *before, c
 	if (is && json_kind(is) == JSON_OBJECT && (!was || json_kind(was) == JSON_OBJECT)) {
 		any = write_members(out, prefix, was, is);
 	} else if (!before || strcmp(before, after) != 0) {
-		buffer_printf(out, "%s%.200s\n", prefix, after);
+		buffer_puts(out, prefix);
+		line_clean(out, after, strnlen(after, SHOWN_MAX));
+		buffer_putc(out, '\n');
 		any = true;
 	}
 	json_free(was);
@@ -107,21 +111,35 @@ static void indent(struct buffer *out, unsigned depth)
 		buffer_putc(out, ' ');
 }
 
+/* Either may be NULL. */
+static void write_clean(struct buffer *out, const char *name, const struct json *value)
+{
+	struct buffer text;
+
+	buffer_init(&text, VALUE_MAX);
+	if (name) {
+		json_write_string(&text, name, strlen(name));
+		buffer_puts(&text, ": ");
+	}
+	if (value)
+		json_write(&text, value);
+	line_clean(out, text.bytes, text.len);
+	buffer_free(&text);
+}
+
 static void write_pretty(struct buffer *out, const struct json *value, unsigned depth)
 {
 	bool object = json_kind(value) == JSON_OBJECT;
 
 	if ((!object && json_kind(value) != JSON_LIST) || json_count(value) == 0) {
-		json_write(out, value);
+		write_clean(out, NULL, value);
 		return;
 	}
 	buffer_puts(out, object ? "{\n" : "[\n");
 	for (const struct json *m = json_first(value); m; m = json_next(m)) {
 		indent(out, depth + 1);
-		if (object) {
-			json_write_string(out, json_name(m), strlen(json_name(m)));
-			buffer_puts(out, ": ");
-		}
+		if (object)
+			write_clean(out, json_name(m), NULL);
 		write_pretty(out, m, depth + 1);
 		buffer_puts(out, json_next(m) ? ",\n" : "\n");
 	}
@@ -136,7 +154,7 @@ void changes_pretty(struct buffer *out, const char *text)
 	if (json)
 		write_pretty(out, json, 0);
 	else
-		buffer_puts(out, text);
+		line_clean(out, text, strlen(text));
 	buffer_putc(out, '\n');
 	json_free(json);
 }

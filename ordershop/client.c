@@ -1,4 +1,7 @@
 #include "ordershop/client.h"
+
+#include "base/clock.h"
+#include "base/when.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
 #include "proto/readmodel_v1.pb-c.h"
@@ -35,6 +38,28 @@ void client_close(struct client *client)
 		rpc_channel_destroy(client->channels[i]);
 	loop_destroy(client->loop);
 	arena_destroy(client->arena);
+}
+
+int client_run(const struct subcommand *self, const struct config_option *options, size_t count,
+               client_function *function, void *arg)
+{
+	struct client client;
+	struct error err;
+
+	client_open(&client, options, count);
+	bool done = function(&client, arg, &err);
+	client_close(&client);
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+}
+
+bool option_moment(const struct config_option *options, size_t count, const char *name,
+                   struct entry_id *moment, const struct entry_id **out, struct error *err)
+{
+	const char *text = config_string(options, count, name);
+
+	*out = text ? moment : NULL;
+	return !text || moment_parse(text, clock_wall_us(), moment, err) ||
+	       error_wrap(err, "--%s", name);
 }
 
 const ProtobufCServiceDescriptor *client_service(enum target target)

@@ -1,15 +1,25 @@
 #include "ordershop/command.h"
 
+#include "ordershop/lines.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void say(const struct subcommand *self, const char *format, va_list args)
 {
-	fprintf(stderr, "ordershop %s: ", self->name);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	struct buffer line;
+	char *text;
+	int len = vasprintf(&text, format, args);
+
+	ASSERT(len >= 0);
+	buffer_init(&line, LINE_MAX_BYTES);
+	line_clean(&line, text, (size_t)len);
+	fprintf(stderr, "ordershop %s: %s\n", self->name, line.len > 0 ? line.bytes : "");
+	buffer_free(&line);
+	free(text);
 }
 
 int command_fail(const struct subcommand *self, const char *format, ...)

@@ -1,6 +1,4 @@
 /* diff.c - `ordershop diff`: what changed between two moments. */
-#include "base/clock.h"
-#include "base/when.h"
 #include "domain/fold.h"
 #include "ordershop/changes.h"
 #include "ordershop/command.h"
@@ -29,9 +27,9 @@ struct touched {
 
 struct comparison {
 	struct fold *fold;
-	const char *topic, *id; /* NULL: all */
-	bool has_from;
-	struct entry_id from;
+	struct log_range range;
+	struct entry_id from, to;
+	const struct entry_id *since; /* NULL: the beginning */
 	struct touched *first, **last;
 	uint64_t events, loose;
 };
@@ -41,11 +39,8 @@ static bool wanted(const struct comparison *comparison, const struct event *even
 	struct entry_id entry;
 	struct error err;
 
-	return (!comparison->topic || strcmp(comparison->topic, event->topic) == 0) &&
-	       (!comparison->id ||
-	        (event->entity_id && strcmp(comparison->id, event->entity_id) == 0)) &&
-	       (!comparison->has_from || (entry_id_parse(event->entry_id, &entry, &err) &&
-	                                  entry_id_compare(entry, comparison->from) > 0));
+	return !comparison->since || (entry_id_parse(event->entry_id, &entry, &err) &&
+	                              entry_id_compare(entry, *comparison->since) > 0);
 }
 
 /* Keeps how the entity of the event was before it; NULL: that is kept already. */
@@ -56,7 +51,7 @@ static struct touched *touch(struct comparison *comparison, const struct event *
 	struct touched *touched;
 	struct buffer json;
 
-	if (known && known->links[0] == known)
+	if (known && known->user)
 		return NULL;
 	touched = calloc(1, sizeof(*touched));
 	ASSERT(touched);
@@ -81,8 +76,8 @@ static bool add_event(void *arg, const struct event *event, const char *data)
 
 	comparison->events += counts;
 	comparison->loose += counts && loose;
-	if (touched) { /* the link to itself says that it is kept */
-		change.entity->links[0] = change.entity;
+	if (touched) {
+		change.entity->user = touched;
 		touched->entity = change.entity;
 	}
 	return true;
@@ -99,16 +94,16 @@ static void print_touched(const struct touched *touched)
 	fold_entity_write(entity, &now);
 	any = !entity->deleted && changes_write(&changes, "    ", touched->before, now.bytes);
 	if (entity->deleted && !touched->before)
-		printf("  %s %s: created and deleted\n", entity->topic->name, entity->id);
+		line_printf("  %s %s: created and deleted", entity->topic->name, entity->id);
 	else if (entity->deleted)
-		printf("- %s %s: deleted\n", entity->topic->name, entity->id);
+		line_printf("- %s %s: deleted", entity->topic->name, entity->id);
 	else if (touched->before)
-		printf("~ %s %s: version %" PRIu64 " -> %" PRIu64 "%s\n", entity->topic->name,
-		       entity->id, touched->version, entity->version,
-		       any ? "" : ", the same again");
+		line_printf("~ %s %s: version %" PRIu64 " -> %" PRIu64 "%s", entity->topic->name,
+		            entity->id, touched->version, entity->version,
+		            any ? "" : ", the same again");
 	else
-		printf("+ %s %s: version %" PRIu64 "\n", entity->topic->name, entity->id,
-		       entity->version);
+		line_printf("+ %s %s: version %" PRIu64, entity->topic->name, entity->id,
+		            entity->version);
 	if (any)
 		fputs(changes.bytes, stdout);
 	buffer_free(&now);
@@ -143,20 +138,26 @@ static void comparison_free(struct comparison *comparison)
 	fold_destroy(comparison->fold);
 }
 
-static bool read_moments(struct comparison *comparison, bool *has_to, struct entry_id *to,
-                         struct error *err)
+static bool read_moments(struct comparison *comparison, struct error *err)
 {
-	const char *from = config_string(options, ARRAY_LEN(options), "from");
-	const char *until = config_string(options, ARRAY_LEN(options), "to");
+	const size_t count = ARRAY_LEN(options);
+	const struct entry_id **until = &comparison->range.until;
 
-	comparison->has_from = from != NULL;
-	*has_to = until != NULL;
-	if (from && !moment_parse(from, clock_wall_us(), &comparison->from, err))
-		return error_wrap(err, "--from");
-	if (until && !moment_parse(until, clock_wall_us(), to, err))
-		return error_wrap(err, "--to");
-	if (from && until && entry_id_compare(comparison->from, *to) > 0)
+	if (!option_moment(options, count, "from", &comparison->from, &comparison->since, err) ||
+	    !option_moment(options, count, "to", &comparison->to, until, err))
+		return false;
+	if (comparison->since && *until && entry_id_compare(*comparison->since, **until) > 0)
 		return error_set(err, ERR_INVALID, "--from: must not be after --to");
+	return true;
+}
+
+static bool diff(struct client *client, void *arg, struct error *err)
+{
+	struct comparison *comparison = arg;
+
+	if (!log_read_range(client, &comparison->range, add_event, comparison, err))
+		return false;
+	print_comparison(comparison);
 	return true;
 }
 
@@ -164,27 +165,20 @@ int diff_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct comparison comparison = { 0 };
-	struct client client;
-	struct entry_id to;
 	struct error err;
-	bool has_to, done;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc > 3)
 		return command_misuse(self, "'%s' is one word too many", argv[3]);
-	comparison.topic = argc > 1 ? argv[1] : NULL;
-	comparison.id = argc > 2 ? argv[2] : NULL;
-	if (!read_moments(&comparison, &has_to, &to, &err) ||
+	comparison.range.topic = argc > 1 ? argv[1] : NULL;
+	comparison.range.entity_id = argc > 2 ? argv[2] : NULL;
+	if (!read_moments(&comparison, &err) ||
 	    (argc > 1 && !entity_check(argv[1], argc > 2 ? argv[2] : "any", &err)))
 		return command_misuse(self, "%s", err.message);
 	comparison.fold = fold_create();
 	comparison.last = &comparison.first;
-	client_open(&client, options, ARRAY_LEN(options));
-	done = log_read(&client, has_to ? &to : NULL, add_event, &comparison, &err);
-	client_close(&client);
-	if (done)
-		print_comparison(&comparison);
+	outcome = client_run(self, options, ARRAY_LEN(options), diff, &comparison);
 	comparison_free(&comparison);
-	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+	return outcome;
 }

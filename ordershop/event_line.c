@@ -1,34 +1,12 @@
 #include "ordershop/event_line.h"
 
+#include "ordershop/lines.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- Writing ----------------------------------------------------------------------------- */
-
-static void put_text(struct buffer *line, const char *name, const char *text)
-{
-	buffer_printf(line, "\"%s\":", name);
-	json_write_string(line, text, strlen(text));
-	buffer_putc(line, ',');
-}
-
-/* Between the members of JSON a line break is as good as a space; within strings there is none. */
-static void put_object(struct buffer *line, const char *name, const char *text)
-{
-	enum json_kind kind;
-	struct error err;
-	size_t len = strlen(text);
-
-	buffer_printf(line, "\"%s\":", name);
-	if (text[0] != '{' || text[len - 1] != '}' || !json_valid(text, len, &kind, &err)) {
-		json_write_string(line, text, len);
-		return;
-	}
-	char *place = buffer_extend(line, len);
-	for (size_t i = 0; place != NULL && i < len; i++)
-		place[i] = text[i] == '\n' || text[i] == '\r' ? ' ' : text[i];
-}
 
 static const char *text_or_none(const char *text)
 {
@@ -40,16 +18,16 @@ void event_line_write(struct buffer *line, const struct event *event, const char
 	const char *metadata = text_or_none(event->metadata);
 
 	buffer_putc(line, '{');
-	put_text(line, "topic", event->topic);
-	put_text(line, "entry_id", event->entry_id);
-	put_text(line, "event_id", event->event_id);
-	put_text(line, "action", event->action);
-	put_text(line, "type", event->type);
-	put_text(line, "entity_id", text_or_none(event->entity_id));
+	line_string(line, "topic", event->topic);
+	line_string(line, "entry_id", event->entry_id);
+	line_string(line, "event_id", event->event_id);
+	line_string(line, "action", event->action);
+	line_string(line, "type", event->type);
+	line_string(line, "entity_id", text_or_none(event->entity_id));
 	buffer_printf(line, "\"version\":%" PRIu64 ",", event->version);
-	put_object(line, "metadata", *metadata == '\0' ? "{}" : metadata);
+	line_object(line, "metadata", *metadata == '\0' ? "{}" : metadata);
 	buffer_putc(line, ',');
-	put_object(line, "data", data);
+	line_object(line, "data", data);
 	buffer_putc(line, '}');
 }
 

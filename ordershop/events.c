@@ -80,8 +80,10 @@ static void print_json(const Es__Event *event)
 	line_string(&line, "event_type", event->event_type);
 	line_string(&line, "entity_id", event->entity_id);
 	buffer_printf(&line, "\"entity_version\":%" PRIu64 ",", event->entity_version);
-	line_json(&line, "event_data", event->event_data, ',');
-	line_json(&line, "metadata", *event->metadata ? event->metadata : "{}", '}');
+	line_json(&line, "event_data", event->event_data);
+	buffer_putc(&line, ',');
+	line_json(&line, "metadata", *event->metadata ? event->metadata : "{}");
+	buffer_putc(&line, '}');
 	buffer_putc(&line, '\n');
 	fwrite(line.bytes, 1, line.len, stdout);
 	buffer_free(&line);

@@ -1,6 +1,7 @@
 /* export.c - `ordershop export`: the log of a running shop into a file. */
 #include "ordershop/command.h"
 #include "ordershop/export_fold.h"
+#include "ordershop/importer.h"
 #include "ordershop/log_reader.h"
 #include "ordershop/quiet.h"
 #include "proto/eventstore_v1.pb-c.h"
@@ -36,6 +37,26 @@ static bool flag(const char *name)
 	return config_flag(options, ARRAY_LEN(options), name);
 }
 
+/* A file that could not be restored is none. */
+static bool check_limits(const Es__TopicsResponse *topics, size_t groups, struct error *err)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < topics->n_topics; i++)
+		count += topics->topics[i]->length > 0;
+	if (count > IMPORT_TOPICS_MAX)
+		return error_set(
+		    err, ERR_TOO_LARGE,
+		    "%zu topics have events; a file of more than %d cannot be restored", count,
+		    IMPORT_TOPICS_MAX);
+	if (groups > IMPORT_GROUPS_MAX)
+		return error_set(err, ERR_TOO_LARGE,
+		                 "the topics have %zu groups; a file of more than %d cannot be "
+		                 "restored",
+		                 groups, IMPORT_GROUPS_MAX);
+	return true;
+}
+
 /* Before the log is read: what comes meanwhile stands after the checkpoints, and is delivered again. */
 static bool take_groups(struct export *export, struct error *err)
 {
@@ -51,6 +72,8 @@ static bool take_groups(struct export *export, struct error *err)
 	topics = (const void *)response;
 	for (size_t i = 0; i < topics->n_topics; i++)
 		count += topics->topics[i]->length > 0 ? topics->topics[i]->n_groups : 0;
+	if (!check_limits(topics, count, err))
+		return false;
 	groups = arena_zalloc(export->arena, (count + 1) * sizeof(*groups));
 	for (size_t i = 0; i < topics->n_topics; i++) {
 		const Es__TopicInfo *topic = topics->topics[i];
@@ -92,7 +115,7 @@ static bool export_shop(struct export *export, const char *path, struct error *e
 	char busy[QUIET_TEXT_SIZE];
 	bool done;
 
-	if (!flag("busy") && !shop_quiet(&export->client, wait_ms, busy))
+	if (!flag("busy") && !shop_quiet(&export->client, wait_ms, busy, NULL))
 		return error_set(
 		    err, ERR_PRECONDITION,
 		    "the shop is not at rest, and what waits in its queues would not be in "

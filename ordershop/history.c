@@ -1,4 +1,5 @@
 /* history.c - `ordershop history`: who changed an entity when, and what led to it. */
+#include "domain/metadata.h"
 #include "ordershop/causes.h"
 #include "ordershop/changes.h"
 #include "ordershop/command.h"
@@ -19,6 +20,7 @@ static struct config_option options[] = {
 };
 
 struct history {
+	struct log_range range; /* the entity's */
 	struct causes *causes;
 	struct arena *arena; /* of one event */
 	char *before;        /* data; NULL: it was not there */
@@ -45,10 +47,9 @@ static bool print_event(void *arg, const struct event *event, const char *data)
 
 	arena_reset(history->arena);
 	const char *actor = metadata_text(history->arena, event->metadata, "actor");
-	printf("v%" PRIu64 " %s at %s%s", event->version,
-	       *event->type ? event->type : event->action, event_time(event->entry_id, when),
-	       *actor ? " by " : "");
-	line_print(actor);
+	line_printf("v%" PRIu64 " %s at %s%s%s", event->version,
+	            *event->type ? event->type : event->action, event_time(event->entry_id, when),
+	            *actor ? " by " : "", actor);
 	if (!deleted)
 		print_changes(history, data);
 	free(history->before);
@@ -66,9 +67,10 @@ static bool add_event(void *arg, const struct event *event, const char *data)
 	return !history->failed;
 }
 
-static bool print_history(struct history *history, struct client *client,
-                          const struct log_range *range, struct error *err)
+static bool print_history(struct client *client, void *arg, struct error *err)
 {
+	struct history *history = arg;
+	const struct log_range *range = &history->range;
 	const Es__Event *last;
 
 	if (!entity_last(client, range->topic, range->entity_id, &last, err) ||
@@ -88,10 +90,7 @@ int history_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct history history;
-	struct log_range range;
-	struct client client;
 	struct error err;
-	bool done;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
@@ -100,14 +99,12 @@ int history_command(const struct subcommand *self, int argc, char **argv)
 		                      "say which entity: its topic and id, as in history order ID");
 	if (!entity_check(argv[1], argv[2], &err))
 		return command_misuse(self, "%s", err.message);
-	range = (struct log_range){ .topic = argv[1], .entity_id = argv[2] };
-	history =
-	    (struct history){ .causes = causes_create(argv[1], argv[2]), .arena = arena_create() };
-	client_open(&client, options, ARRAY_LEN(options));
-	done = print_history(&history, &client, &range, &err);
-	client_close(&client);
+	history = (struct history){ .range = { .topic = argv[1], .entity_id = argv[2] },
+		                    .causes = causes_create(argv[1], argv[2]),
+		                    .arena = arena_create() };
+	outcome = client_run(self, options, ARRAY_LEN(options), print_history, &history);
 	causes_destroy(history.causes);
 	arena_destroy(history.arena);
 	free(history.before);
-	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+	return outcome;
 }

@@ -11,6 +11,9 @@
 #include "domain/decide.h"
 #include "ordershop/client.h"
 
+/* Of one import, as the store says. */
+enum { IMPORT_TOPICS_MAX = 256, IMPORT_GROUPS_MAX = 1000 };
+
 struct importer;
 
 struct importer_group {

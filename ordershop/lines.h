@@ -15,10 +15,15 @@ const char *line_time(uint64_t ms, char text[LINE_TIME_SIZE]);
 const char *line_entry_time(struct entry_id id, char text[LINE_TIME_SIZE]);
 /* `"name":"text",` */
 void line_string(struct buffer *line, const char *name, const char *text);
-/* `"name":text`, then `after`. JSON goes in as it is, so that the line can be queried; anything else as
- * a string. */
-void line_json(struct buffer *line, const char *name, const char *text, char after);
-/* For people: control characters, which would move their terminal, become spaces. */
+/* `"name":text`. JSON goes in as it is, so that the line can be queried, but for line breaks between its members,
+ * which become spaces; anything else as a string. */
+void line_json(struct buffer *line, const char *name, const char *text);
+/* The same, but only an object goes in as it is. */
+void line_object(struct buffer *line, const char *name, const char *text);
+
+/* For people: control characters, which would move their terminal, become spaces. Printed with a line break. */
 void line_print(const char *text);
+void line_printf(const char *format, ...) PRINTF(1, 2);
+void line_clean(struct buffer *out, const char *text, size_t len);
 
 #endif

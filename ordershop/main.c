@@ -76,13 +76,14 @@ static const struct subcommand commands[] = {
 	{ "bisect", "INVARIANT", "Finds the first event after which an invariant fails.",
 	  bisect_command,
 	  "ordershop verify lists the invariants. Of one that holds only in a shop at rest: the\n"
-	  "event since which the first of its violations lasts." MOMENTS },
+	  "event since which the first of its violations lasts, and only now, not --at." MOMENTS },
 	{ "export", "FILE", "Writes the log of a shop at rest into a file.", export_command,
 	  "One line of JSON per event, compressed by zstd; `zstdcat FILE` shows them. The last "
 	  "line\n"
 	  "has hashes of log and state. What is not in the log is not in the file: messages that "
 	  "wait\n"
-	  "in queues, dead letters, which events are parked." },
+	  "in queues, dead letters, which events are parked. More than 256 topics or 1000 groups\n"
+	  "cannot be restored, and are refused." },
 	{ "restore", "FILE", "Writes the log of a file into an empty store.", restore_command,
 	  "Checks the whole file first: what was cut off or altered is refused, with the line. "
 	  "Then\n"

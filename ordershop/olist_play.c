@@ -212,6 +212,24 @@ void play_settle(struct play *play)
 {
 	char what[QUIET_TEXT_SIZE];
 
-	if (!shop_quiet(play->client, SETTLE_MS, what))
+	if (!shop_quiet(play->client, SETTLE_MS, what, NULL))
 		fprintf(stderr, "the shop is still working: %s\n", what);
+}
+
+int olist_command(const struct subcommand *self, int argc, char **argv, olist_function *function)
+{
+	struct olist *olist;
+	struct error err;
+	bool done;
+
+	if (argc != 3)
+		return command_misuse(self, "say what to %s and where its files are: olist DIR",
+		                      self->name);
+	if (strcmp(argv[1], "olist") != 0)
+		return command_misuse(self, "cannot %s '%s'; olist is known", self->name, argv[1]);
+	if (!olist_load(argv[2], &olist, &err))
+		return command_fail(self, "%s", err.message);
+	done = function(olist, &err);
+	olist_free(olist);
+	return done ? EXIT_OK : command_fail(self, "%s", err.message);
 }

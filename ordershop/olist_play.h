@@ -109,4 +109,8 @@ void play_command(struct task *task, struct plan_command *command);
 int64_t play_number(const struct json *object, const char *name);
 const char *play_text(const struct json *object, const char *name);
 
+/* A whole command about the files that its arguments `olist DIR` name. */
+typedef bool olist_function(const struct olist *olist, struct error *err);
+int olist_command(const struct subcommand *self, int argc, char **argv, olist_function *function);
+
 #endif

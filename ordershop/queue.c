@@ -90,8 +90,10 @@ static void print_letter_json(const struct task *task, const Mq__DeadLetter *let
 	line_string(&line, "message_id", letter->message->message_id);
 	buffer_printf(&line, "\"attempts\":%u,", letter->attempts);
 	line_string(&line, "reason", letter->reason);
-	line_json(&line, "payload", letter->message->payload, ',');
-	line_json(&line, "metadata", *metadata ? metadata : "{}", '}');
+	line_json(&line, "payload", letter->message->payload);
+	buffer_putc(&line, ',');
+	line_json(&line, "metadata", *metadata ? metadata : "{}");
+	buffer_putc(&line, '}');
 	buffer_putc(&line, '\n');
 	fwrite(line.bytes, 1, line.len, stdout);
 	buffer_free(&line);

@@ -96,7 +96,8 @@ static void pause_loop(struct client *client)
 	loop_run(client->loop);
 }
 
-bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT_SIZE])
+bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT_SIZE],
+                uint64_t *at_rest)
 {
 	uint64_t end = clock_monotonic_ms() + timeout_ms;
 	struct look look = { .client = client, .what = what };
@@ -111,8 +112,11 @@ bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT
 		look_at_queues(&look);
 		arena_reset(client->arena);
 		quiet = what[0] == '\0';
-		if (quiet && before && events == look.events)
+		if (quiet && before && events == look.events) {
+			if (at_rest)
+				*at_rest = events;
 			return true;
+		}
 		if (looks >= 2 && clock_monotonic_ms() >= end)
 			break;
 		/* What was on its way at one look is seen at the next one, however soon that is. */

@@ -103,15 +103,12 @@ static const struct olist_order *next_order(void *arg)
 static bool verify(struct client *client, const struct plan *plan, struct error *err)
 {
 	struct play *play = play_create(client, plan);
-	uint64_t broken = 0;
 	bool done = play_verify(play, err);
 
 	play_stop(play);
 	play_destroy(play);
 	printf("\n");
-	if (!done || !verify_shop(client, NULL, VIOLATIONS_SHOWN, &broken, err))
-		return false;
-	return broken == 0 || error_set(err, ERR_INTERNAL, "%" PRIu64 " violations", broken);
+	return done && verify_shop(client, NULL, VIOLATIONS_SHOWN, err);
 }
 
 static bool replay(const struct olist *olist, struct error *err)
@@ -142,20 +139,6 @@ static bool replay(const struct olist *olist, struct error *err)
 int replay_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
-	struct olist *olist;
-	struct error err;
-	bool done;
 
-	if (outcome != COMMAND_GO)
-		return outcome;
-	if (argc != 3)
-		return command_misuse(self,
-		                      "say what to replay and where its files are: olist DIR");
-	if (strcmp(argv[1], "olist") != 0)
-		return command_misuse(self, "cannot replay '%s'; olist is known", argv[1]);
-	if (!olist_load(argv[2], &olist, &err))
-		return command_fail(self, "%s", err.message);
-	done = replay(olist, &err);
-	olist_free(olist);
-	return done ? EXIT_OK : command_fail(self, "%s", err.message);
+	return outcome == COMMAND_GO ? olist_command(self, argc, argv, replay) : outcome;
 }

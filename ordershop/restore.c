@@ -21,7 +21,7 @@ static struct config_option options[] = {
 	SHOP_OPTIONS,
 };
 
-enum { IMPORT_ID_SIZE = 64, TOPICS_MAX = 256 };
+enum { IMPORT_ID_SIZE = 64 };
 
 struct restore {
 	const char *path;
@@ -42,12 +42,9 @@ struct file_check {
 
 static void found_wrong(void *arg, const struct violation *violation)
 {
-	static const char *const of_the_log[] = { "event-ids", "log-order", "versions" };
 	struct file_check *check = arg;
 
-	for (size_t i = 0; i < ARRAY_LEN(of_the_log); i++) {
-		if (strcmp(violation->invariant->name, of_the_log[i]) != 0)
-			continue;
+	if (violation->invariant->of_the_log) {
 		check->failed = true;
 		error_set(&check->error, ERR_INVALID, "%s", violation->message);
 	}
@@ -93,9 +90,12 @@ static bool check_topics(const struct restore *restore, const struct fold *fold,
 	if (count != end->topic_count)
 		return error_set(err, ERR_INVALID, "topics: must be the %zu of the events, are %zu",
 		                 count, end->topic_count);
-	if (count > TOPICS_MAX)
+	if (count > IMPORT_TOPICS_MAX)
 		return error_set(err, ERR_INVALID, "topics: must be at most %d, are %zu",
-		                 TOPICS_MAX, count);
+		                 IMPORT_TOPICS_MAX, count);
+	if (end->group_count > IMPORT_GROUPS_MAX)
+		return error_set(err, ERR_INVALID, "groups: must be at most %d, are %zu",
+		                 IMPORT_GROUPS_MAX, end->group_count);
 	return true;
 }
 
@@ -226,7 +226,7 @@ static bool finish(const struct restore *restore, struct importer *importer, str
 
 static bool begin(struct restore *restore, struct importer **importer, struct error *err)
 {
-	const char *topics[TOPICS_MAX];
+	const char *topics[IMPORT_TOPICS_MAX];
 
 	for (size_t i = 0; i < restore->end->topic_count; i++)
 		topics[i] = restore->end->topics[i].name;

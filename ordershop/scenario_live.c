@@ -1,6 +1,7 @@
 #include "ordershop/scenario_live.h"
 
 #include "domain/decide.h"
+#include "domain/metadata.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
 
@@ -34,16 +35,7 @@ bool live_owns(const struct live *live, const char *id)
 
 static bool caused_by_us(const struct live *live, const Es__Event *event)
 {
-	struct json *metadata;
-	struct error err;
-	if (!json_parse(event->metadata, strlen(event->metadata), &metadata, &err))
-		return false;
-	const struct json *correlation =
-	    json_kind(metadata) == JSON_OBJECT ? json_member(metadata, "correlation_id") : NULL;
-	const char *id = correlation == NULL ? NULL : json_text(correlation);
-	bool ours = id != NULL && live_owns(live, id);
-	json_free(metadata);
-	return ours;
+	return live_owns(live, metadata_text(live->arena, event->metadata, "correlation_id"));
 }
 
 static void keep_event(struct live *live, const Es__Event *event)

@@ -36,7 +36,7 @@ bool live_rest(void *shop, struct error *err)
 	struct live *live = shop;
 	char left[QUIET_TEXT_SIZE];
 	uint64_t deadline = clock_monotonic_ms() + REST_TIMEOUT_MS, lag = 1;
-	if (!shop_quiet(live->client, REST_TIMEOUT_MS, left))
+	if (!shop_quiet(live->client, REST_TIMEOUT_MS, left, NULL))
 		return error_set(err, ERR_DEADLINE, "not at rest within %d s: %s",
 		                 REST_TIMEOUT_MS / 1000, left);
 	while (model_lag(live, &lag, err)) {

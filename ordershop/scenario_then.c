@@ -1,4 +1,5 @@
 /* scenario_then.c - the parts of `then`. */
+#include "domain/metadata.h"
 #include "ordershop/scenario_match.h"
 #include "ordershop/scenario_run.h"
 
@@ -108,15 +109,6 @@ static void check_entities(struct trial *trial, const struct node *entities)
 
 /* ---- Events ------------------------------------------------------------------------------ */
 
-static const char *actor_of(struct trial *trial, const struct shop_event *event)
-{
-	const struct json *metadata = trial_parse(trial, event->metadata);
-	const struct json *actor =
-	    json_kind(metadata) == JSON_OBJECT ? json_member(metadata, "actor") : NULL;
-	const char *text = actor == NULL ? NULL : json_text(actor);
-	return text == NULL ? "" : text;
-}
-
 static const struct json *event_json(struct trial *trial, const struct shop_event *event)
 {
 	const struct {
@@ -125,7 +117,7 @@ static const struct json *event_json(struct trial *trial, const struct shop_even
 		      { "topic", event->topic },
 		      { "action", event->action },
 		      { "entity", event->entity_id },
-		      { "actor", actor_of(trial, event) } };
+		      { "actor", metadata_text(trial->step_arena, event->metadata, "actor") } };
 	struct buffer text;
 	buffer_init(&text, EVENT_MAX);
 	buffer_printf(&text, "{\"version\":%llu", (unsigned long long)event->version);

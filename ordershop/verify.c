@@ -1,6 +1,4 @@
 /* verify.c - `ordershop verify`: the log of a running shop against the table of invariants. */
-#include "base/clock.h"
-#include "base/when.h"
 #include "domain/invariants.h"
 #include "ordershop/command.h"
 #include "ordershop/event_line.h"
@@ -46,8 +44,8 @@ static void print_violation(void *arg, const struct violation *violation)
 	if (verification->shown++ >= verification->show)
 		return;
 	entry_id_format(violation->entry, entry);
-	printf("%s: %s %s after %s: %s\n", violation->invariant->name, violation->topic,
-	       *violation->entity_id ? violation->entity_id : "-", entry, violation->message);
+	line_printf("%s: %s %s after %s: %s", violation->invariant->name, violation->topic,
+	            *violation->entity_id ? violation->entity_id : "-", entry, violation->message);
 }
 
 static bool add_event(void *arg, const struct event *event, const char *data)
@@ -112,14 +110,15 @@ static void print_hashes(const struct verification *verification)
 	printf("state hash %s\n", hash);
 }
 
-/* Only of a log that was read when the shop was at rest, and still is. */
-static void check_at_rest(struct verification *verification, struct client *client)
+/* Only of a log that is no longer than it was when the shop was at rest. */
+static void check_at_rest(struct verification *verification, struct client *client,
+                          uint64_t at_rest)
 {
 	const struct fold *fold = invariants_fold(verification->invariants);
 	struct model_verified model = { 0 };
 	struct error err;
 
-	if (!*verification->busy && shop_events(client) != fold_events(fold))
+	if (!*verification->busy && at_rest != fold_events(fold))
 		snprintf(verification->busy, sizeof(verification->busy), "new events come");
 	snprintf(verification->no_model, sizeof(verification->no_model), "%s", verification->busy);
 	if (*verification->busy)
@@ -146,56 +145,51 @@ static void print_outcome(struct verification *verification, uint64_t broken)
 	print_hashes(verification);
 }
 
-bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show, uint64_t *broken,
-                 struct error *err)
+bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show, struct error *err)
 {
 	struct verification verification = { .hash = log_hash_create(),
 		                             .show = show,
 		                             .busy = "that is known only of now, not of --at" };
+	uint64_t broken = 0, at_rest = 0;
 	bool done;
 
 	buffer_init(&verification.line, EVENT_LINE_MAX);
 	verification.invariants = invariants_create(print_violation, &verification);
-	if (!at && shop_quiet(client, QUIET_MS, verification.busy))
+	if (!at && shop_quiet(client, QUIET_MS, verification.busy, &at_rest))
 		verification.busy[0] = '\0';
 	done = log_read(client, at, add_event, &verification, err);
 	if (done) {
-		check_at_rest(&verification, client);
-		*broken = invariants_broken_total(verification.invariants) +
-		          verification.model.differences;
-		print_outcome(&verification, *broken);
+		check_at_rest(&verification, client, at_rest);
+		broken = invariants_broken_total(verification.invariants) +
+		         verification.model.differences;
+		print_outcome(&verification, broken);
 	}
 	invariants_destroy(verification.invariants);
 	log_hash_destroy(verification.hash);
 	buffer_free(&verification.line);
+	if (done && broken > 0)
+		return error_set(err, ERR_INTERNAL, "%" PRIu64 " violations", broken);
 	return done;
+}
+
+static bool verify(struct client *client, void *arg, struct error *err)
+{
+	return verify_shop(client, arg,
+	                   (uint64_t)config_integer(options, ARRAY_LEN(options), "show"), err);
 }
 
 int verify_command(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
-	const char *text = NULL;
-	struct client client;
+	const struct entry_id *until;
 	struct entry_id at;
 	struct error err;
-	uint64_t broken;
-	bool done;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc > 1)
 		return command_misuse(self, "'%s' is not an option", argv[1]);
-	text = config_string(options, ARRAY_LEN(options), "at");
-	if (text && !moment_parse(text, clock_wall_us(), &at, &err))
-		return command_misuse(self, "--at: %s", err.message);
-	client_open(&client, options, ARRAY_LEN(options));
-	done = verify_shop(&client, text ? &at : NULL,
-	                   (uint64_t)config_integer(options, ARRAY_LEN(options), "show"), &broken,
-	                   &err);
-	client_close(&client);
-	if (!done)
-		return command_fail(self, "%s", err.message);
-	if (broken > 0)
-		return command_fail(self, "%" PRIu64 " violations", broken);
-	return EXIT_OK;
+	if (!option_moment(options, ARRAY_LEN(options), "at", &at, &until, &err))
+		return command_misuse(self, "%s", err.message);
+	return client_run(self, options, ARRAY_LEN(options), verify, until ? &at : NULL);
 }

@@ -5,10 +5,10 @@
 #include "base/id.h"
 #include "ordershop/client.h"
 
-/* Prints up to `show` violations, the table, and the hashes of log and state. `at` NULL: all that stands in the
+/* ERR_INTERNAL if there are violations. Prints up to `show` of them, the table, and the hashes of log and state. `at` NULL: all that stands in the
  * log; what must be true of a shop at rest is checked only then, and only if it is, and that the read model is what
  * the log comes to. */
 MUST_USE bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show,
-                          uint64_t *broken, struct error *err);
+                          struct error *err);
 
 #endif

@@ -24,7 +24,7 @@ struct model_check {
 static void differs(struct model_check *check, const char *topic, const char *id, const char *what)
 {
 	if (check->found.differences++ < check->show)
-		printf("read-model: %s %s: %s\n", topic, id, what);
+		line_printf("read-model: %s %s: %s", topic, id, what);
 }
 
 /* The last event of all topics. */

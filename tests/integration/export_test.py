@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import unittest
+import uuid
 
 import eventstore_v1_pb2 as es
 import eventstore_v1_pb2_grpc as es_grpc
@@ -163,6 +164,19 @@ class Export(unittest.TestCase):
         self.assertEqual((code, err), (0, ""), out)
         self.assertIn("is whole", run(shop, "restore", path, "--check")[1])
         shop.command("start", "mail")
+
+    def test_7_more_topics_than_a_restore_takes_are_refused(self):
+        shop = self.empty
+        with channel(shop.store_port) as connection:
+            store = es_grpc.EventStoreStub(connection)
+            for i in range(257):
+                event = es.NewEvent(event_id=str(uuid.uuid4()), event_action="counted", event_data="{}")
+                store.Append(es.AppendRequest(topic=f"t{i}", events=[event]), timeout=10)
+        path = os.path.join(self.folder.name, "many")
+        code, out, err = run(shop, "export", path, "--busy")
+        self.assertEqual((code, out), (1, ""))
+        self.assertRegex(err, r"\d+ topics have events; a file of more than 256 cannot be restored")
+        self.assertEqual([name for name in os.listdir(self.folder.name) if "many" in name], [])
 
 
 if __name__ == "__main__":

@@ -190,9 +190,12 @@ class TimeTravel(unittest.TestCase):
             self.assertIn(f"{invariant} fails since", out)
             self.assertIn(f"({entry}), event ", out)
             self.assertIn(entity, out)
-            before = f"{entry.split('-')[0]}-{int(entry.split('-')[1]) - 1}"
-            self.assertEqual(run(self.shop, "bisect", invariant, "--at", before)[0], 0)
-            self.assertEqual(run(self.shop, "bisect", invariant, "--at", entry)[0], 1)
+        before = f"{bad.split('-')[0]}-{int(bad.split('-')[1]) - 1}"
+        self.assertEqual(run(self.shop, "bisect", "fields", "--at", before)[0], 0)
+        self.assertEqual(run(self.shop, "bisect", "fields", "--at", bad)[0], 1)
+        code, out, err = run(self.shop, "bisect", "stock-at-rest", "--at", lost)
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn("--at: stock-at-rest must hold only in a shop at rest", err)
         code, out, err = run(self.shop, "bisect", "field")
         self.assertEqual(code, 2)
         self.assertIn("did you mean 'fields'", err)
@@ -209,6 +212,17 @@ class TimeTravel(unittest.TestCase):
         self.assertEqual((code, out), (1, ""))
         self.assertIn("was deleted at", err)
         self.assertEqual(run(self.shop, "verify")[2], "ordershop verify: 2 violations\n")
+
+    def test_7_a_terminal_is_not_moved(self):
+        evil, c1 = "1\x1b[2J\x7f", "\u009b"
+        self.append("parcel", "", evil, {evil: 1, "text": c1}, "entity_created")
+        self.append("parcel", "\x1b]0;", evil, {evil: {c1: 2}})
+        for words in (("show", "parcel", evil), ("history", "parcel", evil), ("diff", "parcel"),
+                      ("diff", "parcel", evil), ("verify",), ("show", "parcel", evil + "2"),
+                      ("show", "parcel", evil, "--at", "2020-01-01")):
+            code, out, err = run(self.shop, *words)
+            self.assertNotRegex(out + err, "[\x00-\x09\x0b-\x1f\x7f-\x9f]", words)
+            self.assertTrue("1 [2J" in out + err or words == ("verify",), out + err)
 
 
 if __name__ == "__main__":
