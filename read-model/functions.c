@@ -25,8 +25,8 @@ struct job {
 	const char *message_id;
 	const char *payload;
 	const struct function *function;
-	struct generation *from; /* that answers; NULL: none was asked */
-	const char *result;      /* JSON; NULL: `err` */
+	struct reading reading;
+	const char *result; /* JSON; NULL: `err` */
 	struct error err;
 	struct job *prev, *next;
 };
@@ -53,17 +53,16 @@ struct function {
 
 static struct model_store *store_of(const struct job *job)
 {
-	return job->from->store;
+	return job->reading.from->store;
 }
 
 static void job_end(struct job *job, const char *result, size_t len, const struct error *err)
 {
 	struct functions *functions = job->functions;
 	struct error invalid;
-	if (err == NULL && !generation_valid(job->from, &invalid))
+	if (err == NULL && !reading_valid(&job->reading, &invalid))
 		err = &invalid;
-	generation_release(job->from);
-	job->from = NULL;
+	reading_end(&job->reading);
 	if (err != NULL)
 		job->err = *err;
 	else
@@ -268,7 +267,7 @@ static void run_job(void *arg, const struct error *wait_err)
 		job_end(job, NULL, 0, &err);
 		return;
 	}
-	job->from = generation_hold(job->functions->model->live);
+	reading_begin(&job->reading, job->functions->model->live);
 	const struct json *params =
 	    json_kind(payload) == JSON_OBJECT ? json_member(payload, "params") : NULL;
 	if (!job->function->run(job, params, &err))

@@ -62,17 +62,7 @@ uint64_t generation_events(const struct generation *generation)
 	return generation->projector != NULL ? projector_events(generation->projector) : 0;
 }
 
-bool generation_valid(const struct generation *generation, struct error *err)
-{
-	bool same_redis = generation->losses == redis_losses(generation->model->redis);
-	if (!same_redis)
-		generations_look(generation->model->generations);
-	return (same_redis && clock_monotonic_us() < generation->valid_until_us) ||
-	       error_set(err, ERR_UNAVAILABLE,
-	                 "the read model could not confirm that its data is current; ask again");
-}
-
-/* ---- users, and the end ---- */
+/* ---- users ---- */
 
 static void free_when_unused(struct generation *generation)
 {
@@ -95,9 +85,46 @@ void generation_release(struct generation *generation)
 	free_when_unused(generation);
 }
 
+/* ---- reading ---- */
+
+static uint64_t rewinds(const struct generation *generation)
+{
+	return generation->projector != NULL ? projector_rewinds(generation->projector)
+	                                     : generation->rewinds;
+}
+
+void reading_begin(struct reading *reading, struct generation *from)
+{
+	*reading = (struct reading){ generation_hold(from), rewinds(from) };
+}
+
+bool reading_valid(const struct reading *reading, struct error *err)
+{
+	const struct generation *from = reading->from;
+	if (from == NULL)
+		return true;
+	bool same_redis = from->losses == redis_losses(from->model->redis);
+	if (!same_redis)
+		generations_look(from->model->generations);
+	/* a command of it may have met an older copy that has been found since */
+	return (same_redis && reading->rewinds == rewinds(from) &&
+	        clock_monotonic_us() < from->valid_until_us) ||
+	       error_set(err, ERR_UNAVAILABLE,
+	                 "the read model could not confirm that its data is current; ask again");
+}
+
+void reading_end(struct reading *reading)
+{
+	generation_release(reading->from);
+	reading->from = NULL;
+}
+
+/* ---- the end ---- */
+
 static void stopped(void *arg)
 {
 	struct generation *generation = arg;
+	generation->rewinds = rewinds(generation);
 	builder_destroy(generation->builder);
 	projector_destroy(generation->projector);
 	generation->builder = NULL;

@@ -326,9 +326,11 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 	if (err != NULL || model->stopping || model->live == NULL ||
 	    generation_number(model->live) != generations->looked_at)
 		return;
+	bool back = model_position_compare(position, &generations->look_position) < 0;
+	if (back && generations->changing != NULL)
+		return; /* it has stopped, and answers no more; the next one waits until it is there */
 	model->live->losses = generations->look_losses;
-	if (generations->changing != NULL ||
-	    model_position_compare(position, &generations->look_position) >= 0)
+	if (!back)
 		return;
 	log_warn("model_went_back",
 	         "generation=%" PRIu64 " from=%s to=%s reason=\"Redis lost what it had\"",

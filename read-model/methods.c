@@ -15,7 +15,7 @@ struct ask {
 	struct read_model *model;
 	struct rpc_call *call; /* NULL: ended */
 	const ProtobufCMessage *request;
-	struct generation *from;      /* that answers; NULL: none yet */
+	struct reading reading;
 	void (*run)(struct ask *ask); /* when the model is as far as asked */
 	bool answered;                /* nothing is under way for it */
 };
@@ -24,8 +24,7 @@ struct ask {
 static bool ask_answer(struct ask *ask)
 {
 	ask->answered = true;
-	generation_release(ask->from);
-	ask->from = NULL;
+	reading_end(&ask->reading);
 	if (ask->call != NULL)
 		return true;
 	free(ask);
@@ -42,7 +41,7 @@ static void ask_fail(struct ask *ask, const struct error *err)
 static bool ask_done(struct ask *ask, const struct error *err)
 {
 	struct error invalid;
-	if (err == NULL && ask->from != NULL && !generation_valid(ask->from, &invalid))
+	if (err == NULL && !reading_valid(&ask->reading, &invalid))
 		err = &invalid;
 	if (err == NULL)
 		return ask_answer(ask);
@@ -52,7 +51,7 @@ static bool ask_done(struct ask *ask, const struct error *err)
 
 static void ask_run(struct ask *ask, struct generation *from)
 {
-	ask->from = generation_hold(from);
+	reading_begin(&ask->reading, from);
 	ask->run(ask);
 }
 
@@ -145,7 +144,8 @@ static void get_run(struct ask *ask)
 	if (!name_check("name", request->name, &err))
 		ask_fail(ask, &err);
 	else
-		model_store_get(ask->from->store, request->name, request->id, get_done, ask);
+		model_store_get(ask->reading.from->store, request->name, request->id, get_done,
+		                ask);
 }
 
 static void get(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
@@ -182,8 +182,8 @@ static void get_many_run(struct ask *ask)
 	if (!name_check("name", request->name, &err))
 		ask_fail(ask, &err);
 	else
-		query_many(ask->from->store, request->name, (const char *const *)request->ids,
-		           request->n_ids, page_done, ask);
+		query_many(ask->reading.from->store, request->name,
+		           (const char *const *)request->ids, request->n_ids, page_done, ask);
 }
 
 static void get_many(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
@@ -213,7 +213,7 @@ static void list_run(struct ask *ask)
 		    (struct query_filter){ request->filters[i]->field,
 			                   (const char *const *)request->filters[i]->values,
 			                   request->filters[i]->n_values };
-	query_list(ask->from->store, &list, page_done, ask);
+	query_list(ask->reading.from->store, &list, page_done, ask);
 }
 
 static void list(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
@@ -231,7 +231,7 @@ static void set_run(struct ask *ask, const char *name, const char *set)
 		.limit = request->limit > 0 ? request->limit : LIMIT_DEFAULT,
 		.cursor = request->cursor,
 	};
-	query_list(ask->from->store, &query, page_done, ask);
+	query_list(ask->reading.from->store, &query, page_done, ask);
 }
 
 static void unbilled_run(struct ask *ask)
@@ -303,7 +303,8 @@ static void mails_run(struct ask *ask)
 	if (limit > MAILS_MAX)
 		error_set(&err, ERR_INVALID, "limit: must be 1 to %d", MAILS_MAX);
 	else if (request->cursor[0] == '\0' || entry_id_parse(request->cursor, &id, &err)) {
-		model_store_mails(ask->from->store, request->cursor, limit, mails_done, ask);
+		model_store_mails(ask->reading.from->store, request->cursor, limit, mails_done,
+		                  ask);
 		return;
 	} else
 		error_wrap(&err, "cursor");
@@ -333,9 +334,9 @@ static void report_run(struct ask *ask)
 	const Rm__ReportRequest *request = (const Rm__ReportRequest *)ask->request;
 	struct error err;
 	if (request->name[0] == '\0') {
-		query_report(ask->from->store, report_done, ask);
+		query_report(ask->reading.from->store, report_done, ask);
 	} else if (strcmp(request->name, "orders") == 0) {
-		query_report_orders(ask->from->store, report_done, ask);
+		query_report_orders(ask->reading.from->store, report_done, ask);
 	} else {
 		error_set(&err, ERR_INVALID, "name: must be empty or \"orders\"");
 		ask_fail(ask, &err);

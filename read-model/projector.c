@@ -45,7 +45,7 @@ struct projector {
 		struct model_position end;
 	} runs[RUNS_MAX]; /* under way, oldest first; the projections of the others are empty */
 	size_t run_count;
-	uint64_t events;
+	uint64_t events, rewinds;
 	bool read_under_way;
 	bool restart; /* when nothing is under way */
 	bool live;    /* the log had no more than what was collected */
@@ -177,9 +177,11 @@ static void restart_later(struct projector *projector)
 /* Redis has an older copy of the model. */
 static void go_back(struct projector *projector, const struct model_position *position)
 {
-	if (model_position_compare(position, &projector->position) < 0 &&
-	    model_position_compare(&projector->lost, &projector->position) < 0)
-		projector->lost = projector->position;
+	if (model_position_compare(position, &projector->position) < 0) {
+		projector->rewinds++;
+		if (model_position_compare(&projector->lost, &projector->position) < 0)
+			projector->lost = projector->position;
+	}
 	projector->position = *position;
 }
 
@@ -386,6 +388,11 @@ bool projector_caught_up(const struct projector *projector)
 const struct model_position *projector_position(const struct projector *projector)
 {
 	return &projector->position;
+}
+
+uint64_t projector_rewinds(const struct projector *projector)
+{
+	return projector->rewinds;
 }
 
 uint64_t projector_events(const struct projector *projector)

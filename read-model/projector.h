@@ -32,6 +32,8 @@ const struct model_position *projector_position(const struct projector *projecto
 /* The furthest place that a query may have seen. */
 const struct model_position *projector_shown(const struct projector *projector);
 uint64_t projector_events(const struct projector *projector); /* applied in this generation */
+uint64_t projector_rewinds(
+    const struct projector *projector); /* how often Redis had lost what it had */
 
 /* Waits until the model has reached `position`, and what it had before Redis lost something (or the end of a log that
  * has no more); err is NULL then. Ends with ERR_DEADLINE, also when

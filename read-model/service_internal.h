@@ -21,8 +21,9 @@ struct generation {
 	/* Until then its keys are surely there: after another one has become live they go, but not
 	 * before GENERATION_GRACE_MS. */
 	uint64_t valid_until_us;
-	uint64_t
-	    losses; /* of connections to Redis, when its checkpoint was last seen to be where it should */
+	/* Of connections to Redis, when its checkpoint was last seen to be where it should, or known not to be. */
+	uint64_t losses;
+	uint64_t rewinds; /* of its projector, when that is gone */
 	unsigned users;
 	bool retired; /* freed at the end of the turn in which nothing of it is in use any more */
 	struct loop_task unused;
@@ -34,11 +35,19 @@ uint64_t generation_number(const struct generation *generation);
 const struct model_position *generation_position(const struct generation *generation);
 uint64_t generation_events(const struct generation *generation);
 uint64_t generation_lease_end(uint64_t from_us);
-/* ERR_UNAVAILABLE: what was read from it just now may have been half deleted, or be older than what was read before. */
-MUST_USE bool generation_valid(const struct generation *generation, struct error *err);
-/* A query reads it, from its first command to its answer. */
+/* It is not freed until it is released. */
 struct generation *generation_hold(struct generation *generation);
 void generation_release(struct generation *generation); /* NULL is fine */
+/* A query reads a generation, from its first command to its answer, and holds it. */
+struct reading {
+	struct generation *from; /* NULL: not yet, or no more */
+	uint64_t rewinds;        /* of its projector, at the first command */
+};
+void reading_begin(struct reading *reading, struct generation *from);
+/* ERR_UNAVAILABLE: what was read may have been half deleted, or be older than what was read before. True if
+ * nothing was read. */
+MUST_USE bool reading_valid(const struct reading *reading, struct error *err);
+void reading_end(struct reading *reading); /* twice is fine */
 /* Fills and follows no more. `done` is called, maybe at once, when nothing of that is under way. */
 void generation_stop(struct generation *generation, void (*done)(void *arg), void *arg);
 /* Answers no new queries; those under way may end. */

@@ -30,8 +30,8 @@ struct stream {
 struct get {
 	struct stream *stream;
 	uint64_t tag;
-	struct generation *from; /* that answers; NULL: none yet */
-	char *name, *id;         /* while it waits for the model; else NULL */
+	struct reading reading;
+	char *name, *id; /* while it waits for the model; else NULL */
 };
 
 static void stream_free(struct stream *stream)
@@ -121,9 +121,9 @@ static void got(void *arg, const struct model_store_entity *entity, const struct
 	struct stream *stream = get->stream;
 	struct error invalid;
 	uint64_t tag = get->tag;
-	if (err == NULL && get->from != NULL && !generation_valid(get->from, &invalid))
+	if (err == NULL && !reading_valid(&get->reading, &invalid))
 		err = &invalid;
-	generation_release(get->from);
+	reading_end(&get->reading);
 	free(get);
 	stream->pending--;
 	if (stream->call == NULL) {
@@ -141,7 +141,7 @@ static void got(void *arg, const struct model_store_entity *entity, const struct
 
 static void run(struct get *get, struct generation *from, const char *name, const char *id)
 {
-	get->from = generation_hold(from);
+	reading_begin(&get->reading, from);
 	model_store_get(from->store, name, id, got, get);
 }
 

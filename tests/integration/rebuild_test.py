@@ -62,6 +62,51 @@ class Reader:
         self.thread.join()
 
 
+class Asker:
+    """Asks for one entity without a pause, many times at once; it may get no answer, but none of another version."""
+
+    def __init__(self, parts, entity, version):
+        self.parts, self.entity, self.version = parts, entity, version
+        self.answers, self.failure, self.stopping = 0, None, False
+        self.thread = threading.Thread(target=self.run)
+
+    def items(self):
+        get = rm.GetRequest(name="parcel", id=self.entity)
+        while not self.stopping:
+            yield rm.GetStreamRequest(items=[rm.GetItem(tag=n, request=get) for n in range(20)])
+            self.turn.acquire()
+
+    def run(self):
+        while not self.stopping and self.failure is None:
+            self.turn = threading.Semaphore(2)
+            try:
+                for answer in self.parts.queries.GetStream(self.items()):
+                    self.turn.release()
+                    for item in answer.items:
+                        self.look_at(item)
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    self.failure = error
+
+    def look_at(self, item):
+        if item.HasField("error"):
+            if item.error.code != grpc.StatusCode.UNAVAILABLE.value[0]:
+                self.failure = item.error
+        elif item.entity.version != self.version:
+            self.failure = f"version {item.entity.version} after {self.version}"
+        else:
+            self.answers += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping = True
+        self.turn.release()
+        self.thread.join()
+
+
 class Rebuild(unittest.TestCase):
     def check(self, parts, writer):
         check_model(self, parts.queries, Fold(read_log(parts.events)), writer.token)
@@ -117,16 +162,6 @@ class Rebuild(unittest.TestCase):
             wait_until(lambda: parts.live() == "model:2", what="a new generation")
             self.check(parts, writer)
 
-    def answers_with(self, parts, reader, version):
-        """False while there is no answer; there is no older one."""
-        try:
-            request = rm.GetRequest(name="parcel", id=reader.id)
-            self.assertEqual(parts.queries.Get(request, timeout=10).entity.version, version)
-            return True
-        except grpc.RpcError as error:
-            self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
-            return False
-
     def test_a_model_of_an_older_copy_goes_on(self):
         with Parts(own_model_redis=True) as parts:
             writer = Writer(parts.events, SEED)
@@ -146,13 +181,19 @@ class Rebuild(unittest.TestCase):
             self.check(parts, writer)
             version = reader.version(token)
             self.assertEqual(version, 20)
-            parts.model_redis.kill()
-            shutil.rmtree(parts.model_redis.folder)
-            shutil.copytree(copy, parts.model_redis.folder)
-            parts.model_redis.start()
-            # the first answer of the older copy is not given before the model is again where it was
-            wait_until(lambda: self.answers_with(parts, reader, version), what="an answer")
-            wait_until(lambda: parts.model.said("model_went_back"), what="a log line")
+            with contextlib.ExitStack() as stack:
+                askers = [stack.enter_context(Asker(parts, reader.id, version)) for _ in range(4)]
+                for _ in range(5):
+                    parts.model_redis.kill()
+                    shutil.rmtree(parts.model_redis.folder)
+                    shutil.copytree(copy, parts.model_redis.folder)
+                    parts.model_redis.start()
+                    before = [asker.answers for asker in askers]
+                    # the older copy gives no answer before the model is again where it was
+                    wait_until(lambda b=before: all(asker.failure or asker.answers > n + 10
+                                                    for asker, n in zip(askers, b)), what="answers")
+            self.assertEqual([asker.failure for asker in askers], [None] * len(askers))
+            self.assertTrue(parts.model.said("model_went_back"))
             self.check(parts, writer)
             self.assertEqual(parts.live(), "model:1")
 
