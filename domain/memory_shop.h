@@ -143,7 +143,8 @@ enum memory_fault {
 	MEMORY_LOSE_OUTCOME, /* nobody hears of it, the message is delivered again */
 	MEMORY_FAULTS
 };
-const char *memory_fault_name(enum memory_fault fault); /* "lose reply" */
+const char *memory_fault_name(enum memory_fault fault); /* "lose_reply" */
+bool memory_fault_stops(enum memory_fault fault);       /* until the service is started */
 MUST_USE bool memory_shop_fault(struct memory_shop *shop, enum memory_fault fault,
                                 const char *service, struct error *err);
 /* Redis and what stands on it restarts with all that is on disk: what is in flight is delivered

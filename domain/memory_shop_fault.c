@@ -8,14 +8,19 @@ static const char *const names[MEMORY_FAULTS] = {
 	[MEMORY_STOP] = "stop",           [MEMORY_START] = "start",
 	[MEMORY_KILL] = "kill",           [MEMORY_FREEZE] = "freeze",
 	[MEMORY_DUPLICATE] = "duplicate", [MEMORY_DELAY] = "delay",
-	[MEMORY_REORDER] = "reorder",     [MEMORY_LOSE_REPLY] = "lose reply",
-	[MEMORY_CRASH] = "crash",         [MEMORY_LOSE_OUTCOME] = "lose outcome",
+	[MEMORY_REORDER] = "reorder",     [MEMORY_LOSE_REPLY] = "lose_reply",
+	[MEMORY_CRASH] = "crash",         [MEMORY_LOSE_OUTCOME] = "lose_outcome",
 };
 
 const char *memory_fault_name(enum memory_fault fault)
 {
 	ASSERT(fault < MEMORY_FAULTS);
 	return names[fault];
+}
+
+bool memory_fault_stops(enum memory_fault fault)
+{
+	return fault == MEMORY_STOP || fault == MEMORY_KILL || fault == MEMORY_FREEZE;
 }
 
 bool fault_strikes(struct server *server, enum memory_fault fault)

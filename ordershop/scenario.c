@@ -181,7 +181,7 @@ static bool open_shop(struct runner *runner, const struct scenario *scenario, st
 	int64_t seed = config_integer(options, ARRAY_LEN(options), "seed");
 	if (runner->client != NULL)
 		return scenario_live_open(runner->client, runner->rest, shop, err);
-	scenario_memory_open(scenario->start_us, seed >= 0 ? seed : scenario->seed, shop);
+	scenario_memory_open(scenario->start_us, seed >= 0 ? seed : scenario->seed, NULL, shop);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #ifndef ORDERSHOP_SCENARIO_H
 #define ORDERSHOP_SCENARIO_H
 
+#include "domain/memory_shop.h"
 #include "ordershop/yaml.h"
 
 /* Where the virtual clock begins if the file does not say: 2026-01-01T00:00:00Z; it ends with the year 9999. */
@@ -29,22 +30,8 @@ enum scenario_kind {
 /* When the next step begins. */
 enum scenario_wait { WAIT_REST, WAIT_ANSWER, WAIT_NOTHING };
 
-enum scenario_fault {
-	FAULT_STOP,
-	FAULT_KILL,
-	FAULT_FREEZE,
-	FAULT_START,
-	FAULT_DUPLICATE,
-	FAULT_DELAY,
-	FAULT_REORDER,
-	FAULT_LOSE_REPLY,
-	FAULT_CRASH,
-	FAULT_LOSE_OUTCOME,
-	/* Of no service: */
-	FAULT_REDIS_RESTART,
-	FAULT_REQUEUE,
-	FAULT_KINDS
-};
+/* Beside those of enum memory_fault, which are of a service: */
+enum { FAULT_REDIS_RESTART = MEMORY_FAULTS, FAULT_REQUEUE, FAULT_KINDS };
 
 enum scenario_query {
 	QUERY_GET,
@@ -76,7 +63,7 @@ struct scenario_at {
 };
 
 struct scenario_trouble {
-	enum scenario_fault fault;
+	int fault;
 	const char *service; /* NULL: none */
 };
 

@@ -1,33 +1,23 @@
 #include "ordershop/scenario_memory.h"
 
 #include "base/id.h"
-#include "domain/invariants.h"
-#include "domain/memory_shop.h"
 #include "ordershop/event_line.h"
-#include "ordershop/model_check.h"
+#include "ordershop/scenario_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	JSON_MAX = 2 * 1024 * 1024,
-	/* How long somebody waits for an answer, by the virtual clock. */
-	ANSWER_US = 30 * 1000000,
-};
+enum { JSON_MAX = 2 * 1024 * 1024 };
 
 struct memory {
-	struct memory_shop *shop;
-	struct memory_model *model;
-	struct invariants *invariants;
+	struct watched watched;
 	struct log_hash *log_hash;
 	struct arena *arena;
 	struct buffer text;
 	char run_id[UUID_SIZE];
 	struct shop_event *events;
 	size_t event_count, event_capacity;
-	size_t projected; /* so many of them are in the model */
-	char violation[512];
 };
 
 /* ---- The log ----------------------------------------------------------------------------- */
@@ -44,13 +34,10 @@ static void keep_event(struct memory *memory, const struct shop_event *event)
 	memory->events[memory->event_count++] = *event;
 }
 
-static void appended(void *arg, const struct event *event)
+static void appended(void *arg, const struct event *event, const char *data)
 {
 	struct memory *memory = arg;
 	struct arena *arena = memory->arena;
-	buffer_clear(&memory->text);
-	json_write_message(&memory->text, event->state);
-	ASSERT(!memory->text.overflow);
 	struct shop_event kept = {
 		.topic = arena_strdup(arena, event->topic),
 		.entry_id = arena_strdup(arena, event->entry_id),
@@ -59,11 +46,10 @@ static void appended(void *arg, const struct event *event)
 		.action = arena_strdup(arena, event->action),
 		.entity_id = arena_strdup(arena, event->entity_id == NULL ? "" : event->entity_id),
 		.version = event->version,
-		.data = arena_copy(arena, memory->text.bytes, memory->text.len),
-		.metadata = memory_shop_metadata(memory->shop, arena, event->event_id),
+		.data = arena_strdup(arena, data),
+		.metadata = memory_shop_metadata(memory->watched.shop, arena, event->event_id),
 	};
 	keep_event(memory, &kept);
-	invariants_add(memory->invariants, event, kept.data);
 	buffer_clear(&memory->text);
 	shop_event_write(&memory->text, &kept);
 	ASSERT(!memory->text.overflow);
@@ -82,7 +68,7 @@ static bool memory_state(void *shop, const char *topic, const char *id, const ch
                          struct error *err)
 {
 	struct memory *memory = shop;
-	const char *text = memory_shop_get(memory->shop, topic, id);
+	const char *text = memory_shop_get(memory->watched.shop, topic, id);
 	(void)err;
 	*json = text == NULL ? NULL : arena_strdup(memory->arena, text);
 	return true;
@@ -94,30 +80,8 @@ static bool memory_rest(void *shop, struct error *err)
 {
 	struct memory *memory = shop;
 	(void)err;
-	memory_shop_settle(memory->shop);
+	memory_shop_settle(memory->watched.shop); /* what must hold is asked by memory_check */
 	return true;
-}
-
-/* Lets the shop work, and time pass, until there is an answer. */
-static void wait_for_answer(struct memory *memory, const char *message_id,
-                            struct shop_answer *answer)
-{
-	uint64_t deadline = memory_shop_clock(memory->shop) + ANSWER_US;
-	struct answer outcome;
-	while (!memory_shop_outcome(memory->shop, message_id, &outcome)) {
-		if (memory_shop_clock(memory->shop) >= deadline) {
-			error_set(&answer->error, ERR_DEADLINE, "no answer within %d s",
-			          ANSWER_US / 1000000);
-			return;
-		}
-		if (!memory_shop_step(memory->shop, 1) &&
-		    !memory_shop_outcome(memory->shop, message_id, &outcome) &&
-		    !memory_shop_wait(memory->shop))
-			memory_shop_set_clock(memory->shop, deadline);
-	}
-	answer->error = outcome.error;
-	answer->result =
-	    outcome.result == NULL ? NULL : arena_strdup(memory->arena, outcome.result);
 }
 
 static bool memory_command(void *shop, const struct shop_command *command,
@@ -131,10 +95,14 @@ static bool memory_command(void *shop, const struct shop_command *command,
 		.params = command->params,
 		.metadata = shop_metadata(memory->arena, command->message_id, command->actor),
 	};
-	if (!memory_shop_send(memory->shop, &message, NULL, err))
+	if (!memory_shop_send(memory->watched.shop, &message, NULL, err))
 		return false;
-	if (command->wait)
-		wait_for_answer(memory, command->message_id, answer);
+	if (!command->wait)
+		return true;
+	struct answer outcome = watched_answer(&memory->watched, command->message_id);
+	answer->error = outcome.error;
+	answer->result =
+	    outcome.result == NULL ? NULL : arena_strdup(memory->arena, outcome.result);
 	return true;
 }
 
@@ -150,19 +118,19 @@ static bool memory_given(void *shop, const struct shop_event *event, struct erro
 		.data = event->data,
 		.metadata = shop_metadata(memory->arena, event->event_id, NULL),
 	};
-	return memory_shop_give(memory->shop, &given, err);
+	return memory_shop_give(memory->watched.shop, &given, err);
 }
 
 static bool memory_move(void *shop, const struct scenario_at *at, struct error *err)
 {
 	struct memory *memory = shop;
-	uint64_t now = memory_shop_clock(memory->shop);
+	uint64_t now = memory_shop_clock(memory->watched.shop);
 	if (at->relative && at->us >= SCENARIO_END_US - now)
 		return error_set(err, ERR_INVALID, "at: the clock ends with the year 9999");
 	if (at->relative)
-		memory_shop_advance(memory->shop, at->us);
+		memory_shop_advance(memory->watched.shop, at->us);
 	else if (at->us >= now)
-		memory_shop_set_clock(memory->shop, at->us);
+		memory_shop_set_clock(memory->watched.shop, at->us);
 	else
 		return error_set(err, ERR_INVALID,
 		                 "at: the clock is %llu s past that time already, and never goes "
@@ -175,27 +143,20 @@ static bool memory_work(void *shop, int64_t steps, struct error *err)
 {
 	struct memory *memory = shop;
 	(void)err;
-	(void)memory_shop_step(memory->shop, (size_t)steps);
+	(void)memory_shop_step(memory->watched.shop, (size_t)steps);
 	return true;
 }
 
 static bool memory_trouble(void *shop, const struct scenario_trouble *trouble, struct error *err)
 {
-	static const enum memory_fault faults[FAULT_KINDS] = {
-		[FAULT_STOP] = MEMORY_STOP,           [FAULT_KILL] = MEMORY_KILL,
-		[FAULT_FREEZE] = MEMORY_FREEZE,       [FAULT_START] = MEMORY_START,
-		[FAULT_DUPLICATE] = MEMORY_DUPLICATE, [FAULT_DELAY] = MEMORY_DELAY,
-		[FAULT_REORDER] = MEMORY_REORDER,     [FAULT_LOSE_REPLY] = MEMORY_LOSE_REPLY,
-		[FAULT_CRASH] = MEMORY_CRASH,         [FAULT_LOSE_OUTCOME] = MEMORY_LOSE_OUTCOME,
-	};
 	struct memory *memory = shop;
 	if (trouble->fault == FAULT_REDIS_RESTART)
-		memory_shop_restart_redis(memory->shop);
+		memory_shop_restart_redis(memory->watched.shop);
 	else if (trouble->fault == FAULT_REQUEUE)
-		memory_shop_requeue(memory->shop);
+		memory_shop_requeue(memory->watched.shop);
 	else
-		return memory_shop_fault(memory->shop, faults[trouble->fault], trouble->service,
-		                         err);
+		return memory_shop_fault(memory->watched.shop, (enum memory_fault)trouble->fault,
+		                         trouble->service, err);
 	return true;
 }
 
@@ -203,23 +164,11 @@ static bool memory_parked(void *shop, uint64_t *count, struct error *err)
 {
 	struct memory *memory = shop;
 	(void)err;
-	*count = memory_shop_dead(memory->shop) + memory_shop_parked(memory->shop);
+	*count = memory_shop_dead(memory->watched.shop) + memory_shop_parked(memory->watched.shop);
 	return true;
 }
 
 /* ---- Questions --------------------------------------------------------------------------- */
-
-static void project(struct memory *memory)
-{
-	for (; memory->projected < memory->event_count; memory->projected++) {
-		const struct shop_event *event = &memory->events[memory->projected];
-		struct projection_event projected = { event->topic,    event->entry_id,
-			                              event->event_id, event->action,
-			                              event->data,     event->entity_id,
-			                              event->version };
-		memory_model_apply(memory->model, &projected, 1);
-	}
-}
 
 struct found {
 	struct memory *memory;
@@ -249,8 +198,8 @@ static bool ask_list(struct memory *memory, const struct shop_question *question
 	    arena_alloc(memory->arena, (question->filter_count + 1) * sizeof(*filters));
 	for (size_t i = 0; i < question->filter_count; i++)
 		filters[i] = (struct memory_filter){ question->fields[i], question->values[i] };
-	return memory_model_list(memory->model, question->topic, filters, question->filter_count,
-	                         take, found, err);
+	return memory_model_list(memory->watched.model, question->topic, filters,
+	                         question->filter_count, take, found, err);
 }
 
 static bool memory_ask(void *shop, const struct shop_question *question, struct shop_list *list,
@@ -265,14 +214,15 @@ static bool memory_ask(void *shop, const struct shop_question *question, struct 
 	};
 	struct memory *memory = shop;
 	struct found found = { .memory = memory };
-	project(memory);
+	watched_project(&memory->watched);
 	buffer_clear(&memory->text);
 	if (lists[question->query] != NULL)
-		lists[question->query](memory->model, take, &found);
+		lists[question->query](memory->watched.model, take, &found);
 	else if (question->query == QUERY_LIST_OF && !ask_list(memory, question, &found, err))
 		return false;
 	else if (question->query == QUERY_GET &&
-	         memory_model_get(memory->model, question->topic, question->id, &memory->text))
+	         memory_model_get(memory->watched.model, question->topic, question->id,
+	                          &memory->text))
 		take(&found, question->id, memory->text.bytes);
 	*list = (struct shop_list){ found.count, found.texts };
 	return true;
@@ -280,27 +230,14 @@ static bool memory_ask(void *shop, const struct shop_question *question, struct 
 
 /* ---- What must always hold --------------------------------------------------------------- */
 
-static void violated(void *arg, const struct violation *violation)
-{
-	struct memory *memory = arg;
-	char entry_id[ENTRY_ID_SIZE];
-	if (memory->violation[0] != '\0')
-		return;
-	entry_id_format(violation->entry, entry_id);
-	snprintf(memory->violation, sizeof(memory->violation), "%s: %s %s after %s: %s",
-	         violation->invariant->name, violation->topic, violation->entity_id, entry_id,
-	         violation->message);
-}
-
 static bool memory_check(void *shop, struct error *err)
 {
-	struct memory *memory = shop;
-	if (memory_shop_settled(memory->shop))
-		invariants_rest(memory->invariants);
-	if (invariants_broken_total(memory->invariants) > 0)
-		return error_set(err, ERR_INTERNAL, "invariant %s", memory->violation);
-	project(memory);
-	return model_equals_fold(memory->model, invariants_fold(memory->invariants), err);
+	struct watched *watched = &((struct memory *)shop)->watched;
+	watched_rest(watched);
+	watched_check_model(watched);
+	return watched->finding.invariant[0] == '\0' ||
+	       error_set(err, ERR_INTERNAL, "invariant %s: %s", watched->finding.invariant,
+	                 watched->finding.what);
 }
 
 /* ---- All --------------------------------------------------------------------------------- */
@@ -308,9 +245,7 @@ static bool memory_check(void *shop, struct error *err)
 static void memory_close(void *shop)
 {
 	struct memory *memory = shop;
-	memory_shop_destroy(memory->shop);
-	memory_model_destroy(memory->model);
-	invariants_destroy(memory->invariants);
+	watched_close(&memory->watched);
 	log_hash_destroy(memory->log_hash);
 	buffer_free(&memory->text);
 	free(memory->events);
@@ -333,7 +268,8 @@ static const struct shop_methods methods = {
 	.close = memory_close,
 };
 
-void scenario_memory_open(uint64_t start_us, int64_t seed, struct shop *shop)
+void scenario_memory_open(uint64_t start_us, int64_t seed, const struct cast *cast,
+                          struct shop *shop)
 {
 	/* The space of the ids of runs. */
 	static const char space[] = "4b7ee0c4-25d8-4a9a-9d6d-3c0f0a4a5c11";
@@ -344,11 +280,10 @@ void scenario_memory_open(uint64_t start_us, int64_t seed, struct shop *shop)
 	uuid_v5(memory->run_id, space, "run", number);
 	memory->arena = arena_create();
 	buffer_init(&memory->text, JSON_MAX);
-	memory->model = memory_model_create();
-	memory->invariants = invariants_create(violated, memory);
 	memory->log_hash = log_hash_create();
-	memory->shop = memory_shop_create((uint64_t)seed, start_us);
-	memory_shop_watch(memory->shop, appended, memory);
+	watched_open(&memory->watched, start_us, (uint64_t)seed, cast);
+	memory->watched.appended = appended;
+	memory->watched.arg = memory;
 	*shop = (struct shop){ &methods, memory, memory->run_id };
 }
 
@@ -357,5 +292,24 @@ void scenario_memory_hashes(struct shop *shop, char log[DIGEST_TEXT_SIZE],
 {
 	struct memory *memory = shop->shop;
 	log_hash_text(memory->log_hash, log);
-	fold_hash(invariants_fold(memory->invariants), state);
+	fold_hash(invariants_fold(memory->watched.invariants), state);
+}
+
+bool scenario_shows(const char *path, const struct cast *cast, const char *name)
+{
+	struct arena *arena = arena_create();
+	struct scenario scenario;
+	struct scenario_report report = { .failures = 0 };
+	struct shop shop;
+	struct error err;
+	bool shows = scenario_read(path, arena, &scenario, &err);
+	if (shows) {
+		scenario_memory_open(scenario.start_us, scenario.seed, cast, &shop);
+		scenario_run(&scenario, &shop, &report);
+		shows = report.failures > 0 && strstr(report.text.bytes, name) != NULL;
+		buffer_free(&report.text);
+		shop.methods->close(shop.shop);
+	}
+	arena_destroy(arena);
+	return shows;
 }

@@ -18,21 +18,6 @@ static const char *const wait_names[] = {
 	[WAIT_NOTHING] = "nothing",
 };
 
-static const char *const fault_names[FAULT_KINDS] = {
-	[FAULT_STOP] = "stop",
-	[FAULT_KILL] = "kill",
-	[FAULT_FREEZE] = "freeze",
-	[FAULT_START] = "start",
-	[FAULT_DUPLICATE] = "duplicate",
-	[FAULT_DELAY] = "delay",
-	[FAULT_REORDER] = "reorder",
-	[FAULT_LOSE_REPLY] = "lose_reply",
-	[FAULT_CRASH] = "crash",
-	[FAULT_LOSE_OUTCOME] = "lose_outcome",
-	[FAULT_REDIS_RESTART] = "redis_restart",
-	[FAULT_REQUEUE] = "requeue",
-};
-
 const char *scenario_kind_name(enum scenario_kind kind)
 {
 	return kind_names[kind];
@@ -258,7 +243,12 @@ static bool read_fault(struct reader *reader, const struct node *node, struct sc
 	    !read_common(reader, found[0], NULL, step))
 		return false;
 	const struct node *service = found[2];
-	int word = reader_word(reader, found[1], fault_names, FAULT_KINDS);
+	const char *names[FAULT_KINDS] = {
+		[FAULT_REDIS_RESTART] = "redis_restart", [FAULT_REQUEUE] = "requeue"
+	};
+	for (int i = 0; i < MEMORY_FAULTS; i++)
+		names[i] = memory_fault_name((enum memory_fault)i);
+	int word = reader_word(reader, found[1], names, FAULT_KINDS);
 	if (word < 0)
 		return false;
 	if ((word >= FAULT_REDIS_RESTART) != (service == NULL))
@@ -270,7 +260,7 @@ static bool read_fault(struct reader *reader, const struct node *node, struct sc
 		return node_fail(service, reader->err,
 		                 "service: there is no service '%.60s' of the domain",
 		                 service->text);
-	step->trouble.fault = (enum scenario_fault)word;
+	step->trouble.fault = word;
 	step->trouble.service = service == NULL ? NULL : service->text;
 	return true;
 }

@@ -1,7 +1,5 @@
 #include "ordershop/simulate.h"
 
-#include "domain/invariants.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,14 +37,14 @@ static void count_action(struct simulation *simulation, const struct action *act
 
 static uint64_t play_steps(const struct play *play)
 {
-	return play->actions + memory_shop_counts(play->shop).steps;
+	return play->actions + memory_shop_counts(play->watched.shop).steps;
 }
 
-/* Plays what the script has from `from` on, until something is found. */
-static void play_rest(struct simulation *simulation, struct play *play, struct script *script,
-                      size_t from)
+/* Plays the script until something is found. */
+static void play_script(struct simulation *simulation, struct play *play, struct script *script)
 {
-	while (from < script->count && play->finding.invariant[0] == '\0') {
+	size_t from = 0;
+	while (from < script->count && !play_found(play)) {
 		count_action(simulation, &script->actions[from]);
 		play_act(play, &script->actions[from++]);
 	}
@@ -57,19 +55,17 @@ static void play_history(struct simulation *simulation, struct client *client, s
                          struct script *script)
 {
 	client_begin(client, script);
-	play_rest(simulation, play, script, 0);
-	while (play->finding.invariant[0] == '\0' && play_steps(play) < HISTORY_STEPS) {
-		struct action action = client_next(client, play->shop);
+	play_script(simulation, play, script);
+	while (!play_found(play) && play_steps(play) < HISTORY_STEPS) {
+		struct action action = client_next(client, play->watched.shop);
 		script_add(script, &action);
 		count_action(simulation, &action);
 		play_act(play, &action);
 	}
-	size_t from = script->count;
-	if (play->finding.invariant[0] != '\0')
+	if (play_found(play))
 		return;
-	client_end(client, script);
-	play_rest(simulation, play, script, from);
-	play_check_model(play);
+	script->ends = true;
+	play_end(play);
 }
 
 static void one_history(struct simulation *simulation, uint64_t seed, struct digest *digest)
@@ -84,14 +80,14 @@ static void one_history(struct simulation *simulation, uint64_t seed, struct dig
 	simulation->histories++;
 	simulation->taken += play_steps(&play);
 	simulation->events += play.events;
-	simulation->rests += play.rests;
-	simulation->accepted += memory_shop_counts(play.shop).accepted;
-	simulation->refused += memory_shop_counts(play.shop).refused;
-	fold_hash(invariants_fold(play.invariants), hash);
+	simulation->rests += play.watched.rests;
+	simulation->accepted += memory_shop_counts(play.watched.shop).accepted;
+	simulation->refused += memory_shop_counts(play.watched.shop).refused;
+	fold_hash(invariants_fold(play.watched.invariants), hash);
 	digest_add(digest, hash, strlen(hash));
 	snprintf(hash, sizeof(hash), "%" PRIx64, play.hash);
 	digest_add(digest, hash, strlen(hash));
-	simulation->finding = play.finding;
+	simulation->finding = play.watched.finding;
 	play_close(&play);
 	client_destroy(client);
 	if (simulation->finding.invariant[0] == '\0') {

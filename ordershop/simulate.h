@@ -12,33 +12,33 @@
 
 #include "base/buffer.h"
 #include "base/digest.h"
-#include "domain/memory_shop.h"
+#include "ordershop/watched_shop.h"
 
 /* ---- Scripts ----------------------------------------------------------------------------- */
 
 enum action_kind {
-	ACTION_SEND,    /* a command */
-	ACTION_WORK,    /* `number` steps of the shop */
-	ACTION_FAULT,   /* of `service` */
-	ACTION_REDIS,   /* restarts */
-	ACTION_PASS,    /* the shop comes to rest, then the clock moves by `number` seconds */
+	ACTION_SEND,  /* a command */
+	ACTION_WORK,  /* `number` steps of the shop */
+	ACTION_FAULT, /* of `service` */
+	ACTION_REDIS, /* restarts */
+	ACTION_PASS, /* the shop comes to rest, before and after the clock moves by `number` seconds */
 	ACTION_REQUEUE, /* what was set aside is tried again */
 	ACTION_KINDS
 };
-const char *action_kind_name(enum action_kind kind);
 
 struct action {
 	enum action_kind kind;
 	const char *service, *function, *params;
 	char message_id[UUID_SIZE];
 	bool again; /* the message was sent before */
-	bool rest;  /* of SEND: the shop comes to rest after it */
+	bool rest;  /* of SEND: somebody waits for the answer, then the shop comes to rest */
 	enum memory_fault fault;
 	uint32_t number;
 };
 
 struct script {
 	uint64_t seed; /* of the shop */
+	bool ends;     /* the finding shows when it has been played to its end */
 	struct action *actions;
 	size_t count, capacity;
 };
@@ -47,31 +47,22 @@ void script_free(struct script *script); /* not the texts */
 
 /* ---- Playing ----------------------------------------------------------------------------- */
 
-/* The services that are simulated. */
-struct cast {
-	const struct service *const *services;
-	size_t count;
-};
-
-struct finding {
-	char invariant[64]; /* "": none */
-	char what[512];
-};
-
 struct play {
-	struct memory_shop *shop;
-	struct invariants *invariants;
-	struct finding finding; /* the first */
-	uint64_t actions;       /* but WORK */
-	uint64_t events, rests;
+	struct watched watched;
+	const struct cast *cast;
+	uint64_t actions; /* but WORK */
+	uint64_t events;
 	uint64_t hash; /* of the log so far */
 };
+bool play_found(const struct play *play);
 
 void play_open(struct play *play, uint64_t seed, const struct cast *cast);
 void play_close(struct play *play);
 void play_act(struct play *play, const struct action *action);
-/* Does the read model, made from this log, have what the log comes to? */
-void play_check_model(struct play *play);
+/* All services live, time passes, what was set aside is tried again: then the shop must come to rest
+ * ("comes-to-rest"), and the read model have what the log comes to. */
+enum { PLAY_END_SECONDS = 60 }; /* longer than each lease and pause */
+void play_end(struct play *play);
 
 /* ---- Random clients ---------------------------------------------------------------------- */
 
@@ -84,8 +75,6 @@ void client_destroy(struct client *client);
 void client_begin(struct client *client, struct script *script);
 /* The next action: a command, some steps, a fault. */
 struct action client_next(struct client *client, struct memory_shop *shop);
-/* All services live, all is done that was begun. */
-void client_end(struct client *client, struct script *script);
 
 /* ---- All --------------------------------------------------------------------------------- */
 

@@ -1,8 +1,6 @@
 /* What random clients do, and what goes wrong around them. */
 #include "ordershop/simulate_client.h"
 
-#include "proto/entities.pb-c.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,7 +159,7 @@ static struct action fault(struct client *client)
 	enum memory_fault kind = (enum memory_fault)client_pick(client, MEMORY_FAULTS);
 	if (kind == MEMORY_START || is_known_limit(client->cast.services[i], kind))
 		kind = MEMORY_KILL;
-	if (kind == MEMORY_STOP || kind == MEMORY_KILL || kind == MEMORY_FREEZE)
+	if (memory_fault_stops(kind))
 		client->down[i] = true;
 	return (struct action){ .kind = ACTION_FAULT,
 		                .service = client->cast.services[i]->name,
@@ -205,15 +203,4 @@ struct action client_next(struct client *client, struct memory_shop *shop)
 		return any_command(client);
 	return (struct action){ .kind = ACTION_WORK,
 		                .number = 1 + (uint32_t)client_pick(client, 8) };
-}
-
-void client_end(struct client *client, struct script *script)
-{
-	for (size_t i = 0; i < client->cast.count; i++) {
-		struct action action = start(client, i);
-		script_add(script, &action);
-	}
-	script_add(script, &(struct action){ .kind = ACTION_PASS, .number = 1 });
-	script_add(script, &(struct action){ .kind = ACTION_REQUEUE });
-	script_add(script, &(struct action){ .kind = ACTION_PASS, .number = 1 });
 }

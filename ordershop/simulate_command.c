@@ -1,6 +1,7 @@
 /* simulate_command.c - `ordershop simulate`: random histories, until something is found. */
 #include "base/clock.h"
 #include "ordershop/command.h"
+#include "ordershop/scenario_memory.h"
 #include "ordershop/simulate.h"
 
 #include <inttypes.h>
@@ -83,6 +84,8 @@ static int report_finding(const struct subcommand *self, struct simulation *simu
 	if (!written)
 		return command_fail(self, "--scenario: %s", err.message);
 	printf("written to %s: run it by `ordershop scenario %s`\n", path, path);
+	if (!scenario_shows(path, &simulation->cast, simulation->finding.invariant))
+		printf("but as a scenario it does not show: play it again by --seed\n");
 	return EXIT_FAILED;
 }
 

@@ -23,17 +23,16 @@ static bool try_candidate(struct shrinking *shrinking)
 		return false;
 	shrinking->plays++;
 	play_open(&play, candidate->seed, shrinking->cast);
-	while (i < candidate->count && play.finding.invariant[0] == '\0')
+	while (i < candidate->count && !play_found(&play))
 		play_act(&play, &candidate->actions[i++]);
-	if (play.finding.invariant[0] == '\0')
-		play_act(&play, &(struct action){ .kind = ACTION_PASS, .number = 1 });
-	if (play.finding.invariant[0] == '\0')
-		play_check_model(&play);
-	bool shown = strcmp(play.finding.invariant, shrinking->finding->invariant) == 0;
+	candidate->ends = !play_found(&play);
+	if (candidate->ends)
+		play_end(&play);
+	bool shown = strcmp(play.watched.finding.invariant, shrinking->finding->invariant) == 0;
 	if (shown) {
 		struct script before = *shrinking->best;
 		candidate->count = i;
-		*shrinking->finding = play.finding;
+		*shrinking->finding = play.watched.finding;
 		*shrinking->best = *candidate;
 		*candidate = before;
 	}

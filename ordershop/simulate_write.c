@@ -33,13 +33,37 @@ static void write_send(const struct script *script, const struct action *action,
 	buffer_puts(out, action->rest ? "    error: any\n" : "    wait: nothing\n");
 }
 
-/* "lose_reply" */
-static void write_fault(const struct action *action, struct buffer *out)
+static void write_fault(enum memory_fault fault, const char *service, struct buffer *out)
 {
-	buffer_puts(out, "  - fault: ");
-	for (const char *c = memory_fault_name(action->fault); *c != '\0'; c++)
-		buffer_putc(out, *c == ' ' ? '_' : *c);
-	buffer_printf(out, "\n    service: %s\n", action->service);
+	buffer_printf(out, "  - fault: %s\n    service: %s\n", memory_fault_name(fault), service);
+}
+
+/* Is this the last that stops or starts its service, and stops it? */
+static bool leaves_down(const struct script *script, size_t index)
+{
+	const struct action *action = &script->actions[index];
+	if (action->kind != ACTION_FAULT || !memory_fault_stops(action->fault))
+		return false;
+	for (size_t i = index + 1; i < script->count; i++) {
+		const struct action *later = &script->actions[i];
+		if (later->kind == ACTION_FAULT && strcmp(later->service, action->service) == 0 &&
+		    (later->fault == MEMORY_START || memory_fault_stops(later->fault)))
+			return false;
+	}
+	return true;
+}
+
+/* As play_end does it. */
+static void write_end(const struct script *script, const char *invariant, struct buffer *out)
+{
+	for (size_t i = 0; i < script->count; i++) {
+		if (leaves_down(script, i))
+			write_fault(MEMORY_START, script->actions[i].service, out);
+	}
+	buffer_printf(out,
+	              "  - at: +%ds\n  - fault: requeue\n  - at: +%ds\n"
+	              "  - step: %s\n    then: { parked: 0 }\n",
+	              PLAY_END_SECONDS, PLAY_END_SECONDS, invariant);
 }
 
 static void write_action(const struct script *script, const struct action *action,
@@ -53,7 +77,7 @@ static void write_action(const struct script *script, const struct action *actio
 		buffer_printf(out, "  - work: %" PRIu32 "\n", action->number);
 		break;
 	case ACTION_FAULT:
-		write_fault(action, out);
+		write_fault(action->fault, action->service, out);
 		break;
 	case ACTION_REDIS:
 		buffer_puts(out, "  - fault: redis_restart\n");
@@ -76,4 +100,6 @@ void script_write(const struct script *script, const struct finding *finding, co
 	              finding->what, finding->invariant, script->seed);
 	for (size_t i = 0; i < script->count; i++)
 		write_action(script, &script->actions[i], out);
+	if (script->ends)
+		write_end(script, finding->invariant, out);
 }

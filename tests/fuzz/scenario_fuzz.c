@@ -10,7 +10,7 @@ static void run(const struct scenario *scenario)
 {
 	struct shop shop;
 	struct scenario_report report;
-	scenario_memory_open(scenario->start_us, scenario->seed, &shop);
+	scenario_memory_open(scenario->start_us, scenario->seed, NULL, &shop);
 	scenario_run(scenario, &shop, &report);
 	ASSERT((report.failures > 0) == (report.text.len > 0));
 	buffer_free(&report.text);

@@ -18,6 +18,7 @@ BUGS = {
     "reserve-blindly": ("fields no-oversell", 6),
     "forget-stock": ("orders-at-rest stock-at-rest stock-mark", 8),
     "mail-again": ("mails-once", 3),
+    "never-end": ("comes-to-rest", 1),
 }
 
 
@@ -45,7 +46,7 @@ class SimulateTest(unittest.TestCase):
         self.assertEqual(status, 0, out)
         for line in out.splitlines()[3:]:
             self.assertGreater(int(line.split()[0]), 0, line)
-        for name in ("inventory.release", "order.cancel_order", "shipping.recall", "lose outcome", "freeze"):
+        for name in ("inventory.release", "order.cancel_order", "shipping.recall", "lose_outcome", "freeze"):
             self.assertIn(f"  {name}\n", out)
 
     def test_nothing_is_found(self):
@@ -81,7 +82,7 @@ class SimulateTest(unittest.TestCase):
                     name, count = out.splitlines()[-1].split()[:2]
                     self.assertIn(name, invariants.split())
                     self.assertLessEqual(int(count), most, out)
-                    # The rules of the shop hold where the broken ones did not.
+                    # planted has looked that the scenario shows it with the broken rules; with the right ones it holds.
                     status, out, err = run(ORDERSHOP, "scenario", path)
                     self.assertEqual(status, 0, out + err)
 
