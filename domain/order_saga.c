@@ -12,6 +12,7 @@
  * Whoever comes too late is taken back: stock for an order that does not wait any more is released,
  * the billing of a cancelled order refunded, a shipping that was created while its order was
  * cancelled or uncleared recalled. */
+#include "base/id.h"
 #include "domain/order.h"
 
 #include <string.h>
@@ -190,7 +191,9 @@ static enum step on_shipping_created(struct context *context, const struct event
 	return STEP_DONE;
 }
 
-/* A recalled shipping may have been in the way of the next one. */
+/* Neither append of a recall and of a mark fails when the other was faster; so whichever comes second sees
+ * that the order was shipped without it, and it is created again. A recalled shipping may also have been in the
+ * way of the next one. */
 static enum step on_shipping_deleted(struct context *context, const struct event *event)
 {
 	const char *order_id = ((const Shop__Shipping *)event->state)->order_id;
@@ -198,8 +201,24 @@ static enum step on_shipping_deleted(struct context *context, const struct event
 	if (loaded == NULL)
 		return STEP_MORE;
 	const Shop__Order *order = (const Shop__Order *)loaded->state;
-	if (order != NULL && order_can(order->status, ORDER_SHIP) &&
-	    order->fulfilment == SHOP__FULFILMENT__auto)
+	if (order != NULL &&
+	    (order->status == SHOP__ORDER_STATUS__SHIPPED ||
+	     (order_can(order->status, ORDER_SHIP) && order->fulfilment == SHOP__FULFILMENT__auto)))
+		react_send(context, "shipping", "create_shippings", NULL,
+		           id_params(context, order_id));
+	return STEP_DONE;
+}
+
+static enum step on_shipped(struct context *context, const struct event *event)
+{
+	const char *order_id = event->entity_id;
+	if (!uuid_valid(order_id))
+		return STEP_DONE;
+	const struct entity *shipping =
+	    react_load(context, "shipping", derive_id(context, order_id, "shipping"));
+	if (shipping == NULL)
+		return STEP_MORE;
+	if (shipping->state == NULL)
 		react_send(context, "shipping", "create_shippings", NULL,
 		           id_params(context, order_id));
 	return STEP_DONE;
@@ -241,10 +260,11 @@ static enum step on_delivered(struct context *context, const struct event *event
 	return STEP_DONE;
 }
 
-const struct saga order_sagas[] = {
+const struct saga order_sagas[ORDER_SAGAS] = {
 	{ "order", { "OrderPlaced" }, on_placed },
 	{ "order", { "OrderOutOfStock", "OrderRetried" }, on_out_of_stock },
 	{ "order", { "OrderCleared" }, on_cleared },
+	{ "order", { "OrderShipped" }, on_shipped },
 	{ "order", { "OrderCancelled" }, on_cancelled },
 	{ "order", { "OrderDeleted" }, on_deleted },
 	{ "order", { "OrderDelivered" }, on_delivered },

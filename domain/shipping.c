@@ -63,7 +63,7 @@ static enum step permit_creation(struct context *context, const Shop__Shipping *
 	if (loaded == NULL)
 		return step;
 	const Shop__Order *order = (const Shop__Order *)loaded->state;
-	/* SHIPPED without a shipping: the news of one that was recalled came twice. */
+	/* SHIPPED without a shipping: it was recalled at the same time (order_saga.c). */
 	if (order_can(order->status, ORDER_SHIP) || order->status == SHOP__ORDER_STATUS__SHIPPED)
 		return STEP_DONE;
 	return refuse_creation(context, order, shipping->order_id);
