@@ -183,6 +183,8 @@ static bool take(struct import *import, const Es__ImportRequest *request, struct
 		return error_set(err, ERR_INVALID, "finish, abandon: must be in the last message");
 	if (request->abandon && (request->n_events > 0 || request->finish != NULL))
 		return error_set(err, ERR_INVALID, "abandon: must be alone");
+	if (request->abandon && import->sealed)
+		return error_set(err, ERR_PRECONDITION, IMPORT_IS_SEALED);
 	if (request->n_events > 0 && !import_take(import, request->events, request->n_events, err))
 		return false;
 	if (request->finish != NULL && !add_groups(import, request->finish, err))

@@ -29,6 +29,8 @@ enum import_step {
 	IMPORT_STEPS
 };
 
+#define IMPORT_IS_SEALED "abandon: the import was being finished; finish it"
+
 struct import_run;
 
 struct import_topic {
@@ -40,7 +42,6 @@ struct import_topic {
 	struct entry_id sent;    /* by the client */
 	struct entry_id written; /* to Redis, noted or not */
 	bool begun;
-	bool sealed; /* nothing can be added: it was being finished */
 	bool finished;
 	struct import_run *run; /* of the message that is looked at */
 	const char *(*groups)[2];
@@ -66,9 +67,10 @@ struct import {
 	const char *id;
 	struct import_topic *topics, *by_name;
 	size_t topic_count;
+	bool sealed; /* a topic was published: all that is left to do is to finish */
 	enum import_step step;
-	enum import_step
-	    ending;       /* what follows when all messages are noted; IMPORT_NEW: nothing yet */
+	/* What follows when all messages are noted; IMPORT_NEW: nothing yet. */
+	enum import_step ending;
 	size_t asked;     /* answers of Redis that refer to this */
 	size_t left;      /* of the step */
 	uint64_t wait_ms; /* until nobody serves a group of the topics */

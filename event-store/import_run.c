@@ -70,9 +70,9 @@ static bool check_one(struct import *import, struct candidate *candidate, uint64
 	}
 	topic->sent = candidate->id;
 	candidate->skipped = entry_id_compare(candidate->id, topic->before) <= 0;
-	if (!candidate->skipped && topic->sealed)
+	if (!candidate->skipped && import->sealed)
 		return error_set(err, ERR_PRECONDITION,
-		                 "entry_id: is new, but the import of the topic is finished");
+		                 "entry_id: is new, but the import was being finished, or is");
 	return true;
 }
 

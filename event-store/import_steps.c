@@ -36,8 +36,7 @@ bool import_refused(const struct import_topic *topic, const struct redis_value *
 		          "start.topics: %s is locked by the import %s; finish or abandon that",
 		          topic->key.topic, text + 3);
 	else if (strcmp(text, "!P") == 0)
-		error_set(failure, ERR_PRECONDITION,
-		          "abandon: the import was being finished; finish it");
+		error_set(failure, ERR_PRECONDITION, IMPORT_IS_SEALED);
 	else if (text[0] != '\0')
 		error_set(failure, ERR_UNAVAILABLE, "redis answered %.150s", text);
 	else
@@ -96,7 +95,7 @@ static void got_step(void *arg, const struct redis_value *value, const struct er
 		step->take(topic, value);
 	if (!import_answered(import) || import->left > 0)
 		return;
-	if (import->failure.code != ERR_NONE) {
+	if (import->failure.code != ERR_NONE && import->step != IMPORT_UNDO) {
 		step_failed(import);
 	} else {
 		FAULT(step->fault);
@@ -139,7 +138,7 @@ static void take_begin(struct import_topic *topic, const struct redis_value *val
 	}
 	topic->events = (uint64_t)redis_value_integer(redis_value_at(value, 1));
 	topic->begun = true;
-	topic->sealed = strcmp(state, "open") != 0;
+	import->sealed = import->sealed || strcmp(state, "open") != 0;
 	topic->finished = strcmp(state, "done") == 0;
 	topic->before = topic->written = topic->last;
 }
@@ -153,7 +152,7 @@ static void opened(struct import *import)
 
 static bool send_undo(struct import_topic *topic, redis_done *done)
 {
-	if (!topic->begun || topic->events > 0 || topic->sealed)
+	if (!topic->begun || topic->events > 0 || topic->import->sealed)
 		return false;
 	store_import_abandon(topic->import->store->store, &topic->key, done, topic);
 	return true;

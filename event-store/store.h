@@ -130,7 +130,7 @@ struct store_import_history {
 	const char *topic;
 	struct entry_id first, last;
 };
-/* Puts them into the registry, also if they are there: as histories that are seen from now on. */
+/* Puts them into the registry, also if they are there: as histories that are seen from now on. Not again. */
 void store_import_register(struct store *store, const struct store_import_history *histories,
                            size_t count, redis_done *done, void *arg);
 void store_import_release(struct store *store, const struct store_import *import, redis_done *done,
@@ -189,6 +189,8 @@ MUST_USE bool store_tail_connect(const char *url, struct redis **out, struct err
 struct store_tail_topic {
 	const char *topic;
 	struct entry_id last;
+	bool began; /* its first events came, of which it is not known yet whether an import brought them */
+	bool own;   /* they are no import's */
 };
 /* What a read answers, in one or several parts: nil, or pairs (key, entries). */
 typedef void store_tail_take(void *arg, const struct redis_value *value);
@@ -204,6 +206,9 @@ const char *store_tail_topic(const struct redis_value *key, struct arena *arena)
 /* The last id ever given in the topic (NULL: in the registry); 0-0 when it is empty. */
 MUST_USE bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *last,
                               struct error *err);
+/* Whether an import brought the events of a topic, up to now or to the end of its history. */
+MUST_USE bool store_tail_imported(struct redis *redis, const char *topic, bool *imported,
+                                  struct error *err);
 MUST_USE bool store_tail_topics(struct redis *redis, const struct redis_value **entries,
                                 struct error *err);
 

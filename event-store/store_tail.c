@@ -215,6 +215,20 @@ bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *la
 	return ok;
 }
 
+bool store_tail_imported(struct redis *redis, const char *topic, bool *imported, struct error *err)
+{
+	const struct redis_value *value;
+	char key[128];
+	size_t len;
+	snprintf(key, sizeof(key), "import:{%s}", topic);
+	const char *words[] = { "HGET", key, "count" };
+	if (!run(redis, words, 3, "?s", &value, err))
+		return false;
+	const char *count = redis_value_string(value, &len);
+	*imported = len > 0 && strcmp(count, "0") != 0;
+	return true;
+}
+
 bool store_tail_topics(struct redis *redis, const struct redis_value **entries, struct error *err)
 {
 	const char *words[] = { "XRANGE", registry, "-", "+" };

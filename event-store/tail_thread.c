@@ -111,7 +111,8 @@ static void add_topic(struct tail_thread *thread, const char *topic)
 	}
 	char *copy = strdup(topic);
 	ASSERT(copy != NULL);
-	thread->topics[thread->topic_count++] = (struct store_tail_topic){ copy, ENTRY_ID_FIRST };
+	thread->topics[thread->topic_count++] =
+	    (struct store_tail_topic){ .topic = copy, .last = ENTRY_ID_FIRST };
 }
 
 static void forget_topics(struct tail_thread *thread)
@@ -162,9 +163,16 @@ struct round {
 	struct event_batch *batch;
 	struct entry_id complete; /* the least last id of the topics that have more */
 	bool new_topics;
+	bool began; /* a topic did: its first events are left for a later round */
 	struct tail_history *histories; /* in the batch's arena */
 	size_t history_count;
 };
+
+/* A published history of which the registry does not tell yet: nothing comes after this. */
+static bool is_held(const struct store_tail_topic *topic)
+{
+	return entry_id_compare(topic->last, ENTRY_ID_LAST) == 0;
+}
 
 /* What an import brought is not the tail's: it goes on behind it. */
 static void pass_histories(struct round *round, const struct redis_value *entries)
@@ -180,7 +188,7 @@ static void pass_histories(struct round *round, const struct redis_value *entrie
 		history.topic = arena_strdup(arena, store_topic_of_entry(entry));
 		round->histories[round->history_count++] = history;
 		struct store_tail_topic *topic = find_topic(round->thread, history.topic);
-		if (entry_id_compare(history.last, topic->last) > 0)
+		if (is_held(topic) || entry_id_compare(history.last, topic->last) > 0)
 			topic->last = history.last;
 	}
 }
@@ -212,6 +220,10 @@ static void take(void *arg, const struct redis_value *value)
 		struct store_tail_topic *topic = find_topic(thread, name);
 		if (topic == NULL || has_history(round, name))
 			continue;
+		if (!topic->own && entry_id_compare(topic->last, ENTRY_ID_FIRST) == 0) {
+			topic->began = round->began = true;
+			continue;
+		}
 		size_t before = batch->count;
 		event_batch_add(batch, name, entries);
 		if (batch->count == before)
@@ -223,6 +235,25 @@ static void take(void *arg, const struct redis_value *value)
 		    entry_id_compare(topic->last, round->complete) < 0)
 			round->complete = topic->last;
 	}
+}
+
+/* A topic that an append was refused of is in the registry, and empty. What an import brings to it is there before
+ * the registry tells of it; only after its first events were seen can it be known whose they are. */
+static bool ask_whose(struct tail_thread *thread, struct error *err)
+{
+	for (size_t i = 0; i < thread->topic_count; i++) {
+		struct store_tail_topic *topic = &thread->topics[i];
+		bool imported;
+		if (!topic->began)
+			continue;
+		if (!store_tail_imported(thread->redis, topic->topic, &imported, err))
+			return false;
+		topic->began = false;
+		topic->own = !imported;
+		if (imported)
+			topic->last = ENTRY_ID_LAST;
+	}
+	return true;
 }
 
 static void adapt_count(struct tail_thread *thread, const struct event_batch *batch)
@@ -244,7 +275,8 @@ static bool read_once(struct tail_thread *thread, unsigned block_ms, struct erro
 	                          thread->topic_count, thread->count, block_ms, &closed, take,
 	                          &round, err);
 	struct event_batch *batch = round.batch;
-	bool closes = entry_id_compare(closed, ENTRY_ID_FIRST) > 0 && !round.new_topics;
+	bool closes =
+	    entry_id_compare(closed, ENTRY_ID_FIRST) > 0 && !round.new_topics && !round.began;
 	adapt_count(thread, batch);
 	if (thread->newest.ms > closed.ms + AHEAD_MS)
 		closed = thread->newest;
@@ -263,7 +295,7 @@ static bool read_once(struct tail_thread *thread, unsigned block_ms, struct erro
 	} else {
 		event_batch_unref(batch);
 	}
-	return ok;
+	return ok && (!round.began || ask_whose(thread, err));
 }
 
 static bool read_tail(struct tail_thread *thread, struct error *err)

@@ -13,9 +13,15 @@
 -- the import over, "!E" the topic has events, "!O <id>" another import is under way, "!P" it is being finished.
 
 local TAKEN = '!T'
+local NOTHING = '0-0'
 
 local function facts(state)
 	return redis.call('HMGET', state, 'state', 'count', 'first', 'last')
+end
+
+local function create_stream(key)
+	redis.call('XGROUP', 'CREATE', key, 'g', '$', 'MKSTREAM')
+	redis.call('XGROUP', 'DESTROY', key, 'g')
 end
 
 local function create(keys, id, token)
@@ -23,32 +29,39 @@ local function create(keys, id, token)
 	if redis.call('XLEN', stream) > 0 or redis.call('HLEN', heads) > 0 then
 		return '!E'
 	end
-	redis.call('XGROUP', 'CREATE', staged, 'g', '$', 'MKSTREAM')
-	redis.call('XGROUP', 'DESTROY', staged, 'g')
+	create_stream(staged)
 	redis.call('HSET', heads, '', '!' .. id)
-	redis.call('HSET', state, 'id', id, 'token', token, 'state', 'open', 'count', '0', 'first', '0-0', 'last', '0-0')
+	redis.call('HSET', state, 'id', id, 'token', token, 'state', 'open', 'count', '0', 'first', NOTHING, 'last', NOTHING)
 	return facts(state)
 end
 
--- What was written and not noted is taken back.
+-- What was written and not noted is taken back, also from the stream's memory of what was deleted: later versions of
+-- Redis give no id at or below that.
 local function take_over(state, staged, old, token)
 	redis.call('RENAME', staged .. old, staged .. token)
 	staged = staged .. token
 	local last = redis.call('HGET', state, 'last')
+	if last == NOTHING then
+		redis.call('UNLINK', staged)
+		create_stream(staged)
+		return
+	end
 	for _, entry in ipairs(redis.call('XRANGE', staged, '(' .. last, '+')) do
 		redis.call('XDEL', staged, entry[1])
 	end
-	redis.call('XSETID', staged, last)
+	redis.call('XSETID', staged, last, 'MAXDELETEDID', last)
 end
 
 -- KEYS 1 the topic's stream, 2 its heads, 3 the state of its import, 4 the beginning of the key of the import's
---      stream
+--      stream: the token behind it may be one that only the state knows, so that key cannot be named here. It is in
+--      the slot of the others.
 -- ARGV 1 the import's id, 2 the token of the call
 -- Returns state, count, first and last id.
 local function begin(keys, args)
 	local state, staged, id, token = keys[3], keys[4], args[1], args[2]
-	local found = redis.call('HMGET', state, 'id', 'token', 'state')
-	if not found[1] then
+	local found = redis.call('HMGET', state, 'id', 'token', 'state', 'count')
+	local empty = found[3] == 'done' and found[4] == '0'
+	if not found[1] or empty and found[1] ~= id then
 		return create(keys, id, token)
 	elseif found[1] ~= id then
 		return found[3] == 'done' and '!E' or '!O ' .. found[1]
@@ -170,7 +183,7 @@ local function publish(keys, args)
 	return ''
 end
 
--- Unlocks the topic, and forgets the import if it brought nothing.
+-- Unlocks the topic. One to which nothing was brought is free for another import as well.
 -- KEYS 1 the state, 2 the topic's heads, 3 the owners of its groups
 -- ARGV 1 the token
 local function release(keys, args)
@@ -183,11 +196,10 @@ local function release(keys, args)
 	redis.call('HDEL', keys[3], '')
 	if state[3] == '0' then
 		redis.call('HDEL', keys[2], '')
-		redis.call('DEL', keys[1])
 	else
 		redis.call('HSET', keys[2], '', state[4])
-		redis.call('HSET', keys[1], 'state', 'done')
 	end
+	redis.call('HSET', keys[1], 'state', 'done')
 	return ''
 end
 

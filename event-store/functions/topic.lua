@@ -16,19 +16,23 @@ local function register_topic(keys, args)
 	return 1
 end
 
--- Puts topics into the registry anew, with the history that each has now.
+-- Puts topics into the registry anew, with the history that each has now; not again those that are there with it:
+-- their readers know.
 -- ARGV pairs of topic and "<first id> <last id>"
 -- Returns "".
 local function topics_imported(keys, args)
-	local ids = {}
+	local ids, known = {}, {}
 	for _, entry in ipairs(redis.call('XRANGE', keys[1], '-', '+')) do
 		ids[entry[2][2]] = entry[1]
+		known[entry[2][2]] = entry[2][4]
 	end
 	for i = 1, #args, 2 do
-		if ids[args[i]] then
-			redis.call('XDEL', keys[1], ids[args[i]])
+		if known[args[i]] ~= args[i + 1] then
+			if ids[args[i]] then
+				redis.call('XDEL', keys[1], ids[args[i]])
+			end
+			redis.call('XADD', keys[1], '*', 'topic', args[i], 'imported', args[i + 1])
 		end
-		redis.call('XADD', keys[1], '*', 'topic', args[i], 'imported', args[i + 1])
 	end
 	return ''
 end

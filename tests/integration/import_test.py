@@ -50,6 +50,13 @@ def run_import(stub, import_id, topics, events, finish=es.ImportFinish()):
     return answer
 
 
+def abandon(stub, import_id, topics):
+    requests = [es.ImportRequest(start=es.ImportStart(import_id=import_id, topics=topics)),
+                es.ImportRequest(abandon=True)]
+    for _ in stub.Import(iter(requests), timeout=60):
+        pass
+
+
 def read(stub, topics):
     return [e for part in stub.Read(es.ReadRequest(topics=topics), timeout=60) for e in part.events]
 
@@ -64,6 +71,7 @@ class Crashes(unittest.TestCase):
     """The store dies at a place in its code; the client sends all once more to the next one."""
     EVENTS = 1200
 
+    GROUPS = ["early", "late", "unnamed"]
     POINTS = ["import_begun", "import_noted", "import_noted:9", "import_seized",
               "import_published", "import_registered", "import_released", "redis_sent:2", "redis_sent:4",
               "redis_sent:7"]
@@ -76,23 +84,81 @@ class Crashes(unittest.TestCase):
 
     def crash(self, parts, point, topics):
         events = list(history(topics, self.EVENTS))
-        parts.store.kill()
-        parts.store.start(fault=point, wait=False)
-        wait_until(lambda: self.tried(parts, topics, events), what=f"{point} is passed")
-        self.assertEqual(parts.store.process.wait(10), FAULT_EXIT_STATUS, f"{point} was never passed")
-        parts.store.start()
+        finish = self.finish(topics, events)
+        for topic in topics:
+            parts.redis.cli("HSET", f"groups:{{{topic}}}", "unnamed", "0-0")
+        self.die(parts, point, lambda: run_import(parts.events, "crash", topics, events, finish))
         for topic in topics:
             self.assertIn(len(read(parts.events, [topic])), [0, self.EVENTS // 2], "a part is seen")
-        answer = run_import(parts.events, "crash", topics, events)
+        answer = run_import(parts.events, "crash", topics, events, finish)
+        for place, topic in enumerate(topics):
+            early, late = events[200 + place].entry_id, events[place - len(topics)].entry_id
+            self.assertEqual([parts.redis.cli("HGET", f"groups:{{{topic}}}", group) for group in self.GROUPS],
+                             [early, late, late])
         self.check(parts, answer, topics, events)
 
-    def tried(self, parts, topics, events):
-        """True: the import went through, or the store has died of it."""
+    def finish(self, topics, events):
+        """Of each topic one group stands in the middle and one at its end; one that is there is not named."""
+        return es.ImportFinish(groups=[
+            es.GroupCheckpoint(topic=topic, group=group, checkpoint=checkpoint)
+            for place, topic in enumerate(topics)
+            for group, checkpoint in [("early", events[200 + place].entry_id), ("late", "")]])
+
+    def die(self, parts, point, call):
+        parts.store.kill()
+        parts.store.start(fault=point, wait=False)
+        wait_until(lambda: self.tried(parts, call), what=f"{point} is passed")
+        self.assertEqual(parts.store.process.wait(10), FAULT_EXIT_STATUS, f"{point} was never passed")
+        parts.store.start()
+
+    def tried(self, parts, call):
+        """True: the call went through, or the store has died of it."""
         try:
-            run_import(parts.events, "crash", topics, events)
+            call()
             return True
         except grpc.RpcError:
             return parts.store.process.poll() is not None  # else it starts
+
+    def test_abandoned_after_a_death(self):
+        """As long as nothing of it is seen; after that it can only be finished."""
+        with Parts() as parts:
+            for number, point in enumerate(["import_begun", "import_noted:3", "import_seized", "import_published",
+                                            "import_registered", "import_released"]):
+                with self.subTest(point=point):
+                    self.abandon_after(parts, point, [f"a{number}", f"b{number}"], number < 3)
+
+    def abandon_after(self, parts, point, topics, possible):
+        events = list(history(topics, self.EVENTS))
+        self.die(parts, point, lambda: run_import(parts.events, "crash", topics, events))
+        if possible:
+            abandon(parts.events, "crash", topics)
+            self.gone(parts, topics)
+            return
+        with self.assertRaises(grpc.RpcError) as failure:
+            abandon(parts.events, "crash", topics)
+        self.assertEqual(failure.exception.code(), grpc.StatusCode.FAILED_PRECONDITION)
+        self.check(parts, run_import(parts.events, "crash", topics, events), topics, events)
+
+    def gone(self, parts, topics):
+        for topic in topics:
+            self.assertEqual(parts.redis.cli("KEYS", f"*{{{topic}}}*"), "")
+            parts.events.Append(es.AppendRequest(topic=topic, events=[new_event("entity-0")]), timeout=10)
+
+    def test_the_store_dies_of_abandoning(self):
+        topics = ["apple", "pear"]
+        events = list(history(topics, self.EVENTS))
+        with Parts() as parts:
+            run_import(parts.events, "crash", topics, events, None)
+            self.die(parts, "import_abandoned", lambda: abandon(parts.events, "crash", topics))
+            abandon(parts.events, "crash", topics)
+            self.gone(parts, topics)
+
+    def test_the_store_dies_of_undoing(self):
+        """One of the topics has events, so the others are unlocked again."""
+        with Parts() as parts:
+            parts.events.Append(es.AppendRequest(topic="pear", events=[new_event("a")]), timeout=10)
+            self.die(parts, "import_undone", lambda: abandon(parts.events, "crash", ["apple", "pear"]))
+            self.gone(parts, ["apple"])
 
     def check(self, parts, answer, topics, events):
         self.assertTrue(all(topic.finished for topic in answer.topics))
