@@ -189,6 +189,7 @@ static void publish_ended(void *ctx, struct rpc_call *call)
 /* --- subscribe, unsubscribe --- */
 
 struct compat_stream {
+	struct watch watch;
 	struct event_store *store;
 	struct rpc_call *call;
 	const char *topic;                   /* in the request */
@@ -259,6 +260,7 @@ static void subscribe_compat(void *ctx, struct rpc_call *call, const ProtobufCMe
 	stream->topic = request->event_topic;
 	rpc_set_data(call, stream);
 	DL_APPEND(store->compat_streams, stream);
+	watch_begin(&store->readers, &stream->watch, call);
 	if (grouped) {
 		struct group_join join = { .topic = request->event_topic,
 			                   .group = request->group_name,
@@ -298,6 +300,7 @@ static void subscribe_compat_ended(void *ctx, struct rpc_call *call)
 	if (stream == NULL)
 		return;
 	DL_DELETE(stream->store->compat_streams, stream);
+	watch_end(&stream->store->readers, &stream->watch);
 	if (stream->member != NULL)
 		group_leave(stream->member);
 	feed_destroy(stream->feed);
@@ -323,6 +326,7 @@ static void unsubscribe_message(void *ctx, struct rpc_call *call, const Protobuf
 /* --- get --- */
 
 struct get {
+	struct watch watch;
 	struct rpc_call *call;
 	struct reader *reader;
 	struct buffer json;
@@ -398,6 +402,7 @@ static void get_message(void *ctx, struct rpc_call *call, const ProtobufCMessage
 	get->call = call;
 	buffer_init(&get->json, GET_BYTES);
 	rpc_set_data(call, get);
+	watch_begin(&store->readers, &get->watch, call);
 	get->reader = reader_create(store->store, false);
 	reader_add(get->reader, request->event_topic, &range);
 	reader_next(get->reader, got_slice, get);
@@ -405,10 +410,11 @@ static void get_message(void *ctx, struct rpc_call *call, const ProtobufCMessage
 
 static void get_ended(void *ctx, struct rpc_call *call)
 {
+	struct event_store *store = ctx;
 	struct get *get = rpc_data(call);
-	(void)ctx;
 	if (get == NULL)
 		return;
+	watch_end(&store->readers, &get->watch);
 	reader_destroy(get->reader);
 	buffer_free(&get->json);
 	free(get);

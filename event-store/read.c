@@ -14,6 +14,7 @@ enum {
 };
 
 struct read {
+	struct watch watch;
 	struct event_store *store;
 	struct rpc_call *call; /* NULL: ended */
 	const Es__ReadRequest *request;
@@ -232,6 +233,7 @@ void read_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *mess
 	read->request = request;
 	read->after = after;
 	rpc_set_data(call, read);
+	watch_begin(&store->readers, &read->watch, call);
 	if (request->n_topics == 0) {
 		read->asked++;
 		store_topics(store->store, got_registry, read);
@@ -253,10 +255,11 @@ void read_drained(void *ctx, struct rpc_call *call)
 
 void read_ended(void *ctx, struct rpc_call *call)
 {
+	struct event_store *store = ctx;
 	struct read *read = rpc_data(call);
-	(void)ctx;
 	if (read == NULL)
 		return;
+	watch_end(&store->readers, &read->watch);
 	reader_destroy(read->reader);
 	read->call = NULL;
 	if (read->asked == 0)

@@ -48,7 +48,7 @@ static void pong(void *arg, const struct redis_value *value, const struct error 
 static void ping(void *arg)
 {
 	struct event_store *store = arg;
-	watch_look(store->readers, store->stuck_ms);
+	watch_look(&store->readers, store->stuck_ms);
 	if (!store->ping_waits) {
 		store->ping_waits = true;
 		store_ping(store->store, pong, store);

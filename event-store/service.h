@@ -8,8 +8,8 @@ struct event_store_options {
 	const char *redis_url;
 	const char *const *listen; /* addresses as rpc_server_listen has them */
 	size_t listen_count;
-	unsigned
-	    stuck_ms; /* a client that takes nothing for so long is dropped; 0: WATCH_STUCK_MS */
+	/* A client that takes nothing for so long is dropped; 0: WATCH_STUCK_MS. */
+	unsigned stuck_ms;
 };
 
 struct event_store;

@@ -25,7 +25,7 @@ struct event_store {
 	struct loop_timer health;
 	struct append_stream *unsent; /* with answers that leave when the batch is settled */
 	struct compat_stream *compat_streams;
-	struct watch *readers;
+	struct watches readers;
 	uint64_t stuck_ms;
 };
 

@@ -280,11 +280,17 @@ struct received *testing_subscribe(const char *topic, Es__Start start, const cha
 	return testing_subscribe_to(&request);
 }
 
-struct received *testing_read(const Es__ReadRequest *request)
+struct received *testing_open_read(const Es__ReadRequest *request)
 {
 	struct received *received = open_stream("Read", &read_events);
 	rpc_stream_send(received->stream, &request->base);
 	rpc_stream_end_sends(received->stream);
+	return received;
+}
+
+struct received *testing_read(const Es__ReadRequest *request)
+{
+	struct received *received = testing_open_read(request);
 	testing_until(&received->ended, 1);
 	return received;
 }

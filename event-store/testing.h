@@ -57,7 +57,8 @@ struct received {
 struct received *testing_subscribe(const char *topic, Es__Start start, const char *after,
                                    const char *after_topic);
 struct received *testing_subscribe_to(const Es__SubscribeRequest *request);
-struct received *testing_read(const Es__ReadRequest *request);
+struct received *testing_open_read(const Es__ReadRequest *request);
+struct received *testing_read(const Es__ReadRequest *request); /* to its end */
 struct received *testing_consume(const char *topic, const char *group, Es__Start start,
                                  unsigned credits);
 void testing_ack(struct received *consumer, size_t first, size_t count);

@@ -14,10 +14,16 @@ struct watch {
 	struct watch *prev, *next;
 };
 
-/* Joins and leaves a list of them. */
-void watch_begin(struct watch **watches, struct watch *watch, struct rpc_call *call);
-void watch_end(struct watch **watches, struct watch *watch);
-/* Ends the calls that are stuck for `stuck_ms`. */
-void watch_look(struct watch *watches, uint64_t stuck_ms);
+struct watches {
+	struct watch *first;
+	uint64_t looked_ms; /* when they were looked at last */
+	uint64_t awake_ms;  /* since then they were, all the time */
+};
+
+void watch_begin(struct watches *watches, struct watch *watch, struct rpc_call *call);
+void watch_end(struct watches *watches, struct watch *watch);
+/* Ends the calls that are stuck for `stuck_ms`. To be called several times in that; when it was not, this process
+ * stood still itself, and that time does not count. */
+void watch_look(struct watches *watches, uint64_t stuck_ms);
 
 #endif
