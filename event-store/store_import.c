@@ -210,8 +210,12 @@ void store_import_release(struct store *store, const struct store_import *import
 void store_import_abandon(struct store *store, const struct store_import *import, redis_done *done,
                           void *arg)
 {
-	/* what was young when it was written */
-	enum { BUCKETS = WINDOW_BUCKETS + 3 };
+	/* All that can be there: the one of now, one that is begun too early by a clock that is ahead, and those
+	 * before, which live for BUCKET_LIFE_S after their end. */
+	enum {
+		BUCKET_S = BUCKET_HOURS * HOUR_S,
+		BUCKETS = 2 + (BUCKET_S + BUCKET_LIFE_S) / BUCKET_S
+	};
 	struct redis_command *command = begin_call(store, "eventstore_import_abandon", 5 + BUCKETS);
 	store_add_key(command, IMPORT, import->topic);
 	store_add_key(command, ENTITIES, import->topic);

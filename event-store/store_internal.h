@@ -46,7 +46,7 @@ void store_add_key(struct redis_command *command, const char *kind, const char *
 void store_add_id(struct redis_command *command, struct entry_id id, bool exclusive);
 /* "recent:{topic}:<n>", a bucket of the dedupe window: of BUCKET_HOURS since the epoch, kept BUCKET_LIFE_S. */
 enum {
-	BUCKET_HOURS = 12 /* the window of 24 hours: this bucket and the two before */,
+	BUCKET_HOURS = 12, /* the window of 24 hours: this bucket and the two before */
 	BUCKET_LIFE_S = 37 * 3600
 };
 void store_add_bucket(struct redis_command *command, const char *topic, uint64_t bucket);
