@@ -37,11 +37,10 @@ static bool parse_ago(const char *text, uint64_t now_ms, uint64_t *time_ms)
 	return true;
 }
 
-/* ".5", ".123456", ".123456789": what is beyond microseconds is cut. Returns what follows. */
+/* ".5", ".123456", ".123456789": what is beyond microseconds is cut. Returns what follows; NULL: no digit does. */
 static const char *parse_fraction(const char *text, struct when *when)
 {
 	unsigned us = 0, digits = 0;
-
 	if (*text != '.')
 		return text;
 	for (text++; *text >= '0' && *text <= '9'; text++, digits++) {
@@ -53,26 +52,25 @@ static const char *parse_fraction(const char *text, struct when *when)
 	when->time_ms += us / 1000;
 	when->time_us = us % 1000;
 	when->has_us = digits > 3;
-	return digits > 0 ? text : "?";
+	return digits > 0 ? text : NULL;
 }
 
 static bool parse_date(const char *text, struct when *when)
 {
 	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d" };
-
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		struct tm parts = { 0 };
 		const char *end = strptime(text, forms[i], &parts);
 		int day = parts.tm_mday;
 		time_t seconds = end ? timegm(&parts) : -1;
-
-		if (seconds <= 0 ||
-		    parts.tm_mday != day) /* timegm makes March of the 31st of February */
+		/* timegm makes March of the 31st of February */
+		if (seconds <= 0 || parts.tm_mday != day)
 			continue;
 		*when = (struct when){ .time_ms = (uint64_t)seconds * 1000 };
 		if (strchr(forms[i], 'S'))
 			end = parse_fraction(end, when);
-		if (strcmp(end, "") == 0 || (strchr(forms[i], 'S') && strcmp(end, "Z") == 0))
+		if (end != NULL &&
+		    (*end == '\0' || (strchr(forms[i], 'S') && strcmp(end, "Z") == 0)))
 			return true;
 	}
 	return false;
@@ -81,7 +79,6 @@ static bool parse_date(const char *text, struct when *when)
 bool when_parse(const char *text, uint64_t now_ms, struct when *when, struct error *err)
 {
 	struct entry_id id;
-
 	*when = (struct when){ 0 };
 	if (*text == '\0' || parse_ago(text, now_ms, &when->time_ms) || parse_date(text, when))
 		return true;
@@ -100,7 +97,6 @@ bool moment_parse(const char *text, uint64_t now_us, struct entry_id *last, stru
 	struct when when;
 	struct entry_id moment;
 	struct entry_id now = { .ms = now_us / 1000, .us = 999 };
-
 	if (*text == '\0')
 		return error_set(err, ERR_INVALID, "is empty");
 	if (!when_parse(text, now_us / 1000, &when, err))
