@@ -74,8 +74,6 @@ void redis_link_fail(struct redis_link *link, const struct error *err)
 
 void redis_link_close(struct redis_link *link)
 {
-	if (link->state == LINK_READY)
-		link->redis->losses++;
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;
@@ -91,6 +89,7 @@ static void reconnect(void *arg);
 static void lose(struct redis_link *link, const struct error *why)
 {
 	struct redis *redis = link->redis;
+	redis->losses += link->state == LINK_READY;
 	redis_link_close(link);
 	link->last_error = *why;
 	link->last_error.code = ERR_UNAVAILABLE;
@@ -351,6 +350,7 @@ static bool ready_step(struct redis_link *link, struct error *err)
 		if (link->collected.count == 0)
 			return true;
 		if (lost_while_idle(link)) {
+			link->redis->losses++;
 			redis_link_close(link);
 			return connect_now(link, err);
 		}
