@@ -288,11 +288,12 @@ void store_unpark(struct store *store, const struct store_queue *queue, const ch
 }
 
 void store_unpark_all(struct store *store, const struct store_queue *queue, const char *move,
-                      const char *last, redis_done *done, void *arg)
+                      const char *after, const char *last, redis_done *done, void *arg)
 {
 	struct redis_command *command = begin(store, queue, "queue_unpark_all");
 	redis_arg(command, move);
 	redis_arg_integer(command, STORE_BATCH_MAX);
+	redis_arg(command, after);
 	redis_arg(command, last);
 	redis_queue(store->redis, command, done, arg);
 }

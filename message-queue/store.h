@@ -90,9 +90,9 @@ void store_dead(struct store *store, const struct store_queue *queue, const char
 /* `move`: "requeue" or "drop". */
 void store_unpark(struct store *store, const struct store_queue *queue, const char *move,
                   const char *const *ids, size_t count, redis_done *done, void *arg);
-/* Up to the place `last`; "": the last one of now. */
+/* STORE_BATCH_MAX of those after the place `after`, up to the place `last`; "": the last one of now. */
 void store_unpark_all(struct store *store, const struct store_queue *queue, const char *move,
-                      const char *last, redis_done *done, void *arg);
+                      const char *after, const char *last, redis_done *done, void *arg);
 void store_purge(struct store *store, const struct store_queue *queue, const char *outcome,
                  size_t len, redis_done *done, void *arg);
 

@@ -19,11 +19,12 @@ struct tending {
 	struct store *store;
 	const char *move; /* of dead letters: "requeue" or "drop" */
 	bool all;
-	char last[PLACE_SIZE]; /* the dead letter with which it ends */
-	uint64_t count;        /* so far */
-	uint64_t left;         /* that may be purged; what comes meanwhile may stay */
-	uint64_t limit;        /* to be set */
-	char *outcome;         /* of purged ones */
+	char after[PLACE_SIZE]; /* the dead letter after which it goes on */
+	char last[PLACE_SIZE];  /* that with which it ends */
+	uint64_t count;         /* so far */
+	uint64_t left;          /* that may be purged; what comes meanwhile may stay */
+	uint64_t limit;         /* to be set */
+	char *outcome;          /* of purged ones */
 	size_t outcome_len;
 };
 
@@ -158,10 +159,16 @@ void dead_letters_message(void *ctx, struct rpc_call *call, const ProtobufCMessa
 
 static void on_unparked(void *arg, const struct redis_value *value, const struct error *failed);
 
+static void copy_place(char place[PLACE_SIZE], const struct redis_value *value)
+{
+	size_t len;
+	snprintf(place, PLACE_SIZE, "%s", redis_value_string(value, &len));
+}
+
 static void unpark_more(struct tending *tending)
 {
-	store_unpark_all(tending->store, queue_keys(tending->queue), tending->move, tending->last,
-	                 on_unparked, tending);
+	store_unpark_all(tending->store, queue_keys(tending->queue), tending->move, tending->after,
+	                 tending->last, on_unparked, tending);
 }
 
 static void on_unparked(void *arg, const struct redis_value *value, const struct error *failed)
@@ -170,16 +177,17 @@ static void on_unparked(void *arg, const struct redis_value *value, const struct
 	/* Also when the caller has gone. */
 	if (failed == NULL)
 		queue_wake(tending->queue);
-	if (!go_on(tending, value, tending->all ? "(is)" : "i", failed)) {
+	if (!go_on(tending, value, tending->all ? "(iss)" : "i", failed)) {
 		tending_free(tending);
 		return;
 	}
 	const struct redis_value *count = tending->all ? redis_value_at(value, 0) : value;
 	tending->count += (uint64_t)redis_value_integer(count);
-	if (tending->all && redis_value_integer(count) == STORE_BATCH_MAX) {
-		size_t len = 0;
-		snprintf(tending->last, sizeof(tending->last), "%s",
-		         redis_value_string(redis_value_at(value, 1), &len));
+	if (tending->all) {
+		copy_place(tending->last, redis_value_at(value, 1));
+		copy_place(tending->after, redis_value_at(value, 2));
+	}
+	if (tending->all && tending->after[0] != '\0') {
 		unpark_more(tending);
 		return;
 	}
@@ -224,6 +232,7 @@ static void unpark(struct message_queue *service, struct rpc_call *call,
 	struct tending *tending = begin(service, call, queue);
 	tending->move = move;
 	tending->all = asked->all;
+	strcpy(tending->after, "0");
 	if (asked->all)
 		unpark_more(tending);
 	else

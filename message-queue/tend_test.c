@@ -1,5 +1,6 @@
 /* Dead letters, purge and limits. */
 #include "base/clock.h"
+#include "message-queue/store.h"
 #include "message-queue/test_fixture.h"
 
 #include <stdio.h>
@@ -189,6 +190,30 @@ START_TEST(damaged_ones_can_be_dropped)
 }
 END_TEST
 
+/* Several calls of damaged ones alone, each of which looks at so many and no more. */
+START_TEST(many_damaged_ones_hold_up_none)
+{
+	enum { DAMAGED = 2 * STORE_BATCH_MAX + 10, WORDS = 2 + 2 * DAMAGED };
+	static const char *dead[WORDS] = { "HSET", "{queue:work/do}:dead" };
+	static const char *parked[WORDS] = { "ZADD", "{queue:work/do}:parked" };
+	static char ids[DAMAGED][16], places[DAMAGED][16];
+	park(2, MQ__PRIORITY__NORMAL);
+	for (unsigned i = 0; i < DAMAGED; i++) {
+		snprintf(ids[i], sizeof(ids[i]), "damaged-%u", i);
+		snprintf(places[i], sizeof(places[i]), "%u", i + 1);
+		dead[2 + 2 * i] = parked[3 + 2 * i] = ids[i];
+		dead[3 + 2 * i] = "x";
+		parked[2 + 2 * i] = places[i];
+	}
+	free(redis_fixture_command(&fixture.redis, dead, WORDS));
+	free(redis_fixture_command(&fixture.redis, parked, WORDS));
+	ck_assert_uint_eq(move_dead("RequeueDead", 0), 2);
+	ck_assert_uint_eq(fixture_info(&fixture)->dead, DAMAGED);
+	ck_assert_uint_eq(move_dead("DropDead", 0), DAMAGED);
+	ck_assert_uint_eq(fixture_info(&fixture)->dead, 0);
+}
+END_TEST
+
 START_TEST(a_dropped_one_is_forgotten)
 {
 	park(3, MQ__PRIORITY__HIGH);
@@ -351,6 +376,7 @@ int main(void)
 	tcase_add_test(tcase, a_requeued_one_runs_as_if_new);
 	tcase_add_test(tcase, all_are_requeued_once);
 	tcase_add_test(tcase, damaged_ones_can_be_dropped);
+	tcase_add_test(tcase, many_damaged_ones_hold_up_none);
 	tcase_add_test(tcase, a_dropped_one_is_forgotten);
 	tcase_add_test(tcase, a_purge_answers_who_waits);
 	tcase_add_test(tcase, a_large_queue_is_purged_in_steps);

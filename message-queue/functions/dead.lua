@@ -1,5 +1,10 @@
 -- Dead letters: seen, sent again, dropped.
 
+-- Never 1.7e+15, as Redis 7.2 may say.
+local function place_text(place)
+	return string.format('%.0f', place)
+end
+
 -- queue_dead: a page of them, those that were parked first.
 -- ARGV    after: the place of the last one of the page before, '0' at first; limit; bytes, with which a
 --         page is full
@@ -19,7 +24,7 @@ redis.register_function('queue_dead', function(keys, args)
 		if parked then
 			local noted, reason, from = read_parked(parked)
 			list[#list + 1] = page[i]
-			list[#list + 1] = string.format('%.0f', page[i + 1]) -- never 1.7e+15, as Redis 7.2 may say
+			list[#list + 1] = place_text(page[i + 1])
 			list[#list + 1] = noted % PRIORITY_STEP
 			list[#list + 1] = reason
 			list[#list + 1] = string.sub(parked, from)
@@ -47,7 +52,7 @@ local function requeue(keys, id, parked)
 	return true
 end
 
--- True: moved; false: it is damaged and can only be dropped; nil: it is not parked.
+-- False: it is not parked, or damaged and can only be dropped.
 local function unpark(keys, id, move)
 	local parked = redis.call('HGET', keys[DEAD], id)
 	if parked and move == 'requeue' and not requeue(keys, id, parked) then
@@ -55,7 +60,7 @@ local function unpark(keys, id, move)
 	end
 	redis.call('HDEL', keys[DEAD], id)
 	redis.call('ZREM', keys[PARKED], id)
-	return parked and true or nil
+	return parked and true
 end
 
 -- queue_unpark: sends dead letters again, or drops them.
@@ -72,20 +77,17 @@ redis.register_function('queue_unpark', function(keys, args)
 end)
 
 -- queue_unpark_all: the same with those that were parked first.
--- ARGV    'requeue' or 'drop', limit, place of the last one; '': of all that are parked now
--- returns {count, place of the last one}; fewer than the limit: that was all
+-- ARGV    'requeue' or 'drop', how many are looked at, the place after which they begin, '0' at first, the place of
+--         the last one; '': of all that are parked now
+-- returns {count, place of the last one, place after which it goes on; '': that was all}
 redis.register_function('queue_unpark_all', function(keys, args)
-	local count, stay, limit, last = 0, 0, tonumber(args[2]), args[3]
+	local count, limit, last = 0, tonumber(args[2]), args[4]
 	if last == '' then
 		last = redis.call('ZRANGE', keys[PARKED], -1, -1, 'WITHSCORES')[2] or '0'
 	end
-	repeat
-		local ids = redis.call('ZRANGEBYSCORE', keys[PARKED], '-inf', last, 'LIMIT', stay, limit - count)
-		for _, id in ipairs(ids) do
-			local moved = unpark(keys, id, args[1])
-			count = count + (moved and 1 or 0)
-			stay = stay + (moved == false and 1 or 0)
-		end
-	until #ids == 0 or count == limit
-	return { count, last }
+	local page = redis.call('ZRANGEBYSCORE', keys[PARKED], '(' .. args[3], last, 'WITHSCORES', 'LIMIT', 0, limit)
+	for i = 1, #page, 2 do
+		count = count + (unpark(keys, page[i], args[1]) and 1 or 0)
+	end
+	return { count, last, #page == 2 * limit and place_text(page[#page]) or '' }
 end)
