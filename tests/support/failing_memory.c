@@ -2,7 +2,7 @@
  * sends all calls of these functions here (--wrap), those of the static libraries too.
  *
  * With ORDERSHOP_FAULT=memory in the environment, the signal SIGRTMIN + k lets the 2^k-th allocation from then on
- * fail, in whatever thread it is. */
+ * fail, in whatever thread it is. Signals until then change nothing. */
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,9 +25,12 @@ static bool fails(void)
 	return true;
 }
 
+/* A count that is under way goes on. */
 static void begin(int number)
 {
-	atomic_store(&left, 1L << (number - SIGRTMIN));
+	long none = atomic_load(&left);
+	if (none <= 0)
+		atomic_compare_exchange_strong(&left, &none, 1L << (number - SIGRTMIN));
 }
 
 __attribute__((constructor)) static void listen_for_signals(void)
