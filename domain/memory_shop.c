@@ -108,13 +108,15 @@ uint64_t memory_shop_clock(const struct memory_shop *shop)
 
 void memory_shop_set_clock(struct memory_shop *shop, uint64_t us)
 {
+	if (us > MEMORY_SHOP_END_US)
+		us = MEMORY_SHOP_END_US;
 	if (us > shop->clock_us)
 		shop->clock_us = us;
 }
 
 void memory_shop_advance(struct memory_shop *shop, uint64_t us)
 {
-	shop->clock_us += us;
+	memory_shop_set_clock(shop, us < MEMORY_SHOP_END_US ? shop->clock_us + us : us);
 }
 
 bool memory_shop_step(struct memory_shop *shop, size_t steps)

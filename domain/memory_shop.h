@@ -27,6 +27,8 @@ struct memory_shop;
 
 /* For those to whom the time is all the same: November 2023. */
 #define MEMORY_SHOP_START_US UINT64_C(1700000000000000)
+/* The clock stops with the year 9999. */
+#define MEMORY_SHOP_END_US UINT64_C(253402300800000000)
 
 /* Entry ids begin at `start_us`, microseconds since 1970. */
 struct memory_shop *memory_shop_create(uint64_t seed, uint64_t start_us);

@@ -14,6 +14,7 @@
 #include "domain/memory_shop.h"
 #include "domain/pool.h"
 
+#include "domain/limits.h"
 #include "message-queue/delivery.h"
 
 #include <stddef.h>

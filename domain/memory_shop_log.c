@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_US UINT64_C(86400000000)
+#define DAY_US (UINT64_C(1000000) * EVENT_ID_KEPT_S)
 
 struct topic *shop_topic(struct memory_shop *shop, const char *name)
 {

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ATTEMPTS_MAX = 20 }; /* as worker.c asks for */
-#define LEASE_US   UINT64_C(5000000)
-#define OUTCOME_US UINT64_C(600000000)
+#define LEASE_US   (UINT64_C(1000) * MESSAGE_LEASE_MS)
+#define OUTCOME_US (UINT64_C(1000000) * OUTCOME_KEPT_S)
 
 struct message *message_find(struct memory_shop *shop, const char *id)
 {
@@ -168,7 +167,7 @@ void message_return(struct memory_shop *shop, struct message *message, const cha
 	if (message->state != DELIVERY_IN_FLIGHT)
 		return;
 	timer_clear(&message->timer);
-	if (delivery_after_failure(++message->attempts, ATTEMPTS_MAX) == DELIVERY_BURY) {
+	if (delivery_after_failure(++message->attempts, MESSAGE_ATTEMPTS) == DELIVERY_BURY) {
 		bury(shop, message, reason);
 		return;
 	}

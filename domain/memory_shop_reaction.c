@@ -6,8 +6,7 @@
 #include <string.h>
 
 /* As event-store/group.h has them. */
-enum { ATTEMPTS_MAX = 5 };
-#define LEASE_US UINT64_C(30000000)
+#define LEASE_US (UINT64_C(1000) * EVENT_LEASE_MS)
 
 /* A reply that was read. In the reaction's arena. */
 struct parsed {
@@ -156,7 +155,7 @@ void reaction_return(struct memory_shop *shop, struct reaction *reaction)
 {
 	bool delivered = reaction->arena != NULL;
 	reaction_stop(shop, reaction);
-	if (delivered && reaction->attempt >= ATTEMPTS_MAX)
+	if (delivered && reaction->attempt >= EVENT_ATTEMPTS)
 		park(shop, reaction);
 	else
 		task_ready(shop, &reaction->task);
@@ -280,7 +279,7 @@ static void lease_ended(struct memory_shop *shop, struct timer *timer)
 	struct reaction *reaction = CONTAINER(timer, struct reaction, lease);
 	if (reaction->task.server->frozen) {
 		reaction->replayed = true;
-		if (reaction->attempt >= ATTEMPTS_MAX) {
+		if (reaction->attempt >= EVENT_ATTEMPTS) {
 			reaction->parked = true;
 			return;
 		}

@@ -3,9 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As runtime.c and worker.c have them. */
-enum { TRIES_MAX = 16, CROWDED_MAX = 3, PASSING_FIRST_MS = 5, PASSING_LAST_MS = 1280 };
-
 static void advance(struct memory_shop *shop, struct task *task);
 
 bool error_passes(const struct error *err)

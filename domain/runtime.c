@@ -1,6 +1,7 @@
 #include "domain/runtime_internal.h"
 
 #include "base/clock.h"
+#include "domain/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +9,6 @@
 
 enum {
 	CACHE_BYTES = 4 * 1024 * 1024,
-	TRIES_MAX = 16,
-	/* Of decide_fail_for_now: 5 ms, then twice as long each time, about 2.5 s in all. */
-	PASSING_FIRST_MS = 5,
-	PASSING_LAST_MS = 1280,
 };
 
 struct runtime *runtime_create(struct loop *loop, const struct service *service,

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/rpc_link.h"
+#include "domain/limits.h"
 #include "domain/metadata.h"
 #include "domain/pool.h"
 
@@ -12,15 +13,7 @@
 
 enum {
 	CREDITS = 256,
-	/* Short, so that what a queue and its consumer took along when both were killed returns soon;
-	 * extended while we live and work. */
-	LEASE_MS = 5000,
 	EXTEND_MS = 2000,
-	/* Each takes up to the timeout of store.c, so an outage of some minutes parks nothing. */
-	ATTEMPTS_MAX = 20,
-	/* Deliveries that may end in a conflict with others before that is the answer. What a
-	 * reaction has sent gets all: nobody would send it again. */
-	CROWDED_MAX = 3,
 };
 
 /* One message, from its delivery to its settle. Lives in its arena. */
@@ -225,8 +218,8 @@ struct worker *worker_create(struct loop *loop, const struct service *service,
 			consume.functions[consume.n_functions++] = service->functions[i].name;
 	}
 	consume.credits = CREDITS;
-	consume.lease_ms = LEASE_MS;
-	consume.max_attempts = ATTEMPTS_MAX;
+	consume.lease_ms = MESSAGE_LEASE_MS;
+	consume.max_attempts = MESSAGE_ATTEMPTS;
 	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
 	request.start = &consume;
 	worker->link = rpc_link_create(loop, &(struct rpc_link_options){

@@ -11,9 +11,8 @@
 #include "domain/memory_shop.h"
 #include "ordershop/yaml.h"
 
-/* Where the virtual clock begins if the file does not say: 2026-01-01T00:00:00Z; it ends with the year 9999. */
+/* Where the virtual clock begins if the file does not say: 2026-01-01T00:00:00Z */
 #define SCENARIO_START_US UINT64_C(1767225600000000)
-#define SCENARIO_END_US   UINT64_C(253402300800000000)
 /* What JSON and JavaScript hold as a whole number. */
 #define SCENARIO_SEED_MAX ((INT64_C(1) << 53) - 1)
 

@@ -125,7 +125,7 @@ static bool memory_move(void *shop, const struct scenario_at *at, struct error *
 {
 	struct memory *memory = shop;
 	uint64_t now = memory_shop_clock(memory->watched.shop);
-	if (at->relative && at->us >= SCENARIO_END_US - now)
+	if (at->relative && at->us >= MEMORY_SHOP_END_US - now)
 		return error_set(err, ERR_INVALID, "at: the clock ends with the year 9999");
 	if (at->relative)
 		memory_shop_advance(memory->watched.shop, at->us);

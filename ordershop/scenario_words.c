@@ -98,7 +98,7 @@ bool reader_name(struct reader *reader, const struct node *node)
 uint64_t reader_span(const char *text)
 {
 	uint64_t ms;
-	return when_span_parse(text, SCENARIO_END_US / 1000, &ms) ? ms * 1000 : 0;
+	return when_span_parse(text, MEMORY_SHOP_END_US / 1000, &ms) ? ms * 1000 : 0;
 }
 
 /* 0: it is none, or no date. */
