@@ -151,11 +151,22 @@ static bool read_moments(struct comparison *comparison, struct error *err)
 	return true;
 }
 
+/* Else a name that is wrong looks like one of which nothing changed. */
+static bool check_named(struct client *client, const struct log_range *range, struct error *err)
+{
+	const Es__Event *last;
+
+	if (range->entity_id)
+		return entity_last(client, range->topic, range->entity_id, &last, err);
+	return !range->topic || entity_topic_check(client, range->topic, err);
+}
+
 static bool diff(struct client *client, void *arg, struct error *err)
 {
 	struct comparison *comparison = arg;
 
-	if (!log_read_range(client, &comparison->range, add_event, comparison, err))
+	if (!check_named(client, &comparison->range, err) ||
+	    !log_read_range(client, &comparison->range, add_event, comparison, err))
 		return false;
 	print_comparison(comparison);
 	return true;

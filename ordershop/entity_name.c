@@ -1,5 +1,6 @@
 #include "ordershop/entity_name.h"
 
+#include "domain/services.h"
 #include "ordershop/command.h"
 #include "ordershop/lines.h"
 
@@ -18,30 +19,39 @@ bool entity_check(const char *topic, const char *id, struct error *err)
 	return true;
 }
 
-/* There are no events of it: perhaps because the topic is called otherwise. */
-static bool not_found(struct client *client, const char *topic, const char *id, struct error *err)
+bool entity_topic_check(struct client *client, const char *topic, struct error *err)
 {
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
 	const ProtobufCMessage *response;
 	const Es__TopicsResponse *topics;
 	const char *names[NAMES_MAX];
 	size_t count = 0;
-	bool known = false;
+	char hint[HINT_SIZE];
 
 	request.brief = true;
 	if (!client_call(client, TARGET_EVENT_STORE, "Topics", &request.base, &response, err))
 		return false;
 	topics = (const void *)response;
-	for (size_t i = 0; i < topics->n_topics && count < NAMES_MAX; i++) {
-		names[count] = topics->topics[i]->topic;
-		known = known || strcmp(names[count], topic) == 0;
-		count++;
+	for (size_t i = 0; i < domain_service_count && count < NAMES_MAX; i++) {
+		if (domain_services[i]->topic)
+			names[count++] = domain_services[i]->topic;
 	}
-	const char *near = known ? NULL : closest_name(topic, names, count);
-	if (near)
-		return error_set(err, ERR_NOT_FOUND, "there is no topic '%s'; did you mean '%s'?",
-		                 topic, near);
-	return error_set(err, ERR_NOT_FOUND, "there is no %s '%s', and never was", topic, id);
+	for (size_t i = 0; i < topics->n_topics && count < NAMES_MAX; i++)
+		names[count++] = topics->topics[i]->topic;
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(names[i], topic) == 0)
+			return true;
+	}
+	return error_set(err, ERR_NOT_FOUND, "there is no topic '%s'%s", topic,
+	                 closest_hint(hint, topic, names, count));
+}
+
+/* There are no events of it: perhaps because the topic is called otherwise, or the id was shortened. */
+static bool not_found(struct client *client, const char *topic, const char *id, struct error *err)
+{
+	return entity_topic_check(client, topic, err) &&
+	       error_set(err, ERR_NOT_FOUND, "there is no %s '%s', and never was%s", topic, id,
+	                 uuid_valid(id) ? "" : "; ids are whole UUIDs in lower case");
 }
 
 bool entity_last(struct client *client, const char *topic, const char *id, const Es__Event **out,

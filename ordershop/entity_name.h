@@ -7,8 +7,9 @@
 
 /* ERR_INVALID for what can be no topic or no entity. */
 MUST_USE bool entity_check(const char *topic, const char *id, struct error *err);
-/* Its last event, in client->arena. ERR_NOT_FOUND if there never was one, with the name of a topic that may be
- * meant. */
+/* ERR_NOT_FOUND: neither the shop nor its log has such a topic, with the name of one that may be meant. */
+MUST_USE bool entity_topic_check(struct client *client, const char *topic, struct error *err);
+/* Its last event, in client->arena. ERR_NOT_FOUND if there never was one, or no such topic. */
 MUST_USE bool entity_last(struct client *client, const char *topic, const char *id,
                           const Es__Event **out, struct error *err);
 

@@ -319,7 +319,7 @@ START_TEST(other_files_are_refused)
 		{ "\n", "is no export" },
 	};
 	save("no zstd at all", 14);
-	refuse("cannot be decompressed");
+	refuse("is no export: it is not compressed");
 	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
 		save_text(others[i].text, strlen(others[i].text));
 		refuse(others[i].said);

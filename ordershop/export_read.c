@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum {
 	IN_SIZE = 128 * 1024,
@@ -78,6 +79,11 @@ static bool fill(struct export_reader *reader, struct error *err)
 		if (reader->file_ended)
 			break;
 		size_t left = ZSTD_decompressStream(reader->zstd, &out, &reader->input);
+		if (ZSTD_getErrorCode(left) == ZSTD_error_prefix_unknown &&
+		    reader->line_number == 0)
+			return error_set(err, ERR_INVALID,
+			                 "%s: is no export: it is not compressed by zstd",
+			                 reader->path);
 		if (ZSTD_isError(left))
 			return error_set(err, ERR_INVALID,
 			                 "%s: cannot be decompressed after line %" PRIu64

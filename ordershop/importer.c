@@ -136,6 +136,9 @@ bool importer_begin(struct client *client, const char *import_id, const char *co
 	} while (importer->stream && !importer->answered);
 	if (failed(importer, err)) {
 		importer_destroy(importer);
+		if (err->code == ERR_PRECONDITION)
+			error_wrap(err, "this needs a shop without events, such as a new one by "
+			                "ordershop run --data DIR");
 		return false;
 	}
 	*out = importer;

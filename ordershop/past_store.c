@@ -90,7 +90,10 @@ bool past_store_abandon(struct client *client, const char *import_id, struct err
 
 	if (!begin(client, import_id, &importer, err))
 		return false;
-	done = importer_abandon(importer, err);
+	done =
+	    importer_was_finished(importer)
+	        ? error_set(err, ERR_PRECONDITION, "nothing to abandon: it was written to its end")
+	        : importer_abandon(importer, err);
 	importer_destroy(importer);
 	return done;
 }

@@ -322,7 +322,10 @@ static bool abandon(struct restore *restore, struct error *err)
 
 	if (!begin(restore, &importer, err))
 		return false;
-	done = importer_abandon(importer, err);
+	done =
+	    importer_was_finished(importer)
+	        ? error_set(err, ERR_PRECONDITION, "nothing to abandon: it was restored to its end")
+	        : importer_abandon(importer, err);
 	importer_destroy(importer);
 	return done;
 }

@@ -21,7 +21,7 @@ static struct config_option options[] = {
 	{ .name = "live", .type = CONFIG_FLAG, .help = "on a running shop, by gRPC" },
 	{ .name = "rest",
 	  .placeholder = "URL",
-	  .help = "live, and by REST where there is a route" },
+	  .help = "live, and by REST where there is a route; --data is that shop's" },
 	{ .name = "seed",
 	  .type = CONFIG_INTEGER,
 	  .placeholder = "N",
@@ -34,7 +34,7 @@ static struct config_option options[] = {
 	  .help = "print the hashes of log and state of each scenario, and nothing else" },
 	{ .name = "log",
 	  .placeholder = "DIR",
-	  .help = "write the log of each scenario to DIR/NAME.jsonl" },
+	  .help = "write the log of each scenario to DIR/NAME.jsonl; DIR must be there" },
 	{ .name = "junit", .placeholder = "FILE", .help = "write the outcomes as JUnit XML" },
 	SHOP_OPTIONS,
 };

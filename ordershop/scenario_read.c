@@ -116,8 +116,14 @@ static bool find_function(struct reader *reader, const struct node *node,
 		names[count++] = function->name;
 	}
 	char hint[HINT_SIZE];
-	return node_fail(node, reader->err, "when: %s has no function '%.60s'%s", service, dot + 1,
-	                 closest_hint(hint, dot + 1, names, count));
+	if (closest_hint(hint, dot + 1, names, count)[0] != '\0')
+		return node_fail(node, reader->err, "when: %s has no function '%.60s'%s", service,
+		                 dot + 1, hint);
+	const char *all = "";
+	for (size_t i = 0; i < count; i++)
+		all = arena_printf(reader->arena, "%s%s%s", all, i == 0 ? "" : ", ", names[i]);
+	return node_fail(node, reader->err, "when: %s has no function '%.60s'; it has %s", service,
+	                 dot + 1, all);
 }
 
 static bool read_code(struct reader *reader, const struct node *node, enum error_code *code)

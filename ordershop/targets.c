@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
 	const char *option;
@@ -16,6 +17,16 @@ static const struct {
 	{ "read_model", "read-model", "READ_MODEL_HOSTNAME", "READ_MODEL_PORTNR", "50053" },
 };
 
+/* Who names a folder means the shop in it, running or not, and no other. */
+static bool data_is_given(const struct config_option *options, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(options[i].name, "data") == 0)
+			return strcmp(options[i].source, "default") != 0;
+	}
+	return false;
+}
+
 const char *target_find(const struct config_option *options, size_t count, enum target target,
                         const char *data)
 {
@@ -26,7 +37,11 @@ const char *target_find(const struct config_option *options, size_t count, enum 
 
 	if (given)
 		return given;
-	if (!data || !data_folder_address(data, rows[target].key, found[target], PATH_MAX))
+	if (data && data_folder_address(data, rows[target].key, found[target], PATH_MAX))
+		return found[target];
+	if (!host && !port && data && data_is_given(options, count))
+		snprintf(found[target], PATH_MAX, "unix:%s/%s.sock", data, rows[target].key);
+	else
 		snprintf(found[target], PATH_MAX, "%s:%s", host ? host : "127.0.0.1",
 		         port ? port : rows[target].port);
 	return found[target];

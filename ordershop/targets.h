@@ -2,7 +2,8 @@
  *
  * A target is, in this order: the option (flag, ORDERSHOP_EVENT_STORE, file), what a running shop
  * wrote into the data folder, EVENT_STORE_HOSTNAME and EVENT_STORE_PORTNR as existing services have
- * them, 127.0.0.1 with the usual port. */
+ * them, the data folder's own socket if the folder was named (nobody is there: better than another shop),
+ * 127.0.0.1 with the usual port. */
 #ifndef ORDERSHOP_TARGETS_H
 #define ORDERSHOP_TARGETS_H
 
