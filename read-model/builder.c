@@ -18,7 +18,8 @@ struct builder {
 	struct entry_id until, next; /* `next`: the first that does not count any more */
 	bool bounded, has_next;
 	bool at_end;
-	bool busy; /* Redis writes */
+	bool busy;       /* Redis writes */
+	uint64_t losses; /* of connections to Redis, at the beginning */
 	struct backoff backoff;
 	struct loop_timer timer;
 	model_store_done *done; /* NULL: stopped */
@@ -39,6 +40,11 @@ static bool landed(struct builder *builder, const struct error *err)
 			builder->stopped(builder->stopped_arg);
 		return false;
 	}
+	struct error lost;
+	if (err == NULL && builder->losses != model_store_losses(builder->store))
+		err = (error_set(&lost, ERR_UNAVAILABLE,
+		                 "a connection to Redis was lost, maybe with what was written"),
+		       &lost);
 	if (err == NULL)
 		return true;
 	model_store_done *done = builder->done;
@@ -176,6 +182,7 @@ struct builder *builder_create(struct loop *loop, struct model_store *store,
 	builder->loop = loop;
 	builder->store = store;
 	builder->channel = event_store;
+	builder->losses = model_store_losses(store);
 	builder->collecting = projection_create();
 	builder->writing = projection_create();
 	builder->bounded = until != NULL;

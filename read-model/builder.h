@@ -8,7 +8,8 @@
  *
  * While one window is written, the next collects; then the stream rests. So it holds two windows of
  * BUILDER_WINDOW_BYTES, whatever the length of the log. Nothing tells how far the writes of a window came when Redis
- * fails or the process dies: then the generation is given up, and another one is begun. */
+ * fails or the process dies, nor what of earlier ones is left when a connection to Redis was lost: then the generation
+ * is given up, and another one is begun. */
 #ifndef READ_MODEL_BUILDER_H
 #define READ_MODEL_BUILDER_H
 
@@ -20,8 +21,9 @@ enum { BUILDER_WINDOW_BYTES = 8 * 1024 * 1024 };
 
 struct builder;
 
-/* `until`: the last entry id that counts, NULL: up to the end of the log. `done` is called once, unless it is stopped before: NULL, and the generation can be followed from its
- * checkpoint; or why it is spoiled. The builder may be destroyed in it. */
+/* `until`: the last entry id that counts, NULL: up to the end of the log. `done` is called once, unless it is stopped
+ * before: NULL, and the generation can be followed from its checkpoint; or why it is spoiled. The builder may be
+ * destroyed in it. */
 struct builder *builder_create(struct loop *loop, struct model_store *store,
                                struct rpc_channel *event_store, const struct entry_id *until,
                                model_store_done *done, void *arg);

@@ -94,6 +94,8 @@ static void change_over(struct generation *next)
 	if (old->valid_until_us > until_us)
 		old->valid_until_us = until_us;
 	projector_move_waiters(old->projector, next->projector);
+	/* that one was built anew may have been because the log's past is another one: an import, an older copy */
+	moments_clear(model->moments);
 	generations_retire(old);
 	FAULT("changed_over");
 }
@@ -249,6 +251,7 @@ void generations_rebuild(struct generations *generations, generations_rebuilding
 static void log_differs(void *arg)
 {
 	struct generations *generations = arg;
+	moments_clear(generations->model->moments);
 	generations->wanted = true;
 	begin(generations);
 }

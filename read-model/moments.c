@@ -12,6 +12,7 @@
 enum {
 	MOMENTS_MAX = 4,
 	KEPT_S = 600,
+	ABANDONED_S = 10, /* one that is not full, and nobody waits for */
 	/* The log's clock may be behind this process's by so much: an event of a moment can come until then. */
 	SETTLED_US = 1000000,
 };
@@ -29,8 +30,8 @@ struct waiter {
 struct moment {
 	struct moments *moments;
 	struct entry_id at; /* that was asked for */
-	struct entry_id last,
-	    next; /* when it is full: the last event that counts, the first that does not */
+	/* When it is full: the last event that counts, and the first that does not. */
+	struct entry_id last, next;
 	bool has_next;
 	uint64_t events; /* when it is full */
 	bool full;
@@ -67,11 +68,13 @@ static void waiter_late(void *arg)
 {
 	struct waiter *waiter = arg;
 	struct moment *moment = waiter->moment;
-	if (moment != NULL)
+	if (moment != NULL) {
+		moment->used_us = clock_monotonic_us();
 		error_set(&waiter->err, ERR_DEADLINE,
 		          "at: the model of that moment is being built, %" PRIu64
 		          " events so far; ask again",
 		          moment->generation == NULL ? 0 : generation_events(moment->generation));
+	}
 	waiter_end(waiter, NULL, &waiter->err);
 }
 
@@ -120,15 +123,15 @@ static void tell_redis(struct moment *moment)
 	model_generation_forget(moment->moments->model->redis, moment->number, forgotten, moment);
 }
 
-/* `err`: for who waits. Its keys are deleted, unless another process has marked them for that. */
-static void moment_end(struct moment *moment, bool marked, const struct error *err)
+/* `err`: for who waits. Not while its number is being asked for. */
+static void moment_end(struct moment *moment, const struct error *err)
 {
 	end_waiters(moment, NULL, err);
 	if (moment->generation != NULL)
 		generations_retire(moment->generation);
 	moment->generation = NULL;
 	moment->gone = true;
-	if (marked || moment->number == 0)
+	if (moment->number == 0)
 		moment_free(moment);
 	else
 		tell_redis(moment);
@@ -146,7 +149,7 @@ static void filled(void *arg, const struct error *err)
 		err = (error_set(&early, ERR_INVALID, "at: lies before the first event of the log"),
 		       &early);
 	if (err != NULL) {
-		moment_end(moment, false, err);
+		moment_end(moment, err);
 		return;
 	}
 	moment->has_next = builder_next(generation->builder, &moment->next);
@@ -168,7 +171,7 @@ static void begun(void *arg, uint64_t number, bool mine, const struct error *err
 	(void)mine;
 	if (err != NULL || moment->moments->stopping) {
 		if (err != NULL)
-			moment_end(moment, false, err);
+			moment_end(moment, err);
 		return;
 	}
 	FAULT("moment_begun");
@@ -225,19 +228,19 @@ static bool make_room(struct moments *moments, struct error *err)
 		return error_set(err, ERR_EXHAUSTED,
 		                 "at: %d moments are being built, which is the limit; ask again",
 		                 MOMENTS_MAX);
-	moment_end(oldest, false, NULL);
+	moment_end(oldest, NULL);
 	return true;
 }
 
 /* The last event that the live model has: nothing at or before it can still come. */
 static struct entry_id live_end(const struct read_model *model)
 {
-	struct entry_id id = { 0, 0 };
+	struct entry_id id;
 	struct error ignored;
-	if (model->live == NULL ||
-	    !entry_id_parse(generation_position(model->live)->entry_id, &id, &ignored))
-		id = (struct entry_id){ 0, 0 };
-	return id;
+	if (model->live != NULL &&
+	    entry_id_parse(generation_position(model->live)->entry_id, &id, &ignored))
+		return id;
+	return (struct entry_id){ 0, 0 };
 }
 
 static bool parse(const struct read_model *model, const char *text, struct entry_id *at,
@@ -317,7 +320,7 @@ static void lose(struct moment *moment)
 	struct error err;
 	error_set(&err, ERR_UNAVAILABLE, "Redis lost the model of that moment; ask again");
 	log_warn("moment_lost", "generation=%" PRIu64, moment->number);
-	moment_end(moment, false, &err);
+	moment_end(moment, &err);
 }
 
 /* Redis may have come back with an older copy of it. */
@@ -350,6 +353,14 @@ static bool is_listed(const struct model_generations *found, uint64_t number)
 	return found->moment_count == GENERATIONS_MOMENTS_MAX; /* there may be more */
 }
 
+/* Nobody has asked for it for as long as it deserves. */
+static bool is_old(const struct moment *moment)
+{
+	unsigned limit_s = moment->full ? KEPT_S : ABANDONED_S;
+	return !has_waiters(moment) &&
+	       clock_monotonic_us() - moment->used_us > limit_s * 1000000ULL;
+}
+
 static void look_at(struct moment *moment, const struct model_generations *found,
                     uint64_t look_sent_us)
 {
@@ -360,9 +371,8 @@ static void look_at(struct moment *moment, const struct model_generations *found
 		return;
 	if (!is_listed(found, moment->number)) {
 		lose(moment);
-	} else if (moment->full && !has_waiters(moment) &&
-	           clock_monotonic_us() - moment->used_us > KEPT_S * 1000000ULL) {
-		moment_end(moment, false, NULL);
+	} else if (is_old(moment)) {
+		moment_end(moment, NULL);
 	} else {
 		moment->generation->valid_until_us = generation_lease_end(look_sent_us);
 		if (moment->full)
@@ -376,6 +386,23 @@ static void said_alive(void *arg, const struct error *err)
 	(void)err;
 }
 
+/* One that Redis lists, and nobody here knows, was begun by a call whose answer was lost. */
+static void say_alive(struct moments *moments)
+{
+	struct moment *moment;
+	uint64_t kept[MOMENTS_MAX];
+	size_t count = 0;
+	bool all = true;
+	DL_FOREACH2(moments->first, moment, next_moment)
+	{
+		all &= moment->number != 0;
+		if (!moment->gone && moment->number != 0)
+			kept[count++] = moment->number;
+	}
+	model_generation_alive(moments->model->redis, moments->model->process,
+	                       moments->first != NULL, kept, all ? count : 0, said_alive, moments);
+}
+
 void moments_look(struct moments *moments, const struct model_generations *found,
                   uint64_t look_sent_us)
 {
@@ -385,8 +412,19 @@ void moments_look(struct moments *moments, const struct model_generations *found
 		look_at(moment, found, look_sent_us);
 	}
 	if (moments->first != NULL || found->moment_count > 0)
-		model_generation_alive(moments->model->redis, moments->model->process,
-		                       moments->first != NULL, said_alive, moments);
+		say_alive(moments);
+}
+
+void moments_clear(struct moments *moments)
+{
+	struct moment *moment, *next;
+	struct error err;
+	error_set(&err, ERR_UNAVAILABLE, "the log is not what it was; ask again");
+	DL_FOREACH_SAFE2(moments->first, moment, next, next_moment)
+	{
+		if (!moment->gone && moment->number != 0) /* else it has read nothing yet */
+			moment_end(moment, &err);
+	}
 }
 
 /* ---- life ---- */

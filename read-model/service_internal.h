@@ -119,6 +119,8 @@ struct generation *moments_ask(struct moments *moments, const char *text, unsign
 /* What Redis knows of them, as answered to a question that was sent then. */
 void moments_look(struct moments *moments, const struct model_generations *found,
                   uint64_t look_sent_us);
+/* The log may have other events now, also in the past: what was read of it is given up. */
+void moments_clear(struct moments *moments);
 
 /* ---- doomed.c: generations whose keys are to be deleted ---- */
 struct doomed_list;

@@ -44,6 +44,11 @@ uint64_t model_store_generation(const struct model_store *store)
 	return store->generation;
 }
 
+uint64_t model_store_losses(const struct model_store *store)
+{
+	return redis_losses(store->redis);
+}
+
 struct model_store_call *model_store_call_begin(struct model_store *store, void *arg)
 {
 	struct model_store_call *call = store->free_calls;

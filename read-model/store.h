@@ -27,6 +27,7 @@ struct model_store;
 struct model_store *model_store_create(struct redis *redis, uint64_t generation);
 void model_store_destroy(struct model_store *store); /* the connection stays; no call may be open */
 uint64_t model_store_generation(const struct model_store *store);
+uint64_t model_store_losses(const struct model_store *store); /* redis_losses of its connection */
 
 /* A place in the merged order; both empty: before everything. */
 enum { STORE_ENTRY_SIZE = 48, STORE_TOPIC_SIZE = 72 };
@@ -142,9 +143,11 @@ void model_generation_drop(struct redis *redis, uint64_t generation, model_store
 void model_generation_moment(struct redis *redis, uint64_t floor, const char *process,
                              model_generation_begun *done, void *arg);
 /* The process lives: to be said every second while it keeps moments. Marks those as dropped that other processes
- * left when they died, and its own former lives. */
+ * left when they died, and its own former lives; and those of its own that are not among `kept`, unless kept_count is 0:
+ * then it does not know which it keeps. */
 void model_generation_alive(struct redis *redis, const char *process, bool keeps_moments,
-                            model_store_done *done, void *arg);
+                            const uint64_t *kept, size_t kept_count, model_store_done *done,
+                            void *arg);
 /* Marks a moment as dropped. */
 void model_generation_forget(struct redis *redis, uint64_t generation, model_store_done *done,
                              void *arg);

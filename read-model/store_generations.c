@@ -165,13 +165,21 @@ static void said_alive(void *arg, const struct redis_value *value, const struct 
 }
 
 void model_generation_alive(struct redis *redis, const char *process, bool keeps_moments,
-                            model_store_done *done, void *arg)
+                            const uint64_t *kept, size_t kept_count, model_store_done *done,
+                            void *arg)
 {
 	const char *words[] = { "FCALL",  "readmodel_alive", "1",
 		                LIVE_KEY, process,           keeps_moments ? "1" : "0" };
+	struct redis_command command;
+	redis_command_init(&command);
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		redis_arg(&command, words[i]);
+	for (size_t i = 0; i < kept_count; i++)
+		redis_arg_integer(&command, (int64_t)kept[i]);
 	struct move *move = move_begin(redis, 0, arg);
 	move->done.done = done;
-	send_words(redis, words, ARRAY_LEN(words), said_alive, move);
+	redis_queue(redis, &command, said_alive, move);
+	redis_command_free(&command);
 }
 
 static void seen(void *arg, const struct redis_value *value, const struct error *redis_err)

@@ -444,6 +444,15 @@ START_TEST(generations_change_over)
 }
 END_TEST
 
+START_TEST(a_process_of_a_former_version_may_begin)
+{
+	ck_assert_int_eq(begin(0), 1);
+	expect_command("HSET model:live builder_seen 1", "0");
+	expect_command("FCALL readmodel_begin 1 model:live 2 0", "2");
+	ck_assert_int_eq(begin_as("b#1", 0), -2);
+}
+END_TEST
+
 START_TEST(one_process_builds_a_generation)
 {
 	struct error err;
@@ -519,6 +528,7 @@ int main(void)
 	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
 	tcase_add_test(tcase, generations_change_over);
 	tcase_add_test(tcase, one_process_builds_a_generation);
+	tcase_add_test(tcase, a_process_of_a_former_version_may_begin);
 	tcase_add_test(tcase, a_dropped_generation_leaves_nothing);
 	tcase_add_test(tcase, another_version_of_code_builds_its_own);
 	tcase_add_test(tcase, a_redis_that_is_away_or_full_is_unavailable);

@@ -13,7 +13,8 @@
 -- readmodel_begin     ARGV 1 version, 2 a number that was used, 3 the process. Returns the generation that it
 --                     builds from now on, always a new one; what it was building before is to be deleted,
 --                     and so is what another process built that has not been seen for SEEN_S, or was an earlier
---                     life of this one. Returns -<generation> if another process is building that one.
+--                     life of this one. Returns -<generation> if another process is building that one. Processes
+--                     of a former version give no ARGV 3.
 -- readmodel_seen      ARGV 1 generation, 2 the process: it lives and builds. Returns 1. Returns 0 when that has
 --                     been taken from it: whatever it wrote in the meantime is to be deleted again.
 -- readmodel_go_live   ARGV 1 generation, 2 version. The one that is being built answers from now on, and
@@ -21,8 +22,9 @@
 --                     refuses, with the generation that is being built or 0, when it is another one.
 -- readmodel_moment    ARGV 1 a number that was used, 2 the process. Returns the generation that it may fill with the
 --                     model as of a moment, and keeps.
--- readmodel_alive     ARGV 1 the process, 2 "1" if it keeps any moments. Those of processes that have not been seen
---                     for SEEN_S, and of earlier lives of this one, are to be deleted. Returns their number.
+-- readmodel_alive     ARGV 1 the process, 2 "1" if it keeps any moments, 3... which, if it knows: one whose answer was
+--                     lost is not named. Those of this process that are not among these, of processes that have not
+--                     been seen for SEEN_S, and of earlier lives of this one, are to be deleted. Returns their number.
 -- readmodel_forget    ARGV 1 generation: a moment that is to be deleted. Returns "OK".
 -- readmodel_dropped   ARGV 1 generation: nothing is left of it. Returns "OK".
 local SEEN_S = 5
@@ -37,14 +39,15 @@ end
 
 redis.register_function('readmodel_begin', function(keys, args)
 	local here = redis.call('HMGET', keys[1], 'building', 'building_version', 'highest', 'builder', 'builder_seen')
+	local process = args[3] or ''
 	if here[1] then
-		local alive = here[4] and name_of(here[4]) ~= name_of(args[3]) and now() - tonumber(here[5]) <= SEEN_S
+		local alive = here[4] and name_of(here[4]) ~= name_of(process) and now() - tonumber(here[5]) <= SEEN_S
 		if alive and here[2] == args[1] then return -tonumber(here[1]) end
 		redis.call('HSET', keys[1], 'drop:' .. here[1], 1)
 	end
 	local number = math.max(tonumber(here[3] or 0), tonumber(args[2])) + 1
 	redis.call('HSET', keys[1], 'building', number, 'building_version', args[1], 'highest', number,
-		'builder', args[3], 'builder_seen', now())
+		'builder', process, 'builder_seen', now())
 	return number
 end)
 
@@ -100,8 +103,10 @@ redis.register_function('readmodel_alive', function(keys, args)
 		redis.call('HSET', keys[1], 'alive:' .. args[1], time)
 		seen[args[1]] = time
 	end
+	local kept = {}
+	for i = 3, #args do kept[args[i]] = true end
 	for generation, process in pairs(moments) do
-		if not seen[process] then
+		if not seen[process] or (process == args[1] and #args > 2 and not kept[generation]) then
 			forget(keys[1], generation)
 			forgotten = forgotten + 1
 		end

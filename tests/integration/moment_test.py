@@ -3,11 +3,15 @@ and Redis loses things. The seed of each history is printed; SEED=n repeats one.
 """
 import os
 import random
+import shutil
+import threading
 import time
 import unittest
+import uuid
 
 import grpc
 
+import eventstore_v1_pb2 as es
 import readmodel_v1_pb2 as rm
 import readmodel_v1_pb2_grpc
 from fold import Fold, Writer, check_model, read_log
@@ -29,7 +33,7 @@ def iso(micros):
 
 class Moments(unittest.TestCase):
     def setUp(self):
-        self.parts = Parts()
+        self.parts = Parts(own_model_redis=True)
         self.parts.__enter__()
         self.addCleanup(lambda: self.parts.__exit__(None, None, None))
         self.writer = Writer(self.parts.events, SEED)
@@ -115,8 +119,8 @@ class Moments(unittest.TestCase):
                      tokens=[self.writer.token])
         self.refused(invalid, "is no entry id such as", at="yesterday")
         self.refused(invalid, "is in the future", at="2199-01-01")
-        self.refused(invalid, "before the first event", at=f"{ms(self.log[0]) - 1}-0")
-        self.refused(invalid, "before the first event", at="2001-01-01T00:00:00Z")
+        for before in (f"{ms(self.log[0]) - 1}-0", "2001-01-01T00:00:00Z"):
+            self.refused(invalid, "before the first event", at=before, wait_ms=30000)
         # an event of this very moment may still come, so it is not answered before a second has passed
         self.refused(grpc.StatusCode.DEADLINE_EXCEEDED, "is being built", at=iso(time.time_ns() // 1000),
                      wait_ms=1)
@@ -145,6 +149,84 @@ class Moments(unittest.TestCase):
         self.parts.model_redis.cli("HDEL", "model:live", f"moment:{lost.split(':')[1]}")
         wait_until(lambda: len(self.parts.model.said("moment_lost")) == 2, 30, "it is missed")
         self.check_entry(event)
+
+    def test_an_older_copy_of_its_redis(self):
+        redis, event = self.parts.model_redis, self.log[len(self.log) // 2]
+        redis.kill()
+        copy = redis.folder + ".copy"
+        shutil.copytree(redis.folder, copy)
+        redis.start()
+        wait_until(self.parts.model_answers, what="the model finds its Redis")
+        self.check_entry(event)
+        redis.kill()
+        shutil.rmtree(redis.folder)
+        shutil.copytree(copy, redis.folder)
+        redis.start()
+        wait_until(lambda: self.answers(event), what="an answer")
+        self.check_entry(event)
+        wait_until(self.only_these_have_keys, 60, "nothing is left of what was lost")
+
+    def answers(self, event):
+        """False while the model finds its Redis again."""
+        try:
+            self.ask(event.entry_id)
+            return True
+        except grpc.RpcError as error:
+            self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+            return False
+
+    def test_cut_connections(self):
+        """While moments are built; each is right in the end."""
+        redis = self.parts.model_redis
+        for event in self.log[::len(self.log) // 6]:
+            asking = threading.Thread(target=lambda e=event: self.answers(e))
+            asking.start()
+            while asking.is_alive():
+                redis.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                asking.join(0.01)
+            wait_until(lambda e=event: self.answers(e), 60, "an answer")
+            self.check_entry(event)
+
+    def test_a_history_is_imported(self):
+        """The past is another one then, also what is kept of it."""
+        event = self.log[-1]
+        self.check_entry(event)
+        start = es.ImportRequest(start=es.ImportStart(import_id="history", topics=["parcel-history"]))
+        older = [es.Event(topic="parcel-history", entry_id=f"{ms(event) - 3600000 + n}-0", entity_version=1,
+                          event_id=str(uuid.uuid4()), event_action="entity_created", entity_id=f"old-{n}",
+                          event_data='{"weight":1}', metadata="{}") for n in range(5)]
+        rest = es.ImportRequest(events=older, finish=es.ImportFinish())
+        for _ in self.parts.events.Import(iter([start, rest]), timeout=30):
+            pass
+        name = self.parts.queries.Rebuild(rm.RebuildRequest(), timeout=10).projection
+        wait_until(lambda: self.parts.live() == name, 60, f"{name} is live")
+        self.check_entry(event)
+        request = rm.ListRequest(name="parcel-history", limit=10, consistency=rm.Consistency(
+            at=event.entry_id, wait_ms=30000))
+        self.assertEqual([e.id for e in self.parts.queries.List(request, timeout=40).entities],
+                         [e.entity_id for e in older])
+
+    def test_nobody_waits_for_what_cannot_be_built(self):
+        chosen = self.log[::len(self.log) // (KEPT + 1)][:KEPT + 1]
+        self.parts.store.kill()
+        for event in chosen[:KEPT]:
+            self.refused(grpc.StatusCode.DEADLINE_EXCEEDED, "0 events so far", at=event.entry_id, wait_ms=100)
+        self.refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "which is the limit", at=chosen[KEPT].entry_id,
+                     wait_ms=100)
+        wait_until(lambda: not self.moments(), 60, "they are given up")
+        self.parts.store.start()
+        wait_until(lambda: self.answers(chosen[KEPT]), 60, "an answer")
+        self.check_entry(chosen[KEPT])
+
+    def test_one_that_nobody_knows(self):
+        """Redis made it, and the answer was lost."""
+        self.ask(self.log[0].entry_id)
+        known, = self.moments()
+        redis = self.parts.model_redis
+        process = redis.cli("HGET", "model:live", f"moment:{known.split(':')[1]}")
+        redis.cli("HSET", "model:live", "moment:999", process)
+        wait_until(lambda: self.moments() == {known}, 30, "it is forgotten, and no other")
+        self.assertFalse(self.parts.model.said("moment_lost"))
 
     def test_those_of_another_instance_that_died(self):
         with self.parts.more_models(1) as (other,):

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import threading
 import unittest
 import uuid
@@ -161,6 +162,38 @@ class Rebuild(unittest.TestCase):
             wait_until(lambda: parts.model.said("log_differs"), what="a log line")
             wait_until(lambda: parts.live() == "model:2", what="a new generation")
             self.check(parts, writer)
+
+    def stopped_between_windows(self, parts):
+        """The number of a generation of which a part is written; the event store is stopped."""
+        redis = parts.model_redis
+        while True:
+            name = parts.queries.Rebuild(rm.RebuildRequest(), timeout=10).projection
+            wait_until(lambda: redis.cli("KEYS", f"{{{name}}}parcel_entity:*"), what="a window")
+            parts.store.process.send_signal(signal.SIGSTOP)
+            if redis.cli("HGET", "model:live", "building") == name.split(":")[1]:
+                keys = [None]
+                wait_until(lambda: keys.append(redis.cli("DBSIZE")) or len(set(keys[-10:])) == 1,
+                           what="what came until then is written")
+                return name
+            parts.store.process.send_signal(signal.SIGCONT)
+
+    def test_redis_loses_a_part_of_what_is_built(self):
+        with Parts(own_model_redis=True) as parts:
+            text = "x" * 900000
+            for n in range(45):
+                event = es.NewEvent(event_id=str(uuid.uuid4()), event_action="entity_created",
+                                    entity_id=str(n), event_data=json.dumps({"text": text}))
+                parts.events.Append(es.AppendRequest(topic="parcel", events=[event]), timeout=10)
+            parts.model.start()
+            redis, name = parts.model_redis, self.stopped_between_windows(parts)
+            # as an older copy of it would: without what was written since, and with other connections
+            redis.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            redis.cli("DEL", *redis.cli("KEYS", f"{{{name}}}*").split())
+            parts.store.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: parts.live() not in (None, "model:1") and parts.one_generation(), 60,
+                       "a new generation is live")
+            self.assertTrue(parts.model.said("build_failed"))
+            check_model(self, parts.queries, Fold(read_log(parts.events)))
 
     def test_a_model_of_an_older_copy_goes_on(self):
         with Parts(own_model_redis=True) as parts:
