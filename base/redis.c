@@ -112,8 +112,8 @@ static bool put_off(struct redis_link *link, struct request *request)
 
 static void slot_moved(struct redis *redis, int slot, struct redis_link *link)
 {
-	if (redis->slots[slot] != NULL)
-		redis->slots[slot]->slot_count--;
+	if (redis->slots[slot] != NULL && --redis->slots[slot]->slot_count == 0)
+		redis->losses++;
 	redis->slots[slot] = link;
 	link->slot_count++;
 	redis_refresh_map(redis);

@@ -109,7 +109,8 @@ bool redis_connected(const struct redis *redis); /* to one master at least */
 bool redis_is_cluster(const struct redis *redis);
 /* Grows when a command had to be sent on to another master: slots are moving, or have. */
 uint64_t redis_redirects(const struct redis *redis);
-/* Grows when a connection was lost: what answers now may have less than what answered before. */
+/* Grows when a connection was lost, or a master of a cluster has no slots any more: what answers now may have
+ * less than what answered before. */
 uint64_t redis_losses(const struct redis *redis);
 
 #endif

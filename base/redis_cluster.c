@@ -51,12 +51,17 @@ bool redis_take_map(struct redis *redis, const struct redis_link *from,
 		redis->slots = malloc(REDIS_SLOTS * sizeof(struct redis_link *));
 	ASSERT(redis->slots != NULL);
 	memset(redis->slots, 0, REDIS_SLOTS * sizeof(struct redis_link *));
-	for (size_t i = 0; i < redis->master_count; i++)
+	bool served[REDIS_MASTERS_MAX] = { false };
+	for (size_t i = 0; i < redis->master_count; i++) {
+		served[i] = redis->masters[i]->slot_count > 0;
 		redis->masters[i]->slot_count = 0;
+	}
 	for (size_t i = 0; i < redis_value_count(map); i++) {
 		if (!take_range(redis, from, redis_value_at(map, i)))
 			return error_set(err, ERR_UNAVAILABLE,
 			                 "CLUSTER SLOTS of redis cannot be understood");
 	}
+	for (size_t i = 0; i < redis->master_count; i++)
+		redis->losses += served[i] && redis->masters[i]->slot_count == 0;
 	return true;
 }

@@ -6,9 +6,17 @@
 #include "proto/readmodel_v1.pb-c.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS = 1000000, DEPTH = 512, TIMEOUT_MS = 30000, POLL_MS = 10, PROMISED = 200000 };
+enum {
+	EVENTS = 1000000,
+	DEPTH = 512,
+	TIMEOUT_MS = 30000,
+	POLL_MS = 10,
+	REBUILD_MAX_S = 600,
+	PROMISED = 200000
+};
 
 /* The events of one order, as the shop's services write them; of a type that no saga knows. */
 enum { CUSTOMER, CART, ORDER, PRODUCT, INVENTORY, BILLING, SHIPPING, KINDS };
@@ -156,7 +164,14 @@ static const ProtobufCMessage *ask_model(struct bench *bench, const char *method
 	           : NULL;
 }
 
-/* How many events the live projection has, if it is this one. */
+/* Of "model:<number>". */
+static uint64_t generation_of(const char *projection)
+{
+	const char *colon = strchr(projection, ':');
+	return colon == NULL ? 0 : strtoull(colon + 1, NULL, 10);
+}
+
+/* How many events the live projection has, if it is this one, or one that was begun when this was given up. */
 static bool live_events(struct bench *bench, const char *projection, struct arena *arena,
                         uint64_t *events, struct error *err)
 {
@@ -166,7 +181,7 @@ static bool live_events(struct bench *bench, const char *projection, struct aren
 	*events = 0;
 	for (size_t i = 0; found != NULL && i < found->n_checkpoints; i++) {
 		const Rm__Checkpoint *at = found->checkpoints[i];
-		if (at->live && strcmp(at->projection, projection) == 0)
+		if (at->live && generation_of(at->projection) >= generation_of(projection))
 			*events = at->events;
 	}
 	return found != NULL;
@@ -183,6 +198,9 @@ static bool rebuild(struct bench *bench, struct arena *arena, double *per_second
 	while (events == 0) {
 		if (!live_events(bench, begun->projection, arena, &events, err))
 			return false;
+		if (clock_monotonic_us() - begin > REBUILD_MAX_S * 1000000ULL)
+			return error_set(err, ERR_DEADLINE, "%s is not live after %d s",
+			                 begun->projection, REBUILD_MAX_S);
 		bench_wait(bench, POLL_MS);
 	}
 	*per_second = (double)events * 1e6 / (double)(clock_monotonic_us() - begin);
