@@ -138,7 +138,7 @@ void invariants_destroy(struct invariants *all)
 {
 	if (all == NULL)
 		return;
-	track_free(all);
+	invariants_track_free(all);
 	fold_destroy(all->fold);
 	digest_destroy(all->digest);
 	free(all);
@@ -146,17 +146,17 @@ void invariants_destroy(struct invariants *all)
 
 /* ---- Checking ---------------------------------------------------------------------------- */
 
-bool event_is(const struct invariants *all, const char *type)
+bool invariants_event_is(const struct invariants *all, const char *type)
 {
 	return strcmp(all->event->type, type) == 0;
 }
 
-bool event_creates(const struct invariants *all)
+bool invariants_event_creates(const struct invariants *all)
 {
 	return strcmp(all->event->action, ENTITY_CREATED) == 0;
 }
 
-bool event_deletes(const struct invariants *all)
+bool invariants_event_deletes(const struct invariants *all)
 {
 	return strcmp(all->event->action, ENTITY_DELETED) == 0;
 }
@@ -178,7 +178,7 @@ void invariants_add(struct invariants *all, const struct event *event, const cha
 	all->change = fold_add(all->fold, event, data);
 	all->entry = all->change.topic->last;
 	all->list = list_of(all, all->change.topic);
-	track_event(all);
+	invariants_track(all);
 	all->counting = true;
 	for (size_t i = 0; i < all->list->count; i++) {
 		all->row = all->list->rows[i];

@@ -86,14 +86,14 @@ struct invariants {
 void invariants_broken(struct invariants *all, const struct fold_entity *entity, const char *format,
                        ...) PRINTF(3, 4);
 void invariants_report(struct invariants *all, const struct violation *violation);
-bool event_is(const struct invariants *all, const char *type);
-bool event_creates(const struct invariants *all);
-bool event_deletes(const struct invariants *all);
+bool invariants_event_is(const struct invariants *all, const char *type);
+bool invariants_event_creates(const struct invariants *all);
+bool invariants_event_deletes(const struct invariants *all);
 
 /* invariants_track.c: what is carried from event to event, brought up to the event before the rules look. */
-void track_event(struct invariants *all);
-void track_free(struct invariants *all);
-struct stock *stock_of(struct invariants *all, const char *product_id);
+void invariants_track(struct invariants *all);
+void invariants_track_free(struct invariants *all);
+struct stock *invariants_stock(struct invariants *all, const char *product_id);
 
 typedef void invariant_check(struct invariants *all, const struct fold_entity *entity);
 /* invariants_log.c */

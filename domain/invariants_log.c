@@ -69,8 +69,8 @@ void check_life(struct invariants *all, const struct fold_entity *entity)
 	if (entity == NULL)
 		return;
 	const char *action = all->event->action;
-	bool created = event_creates(all);
-	if (!created && !event_deletes(all) && strcmp(action, ENTITY_UPDATED) != 0)
+	bool created = invariants_event_creates(all);
+	if (!created && !invariants_event_deletes(all) && strcmp(action, ENTITY_UPDATED) != 0)
 		invariants_broken(all, entity, "action: must be one of entities, is %.60s", action);
 	else if (created == all->change.existed)
 		invariants_broken(all, entity, "action: must be %s, as the entity %s, is %s",
@@ -180,7 +180,7 @@ void check_derived_ids(struct invariants *all, const struct fold_entity *entity)
 {
 	const char *owner = all->list->shape->owner;
 	char expected[UUID_SIZE] = "none";
-	if (owner == NULL || entity == NULL || !event_creates(all))
+	if (owner == NULL || entity == NULL || !invariants_event_creates(all))
 		return;
 	const char *id = text_field(all->event->state, owner);
 	if (uuid_valid(id))

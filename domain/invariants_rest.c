@@ -121,7 +121,7 @@ void rest_cart(struct invariants *all, const struct fold_entity *entity)
 void rest_stock(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Inventory *inventory = (const Shop__Inventory *)entity->state;
-	const struct stock *stock = stock_of(all, inventory->product_id);
+	const struct stock *stock = invariants_stock(all, inventory->product_id);
 	/* What is given back to an inventory that is not there is not counted. */
 	if (entity->was_deleted || stock->out == stock->held)
 		return;

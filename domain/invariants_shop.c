@@ -24,7 +24,7 @@ static enum order_move find_move(Shop__OrderStatus from, Shop__OrderStatus to)
 static bool is_move_event(const struct invariants *all)
 {
 	for (enum order_move move = 0; move < ORDER_MOVES; move++) {
-		if (event_is(all, order_move_event(move)))
+		if (invariants_event_is(all, order_move_event(move)))
 			return true;
 	}
 	return false;
@@ -34,7 +34,7 @@ void check_status_path(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Order *before = BEFORE(Shop__Order), *after = AFTER(Shop__Order);
 	if (before == NULL) {
-		if (event_creates(all) && after->status != SHOP__ORDER_STATUS__CREATED)
+		if (invariants_event_creates(all) && after->status != SHOP__ORDER_STATUS__CREATED)
 			invariants_broken(all, entity, "status: must be CREATED at first, is %s",
 			                  order_status_name(after->status));
 		return;
@@ -50,7 +50,7 @@ void check_status_path(struct invariants *all, const struct fold_entity *entity)
 	if (move == ORDER_MOVES)
 		invariants_broken(all, entity, "status: cannot go from %s to %s", from,
 		                  order_status_name(after->status));
-	else if (!event_is(all, order_move_event(move)))
+	else if (!invariants_event_is(all, order_move_event(move)))
 		invariants_broken(all, entity,
 		                  "type: must be %s, as status goes from %s to %s, is %.60s",
 		                  order_move_event(move), from, order_status_name(after->status),
@@ -61,7 +61,7 @@ void check_stock_mark(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Order *before = BEFORE(Shop__Order), *after = AFTER(Shop__Order);
 	bool held = before != NULL && before->stock_held, holds = after->stock_held;
-	bool taken = event_is(all, order_move_event(ORDER_RESERVE));
+	bool taken = invariants_event_is(all, order_move_event(ORDER_RESERVE));
 	bool given_back = before != NULL && before->status == SHOP__ORDER_STATUS__CANCELLED;
 	if (holds && !held && !taken)
 		invariants_broken(all, entity, "stock_held: must be set by %s, is set by %.60s",
@@ -91,7 +91,7 @@ static bool order_sum(const Shop__Order *order, int64_t *sum)
 void check_total(struct invariants *all, const struct fold_entity *entity)
 {
 	int64_t expected, actual;
-	if (!event_creates(all))
+	if (!invariants_event_creates(all))
 		return;
 	if (strcmp(all->event->topic, "order") == 0) {
 		const Shop__Order *order = AFTER(Shop__Order);
@@ -126,7 +126,7 @@ static int64_t units_in_cart(const Shop__Cart *cart, const char *product_id)
 void check_order_of_cart(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Order *order = AFTER(Shop__Order);
-	if (!event_creates(all))
+	if (!invariants_event_creates(all))
 		return;
 	const struct fold_entity *held = fold_find(all->fold, "cart", order->cart_id);
 	const Shop__Cart *cart = held == NULL ? NULL : (const Shop__Cart *)held->state;
@@ -177,7 +177,8 @@ void check_cart_held(struct invariants *all, const struct fold_entity *entity)
 	const Shop__Order *order = before == NULL ? NULL : order_in_progress(all, before->order_id);
 	if (order == NULL)
 		return;
-	bool same = !event_deletes(all) && strcmp(before->order_id, after->order_id) == 0 &&
+	bool same = !invariants_event_deletes(all) &&
+	            strcmp(before->order_id, after->order_id) == 0 &&
 	            strcmp(before->customer_id, after->customer_id) == 0 &&
 	            before->n_product_ids == after->n_product_ids;
 	for (size_t i = 0; same && i < after->n_product_ids; i++)
@@ -208,7 +209,7 @@ void check_stock_moves(struct invariants *all, const struct fold_entity *entity)
 		return;
 	int sign = (after->amount > before->amount) - (after->amount < before->amount);
 	for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
-		if (!event_is(all, moves[i].type))
+		if (!invariants_event_is(all, moves[i].type))
 			continue;
 		if (moves[i].sign == 0 ? sign > 0 : sign != moves[i].sign)
 			invariants_broken(
@@ -223,7 +224,7 @@ void check_stock_moves(struct invariants *all, const struct fold_entity *entity)
 static void check_stock(struct invariants *all, const struct fold_entity *entity,
                         const char *product_id)
 {
-	const struct stock *stock = stock_of(all, product_id);
+	const struct stock *stock = invariants_stock(all, product_id);
 	if (stock->held > stock->out)
 		invariants_broken(all, entity,
 		                  "product %.60s: orders must hold at most the %" PRId64
@@ -234,7 +235,7 @@ static void check_stock(struct invariants *all, const struct fold_entity *entity
 void check_no_oversell(struct invariants *all, const struct fold_entity *entity)
 {
 	if (strcmp(all->event->topic, "inventory") == 0) {
-		if (event_is(all, "StockReleased"))
+		if (invariants_event_is(all, "StockReleased"))
 			check_stock(all, entity, AFTER(Shop__Inventory)->product_id);
 	} else if (strcmp(all->event->topic, "order") == 0 && AFTER(Shop__Order)->stock_held &&
 	           (BEFORE(Shop__Order) == NULL || !BEFORE(Shop__Order)->stock_held)) {
@@ -250,7 +251,7 @@ void check_refund(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Billing *before = BEFORE(Shop__Billing), *after = AFTER(Shop__Billing);
 	bool was = before != NULL && before->refunded;
-	bool refunds = event_is(all, "BillingRefunded");
+	bool refunds = invariants_event_is(all, "BillingRefunded");
 	bool expected = was || refunds;
 	if (after->refunded != expected || (was && refunds))
 		invariants_broken(all, entity,
@@ -264,7 +265,7 @@ void check_delivery(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Shipping *before = BEFORE(Shop__Shipping), *after = AFTER(Shop__Shipping);
 	bool was = before != NULL && before->delivered != 0, is = after->delivered != 0;
-	bool delivers = event_is(all, "ShippingDelivered");
+	bool delivers = invariants_event_is(all, "ShippingDelivered");
 	if (is != (was || delivers) || (was && delivers)) {
 		invariants_broken(all, entity,
 		                  "delivered: must be set once, by ShippingDelivered, is %" PRId64

@@ -26,7 +26,7 @@ static struct id128 id_of_text(struct invariants *all, const char *text)
 
 /* ---- Stock ------------------------------------------------------------------------------- */
 
-struct stock *stock_of(struct invariants *all, const char *product_id)
+struct stock *invariants_stock(struct invariants *all, const char *product_id)
 {
 	struct stock *stock;
 	HASH_FIND_STR(all->stocks, product_id, stock);
@@ -49,10 +49,11 @@ static int64_t plus(int64_t sum, int64_t number, int64_t sign)
 static void track_stock(struct invariants *all)
 {
 	const Shop__Inventory *before = BEFORE(Shop__Inventory), *after = AFTER(Shop__Inventory);
-	if (before == NULL || event_deletes(all) ||
-	    (!event_is(all, "StockReserved") && !event_is(all, "StockReleased")))
+	if (before == NULL || invariants_event_deletes(all) ||
+	    (!invariants_event_is(all, "StockReserved") &&
+	     !invariants_event_is(all, "StockReleased")))
 		return;
-	struct stock *stock = stock_of(all, after->product_id);
+	struct stock *stock = invariants_stock(all, after->product_id);
 	stock->out = plus(plus(stock->out, before->amount, 1), after->amount, -1);
 }
 
@@ -64,7 +65,7 @@ static bool holds_stock(const Shop__Order *order)
 static void hold(struct invariants *all, const Shop__Order *order, int64_t sign)
 {
 	for (size_t i = 0; i < order->n_items; i++) {
-		struct stock *stock = stock_of(all, order->items[i]->product_id);
+		struct stock *stock = invariants_stock(all, order->items[i]->product_id);
 		stock->held = plus(stock->held, order->items[i]->quantity, sign);
 	}
 }
@@ -75,7 +76,7 @@ static void track_order(struct invariants *all)
 	/* What was delivered is sold, also when its order is deleted. */
 	bool sold = before != NULL && before->status == SHOP__ORDER_STATUS__DELIVERED;
 	bool held = holds_stock(before), holds = holds_stock(after);
-	if (event_deletes(all))
+	if (invariants_event_deletes(all))
 		holds = held && sold;
 	if (held && !holds)
 		hold(all, before, -1);
@@ -97,7 +98,7 @@ static void link_order(struct invariants *all, const char *order_id, size_t link
 static bool crm_reacts(const struct invariants *all)
 {
 	for (size_t i = 0; i < all->list->mailed_count; i++) {
-		if (event_is(all, all->list->mailed[i]))
+		if (invariants_event_is(all, all->list->mailed[i]))
 			return true;
 	}
 	return false;
@@ -164,7 +165,7 @@ static void track_mail(struct invariants *all)
 
 /* ---- All --------------------------------------------------------------------------------- */
 
-void track_event(struct invariants *all)
+void invariants_track(struct invariants *all)
 {
 	const struct event *event = all->event;
 	all->mail_doubled = false;
@@ -187,7 +188,7 @@ void track_event(struct invariants *all)
 	expect_mail(all);
 }
 
-void track_free(struct invariants *all)
+void invariants_track_free(struct invariants *all)
 {
 	struct stock *stock, *next_stock;
 	struct pending_mail *mail, *next_mail;

@@ -1,5 +1,7 @@
 #include "domain/memory_shop_internal.h"
 
+#include "base/random.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +52,7 @@ void memory_shop_destroy(struct memory_shop *shop)
 	for (size_t i = 0; i < shop->service_count; i++) {
 		DL_FOREACH_SAFE(shop->servers[i].runs, run, next_run)
 		{
-			run_kill(shop, run);
+			shop_run_kill(shop, run);
 		}
 		DL_FOREACH_SAFE(shop->servers[i].reactions, reaction, next)
 		{
@@ -63,11 +65,11 @@ void memory_shop_destroy(struct memory_shop *shop)
 	}
 	messages_free(shop);
 	groups_free(shop);
-	log_free(shop);
+	shop_log_free(shop);
 	pool_free(&shop->pool);
 	arena_destroy(shop->arena);
-	free(shop->timers.timers);
-	free(shop->leases.timers);
+	heap_free(&shop->timers);
+	heap_free(&shop->leases);
 	free(shop->ring.tasks);
 	free(shop);
 }
@@ -81,15 +83,11 @@ struct server *shop_server(struct memory_shop *shop, const char *service)
 	return NULL;
 }
 
-/* splitmix64: the same everywhere. */
 size_t shop_pick(struct memory_shop *shop, size_t count)
 {
 	if (shop->in_order)
 		return 0;
-	uint64_t z = shop->random += 0x9E3779B97F4A7C15;
-	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-	z = (z ^ z >> 27) * 0x94D049BB133111EB;
-	return (size_t)((z ^ z >> 31) % count);
+	return (size_t)(random_next(&shop->random) % count);
 }
 
 void shop_make_id(struct memory_shop *shop, const char *kind, char out[UUID_SIZE])
@@ -123,7 +121,7 @@ bool memory_shop_step(struct memory_shop *shop, size_t steps)
 {
 	shop_fire_due(shop);
 	while (steps-- > 0) {
-		struct task *task = task_take(shop);
+		struct task *task = shop_task_take(shop);
 		if (task == NULL)
 			return false;
 		shop->counts.steps++;
@@ -141,9 +139,9 @@ struct memory_counts memory_shop_counts(const struct memory_shop *shop)
 
 bool memory_shop_wait(struct memory_shop *shop)
 {
-	const struct timer *timer = heap_first(&shop->timers);
+	const struct heap_item *timer = heap_first(&shop->timers);
 	if (timer != NULL)
-		memory_shop_set_clock(shop, timer->at_us);
+		memory_shop_set_clock(shop, timer->at);
 	return timer != NULL;
 }
 
@@ -257,25 +255,25 @@ bool memory_shop_give(struct memory_shop *shop, const struct memory_event *event
 		shop_make_id(shop, "event", id);
 	else
 		memcpy(id, event->event_id, UUID_SIZE);
-	if (log_known(shop, id) != NULL)
+	if (shop_log_known(shop, id) != NULL)
 		return true;
 	struct arena *arena = pool_take(&shop->pool);
 	const ProtobufCMessage *state;
 	bool ok = read_state(arena, event, &state, err);
 	if (ok) {
 		struct origin *origin = origin_create(true, id, event->metadata);
-		log_append(shop, &(struct entry){
-		                     .event_id = id,
-		                     .type = event->type,
-		                     .action = event->action,
-		                     .topic = event->topic,
-		                     .entity_id = event->entity_id,
-		                     .state = state,
-		                     .cause_id = id,
-		                     .origin = origin,
-		                     .given = true,
-		                     .unnoticed = event->unnoticed,
-		                 });
+		shop_log_append(shop, &(struct entry){
+		                          .event_id = id,
+		                          .type = event->type,
+		                          .action = event->action,
+		                          .topic = event->topic,
+		                          .entity_id = event->entity_id,
+		                          .state = state,
+		                          .cause_id = id,
+		                          .origin = origin,
+		                          .given = true,
+		                          .unnoticed = event->unnoticed,
+		                      });
 		origin_unref(origin);
 	}
 	pool_give(&shop->pool, arena);

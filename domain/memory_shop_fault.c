@@ -36,11 +36,11 @@ bool fault_lets_deliver(struct memory_shop *shop, struct task *task, struct time
 {
 	struct server *server = task->server;
 	if (server->stopped || server->frozen) {
-		task_wait(task);
+		shop_task_wait(task);
 	} else if (fault_strikes(server, MEMORY_DELAY)) {
-		timer_set(shop, &shop->timers, timer, shop->clock_us + DELAY_US, later);
+		shop_timer_set(shop, &shop->timers, timer, shop->clock_us + DELAY_US, later);
 	} else if (shop->ring.count > 0 && fault_strikes(server, MEMORY_REORDER)) {
-		task_ready(shop, task);
+		shop_task_ready(shop, task);
 	} else {
 		return true;
 	}
@@ -56,7 +56,7 @@ void server_kill(struct memory_shop *shop, struct server *server)
 	DL_FOREACH_SAFE(server->runs, run, next_run)
 	{
 		if (run->answer == NULL)
-			run_kill(shop, run);
+			shop_run_kill(shop, run);
 	}
 	DL_FOREACH_SAFE(server->reactions, reaction, next)
 	{
@@ -69,7 +69,7 @@ void server_start(struct memory_shop *shop, struct server *server)
 {
 	server->stopped = server->frozen = false;
 	while (server->waiting != NULL)
-		task_ready(shop, server->waiting);
+		shop_task_ready(shop, server->waiting);
 }
 
 bool memory_shop_fault(struct memory_shop *shop, enum memory_fault fault, const char *service,

@@ -11,6 +11,7 @@
 #ifndef DOMAIN_MEMORY_SHOP_INTERNAL_H
 #define DOMAIN_MEMORY_SHOP_INTERNAL_H
 
+#include "base/heap.h"
 #include "domain/memory_shop.h"
 #include "domain/pool.h"
 
@@ -28,15 +29,9 @@ enum { TOPICS_MAX = 16, SERVERS_MAX = 16, GROUPS_MAX = 32, INDEXES_MAX = 8, RECE
 /* ---- Time and order ---------------------------------------------------------------------- */
 
 struct timer {
-	uint64_t at_us, number; /* equal times: in the order in which they were set */
-	struct heap *heap;      /* NULL: not set */
-	size_t place;           /* in it, from 1 */
+	struct heap_item item; /* equal times: in the order in which they were set */
+	struct heap *heap;     /* NULL: not set */
 	void (*fire)(struct memory_shop *shop, struct timer *timer);
-};
-
-struct heap {
-	struct timer **timers;
-	size_t count, capacity;
 };
 
 /* Something that can go on. */
@@ -264,19 +259,18 @@ struct server *shop_server(struct memory_shop *shop, const char *service); /* NU
 
 /* ---- memory_shop_time.c ------------------------------------------------------------------ */
 
-void timer_set(struct memory_shop *shop, struct heap *heap, struct timer *timer, uint64_t at_us,
-               void (*fire)(struct memory_shop *shop, struct timer *timer));
-void timer_clear(struct timer *timer);
-struct timer *heap_first(const struct heap *heap); /* NULL: empty */
+void shop_timer_set(struct memory_shop *shop, struct heap *heap, struct timer *timer,
+                    uint64_t at_us, void (*fire)(struct memory_shop *shop, struct timer *timer));
+void shop_timer_clear(struct timer *timer);
 void shop_fire_due(struct memory_shop *shop);
 
 /* The task's turn comes; nothing if it is ready already. */
-void task_ready(struct memory_shop *shop, struct task *task);
+void shop_task_ready(struct memory_shop *shop, struct task *task);
 /* Its turn comes when the server is started. */
-void task_wait(struct task *task);
+void shop_task_wait(struct task *task);
 /* Neither. */
-void task_drop(struct memory_shop *shop, struct task *task);
-struct task *task_take(struct memory_shop *shop); /* NULL: none is ready */
+void shop_task_drop(struct memory_shop *shop, struct task *task);
+struct task *shop_task_take(struct memory_shop *shop); /* NULL: none is ready */
 
 /* ---- memory_shop_log.c ------------------------------------------------------------------- */
 
@@ -286,7 +280,7 @@ struct memory_entity *shop_entity(struct memory_shop *shop, const char *topic, c
 const ProtobufCMessage *entity_state(const struct memory_entity *entity);
 
 /* NULL: not known, or for longer than a day. */
-struct logged *log_known(struct memory_shop *shop, const char *event_id);
+struct logged *shop_log_known(struct memory_shop *shop, const char *event_id);
 void logged_unref(struct memory_shop *shop, struct logged *logged);
 void origin_unref(struct origin *origin);
 struct origin *origin_create(bool given, const char *id, const char *metadata);
@@ -301,13 +295,13 @@ struct entry {
 	bool given; /* its strings are copied */
 	bool unnoticed;
 };
-void log_append(struct memory_shop *shop, const struct entry *entry);
+void shop_log_append(struct memory_shop *shop, const struct entry *entry);
 /* Everything but metadata; `entry_id` gets the text. */
 struct event logged_event(const struct logged *logged, char entry_id[ENTRY_ID_SIZE]);
 const char *logged_metadata(struct arena *arena, const struct logged *logged);
 /* Out of all lists. */
-void index_leave(struct memory_shop *shop, struct memory_entity *entity);
-void log_free(struct memory_shop *shop);
+void shop_index_leave(struct memory_shop *shop, struct memory_entity *entity);
+void shop_log_free(struct memory_shop *shop);
 
 /* The answers to needs; what they point to is added to *held. */
 void fill_entity(struct memory_shop *shop, struct arena *arena, struct need *need,
@@ -339,13 +333,13 @@ void messages_free(struct memory_shop *shop);
 void run_message(struct memory_shop *shop, struct message *message);
 /* Of a function of the reaction's own service. */
 void run_local(struct memory_shop *shop, struct reaction *caller, struct need *need);
-void run_kill(struct memory_shop *shop, struct run *run);
-bool error_passes(const struct error *err); /* of trying again */
+void shop_run_kill(struct memory_shop *shop, struct run *run);
+bool shop_error_passes(const struct error *err); /* of trying again */
 
 /* ---- memory_shop_reaction.c -------------------------------------------------------------- */
 
 /* To all groups that want it. */
-void log_deliver(struct memory_shop *shop, struct logged *logged, bool replayed);
+void shop_log_deliver(struct memory_shop *shop, struct logged *logged, bool replayed);
 void reaction_create(struct memory_shop *shop, struct group *group, const struct saga *saga,
                      struct logged *logged, bool replayed);
 /* The reply to one need; error NULL: `result`. */

@@ -76,7 +76,7 @@ void holds_release(struct memory_shop *shop, struct hold *held)
 		logged_unref(shop, held->logged);
 }
 
-struct logged *log_known(struct memory_shop *shop, const char *event_id)
+struct logged *shop_log_known(struct memory_shop *shop, const char *event_id)
 {
 	struct logged *logged;
 	HASH_FIND(hh, shop->by_event_id, event_id, UUID_SIZE - 1, logged);
@@ -103,7 +103,7 @@ static void log_add(struct memory_shop *shop, struct logged *logged)
 	shop->log[shop->log_first + shop->log_count++] = logged;
 }
 
-void log_free(struct memory_shop *shop)
+void shop_log_free(struct memory_shop *shop)
 {
 	for (size_t i = 0; i < shop->topic_count; i++) {
 		struct memory_entity *entity, *next;
@@ -189,7 +189,7 @@ static void index_update(struct memory_shop *shop, struct memory_entity *entity,
 	}
 }
 
-void index_leave(struct memory_shop *shop, struct memory_entity *entity)
+void shop_index_leave(struct memory_shop *shop, struct memory_entity *entity)
 {
 	index_update(shop, entity, NULL);
 }
@@ -328,7 +328,7 @@ static void entity_move(struct memory_shop *shop, struct logged *logged)
 	index_update(shop, entity, entity_state(entity));
 }
 
-void log_append(struct memory_shop *shop, const struct entry *entry)
+void shop_log_append(struct memory_shop *shop, const struct entry *entry)
 {
 	struct topic *topic = shop_topic(shop, entry->topic);
 	ASSERT(topic != NULL);
@@ -347,7 +347,7 @@ void log_append(struct memory_shop *shop, const struct entry *entry)
 		shop->appended(shop->appended_arg, &event);
 	}
 	if (!entry->unnoticed)
-		log_deliver(shop, logged, false);
+		shop_log_deliver(shop, logged, false);
 }
 
 struct event logged_event(const struct logged *logged, char entry_id[ENTRY_ID_SIZE])

@@ -21,7 +21,7 @@ static void move(struct message *message, enum delivery_event event)
 
 static void message_free(struct memory_shop *shop, struct message *message)
 {
-	timer_clear(&message->timer);
+	shop_timer_clear(&message->timer);
 	HASH_DEL(shop->messages, message);
 	json_free(message->params);
 	origin_unref(message->origin);
@@ -43,7 +43,7 @@ void messages_free(struct memory_shop *shop)
 
 static void ready_again(struct memory_shop *shop, struct timer *timer)
 {
-	task_ready(shop, &CONTAINER(timer, struct message, timer)->task);
+	shop_task_ready(shop, &CONTAINER(timer, struct message, timer)->task);
 }
 
 /* Its process asks for more time as long as it lives and works. */
@@ -51,7 +51,7 @@ static void lease_ended(struct memory_shop *shop, struct timer *timer)
 {
 	struct message *message = CONTAINER(timer, struct message, timer);
 	if (message->runs > 0 && !message->task.server->frozen)
-		timer_set(shop, &shop->leases, timer, shop->clock_us + LEASE_US, lease_ended);
+		shop_timer_set(shop, &shop->leases, timer, shop->clock_us + LEASE_US, lease_ended);
 	else
 		message_return(shop, message, "its lease ended", false);
 }
@@ -63,7 +63,8 @@ static void deliver(struct memory_shop *shop, struct task *task)
 	if (!fault_lets_deliver(shop, task, &message->timer, ready_again))
 		return;
 	move(message, DELIVERY_RESERVE);
-	timer_set(shop, &shop->leases, &message->timer, shop->clock_us + LEASE_US, lease_ended);
+	shop_timer_set(shop, &shop->leases, &message->timer, shop->clock_us + LEASE_US,
+	               lease_ended);
 	/* A process that has it already goes on with it. */
 	if (message->runs > 0)
 		return;
@@ -100,7 +101,7 @@ struct message *message_create(struct memory_shop *shop, struct server *server,
 	message->direct = direct;
 	message->state = DELIVERY_READY;
 	HASH_ADD(hh, shop->messages, id, UUID_SIZE - 1, message);
-	task_ready(shop, &message->task);
+	shop_task_ready(shop, &message->task);
 	return message;
 }
 
@@ -146,8 +147,8 @@ void message_settle(struct memory_shop *shop, struct message *message, const cha
 		return;
 	}
 	move(message, DELIVERY_SETTLE);
-	task_drop(shop, &message->task);
-	timer_clear(&message->timer);
+	shop_task_drop(shop, &message->task);
+	shop_timer_clear(&message->timer);
 	if (error != NULL) {
 		shop->counts.refused++;
 		set_error(message, error);
@@ -166,19 +167,20 @@ void message_return(struct memory_shop *shop, struct message *message, const cha
 {
 	if (message->state != DELIVERY_IN_FLIGHT)
 		return;
-	timer_clear(&message->timer);
+	shop_timer_clear(&message->timer);
 	if (delivery_after_failure(++message->attempts, MESSAGE_ATTEMPTS) == DELIVERY_BURY) {
 		bury(shop, message, reason);
 		return;
 	}
 	move(message, DELIVERY_RETRY);
 	if (!pause) {
-		task_ready(shop, &message->task);
+		shop_task_ready(shop, &message->task);
 		return;
 	}
 	uint32_t spread = (uint32_t)shop_pick(shop, UINT32_MAX);
 	uint64_t pause_us = UINT64_C(1000) * delivery_backoff_ms(message->attempts, spread);
-	timer_set(shop, &shop->timers, &message->timer, shop->clock_us + pause_us, ready_again);
+	shop_timer_set(shop, &shop->timers, &message->timer, shop->clock_us + pause_us,
+	               ready_again);
 }
 
 void messages_redeliver(struct memory_shop *shop)
@@ -188,9 +190,9 @@ void messages_redeliver(struct memory_shop *shop)
 	{
 		if (message->state != DELIVERY_IN_FLIGHT)
 			continue;
-		timer_clear(&message->timer);
+		shop_timer_clear(&message->timer);
 		move(message, DELIVERY_EXPIRE);
-		task_ready(shop, &message->task);
+		shop_task_ready(shop, &message->task);
 	}
 }
 
@@ -205,11 +207,11 @@ void memory_shop_requeue(struct memory_shop *shop)
 		struct message *message = shop->dead;
 		DL_DELETE(shop->dead, message);
 		shop->dead_count--;
-		message->state = DELIVERY_READY;
+		move(message, DELIVERY_REQUEUE);
 		message->attempts = 0;
 		free(message->error);
 		message->error = NULL;
-		task_ready(shop, &message->task);
+		shop_task_ready(shop, &message->task);
 	}
 	while (shop->parked != NULL) {
 		struct reaction *reaction = shop->parked;

@@ -64,7 +64,7 @@ static const struct saga *saga_for(const struct group *group, const struct logge
 	return NULL;
 }
 
-void log_deliver(struct memory_shop *shop, struct logged *logged, bool replayed)
+void shop_log_deliver(struct memory_shop *shop, struct logged *logged, bool replayed)
 {
 	for (size_t i = 0; i < shop->group_count; i++) {
 		struct group *group = &shop->groups[i];
@@ -94,16 +94,16 @@ void reaction_create(struct memory_shop *shop, struct group *group, const struct
 	reaction->replayed = replayed;
 	logged->refs++;
 	DL_APPEND(group->server->reactions, reaction);
-	task_ready(shop, &reaction->task);
+	shop_task_ready(shop, &reaction->task);
 }
 
 /* What it was about to do is forgotten. */
 static void reaction_stop(struct memory_shop *shop, struct reaction *reaction)
 {
 	struct arena *arena = reaction->arena;
-	task_drop(shop, &reaction->task);
-	timer_clear(&reaction->pause);
-	timer_clear(&reaction->lease);
+	shop_task_drop(shop, &reaction->task);
+	shop_timer_clear(&reaction->pause);
+	shop_timer_clear(&reaction->lease);
 	if (arena == NULL)
 		return;
 	for (struct need *need = reaction->context.needs; need != NULL; need = need->next) {
@@ -158,7 +158,7 @@ void reaction_return(struct memory_shop *shop, struct reaction *reaction)
 	if (delivered && reaction->attempt >= EVENT_ATTEMPTS)
 		park(shop, reaction);
 	else
-		task_ready(shop, &reaction->task);
+		shop_task_ready(shop, &reaction->task);
 }
 
 /* ---- What it asks for -------------------------------------------------------------------- */
@@ -171,7 +171,7 @@ static bool is_refusal(enum error_code code)
 
 static void go_on(struct memory_shop *shop, struct timer *timer)
 {
-	task_ready(shop, &CONTAINER(timer, struct reaction, pause)->task);
+	shop_task_ready(shop, &CONTAINER(timer, struct reaction, pause)->task);
 }
 
 /* A command that came to no answer, and will not by trying again. */
@@ -186,7 +186,7 @@ static bool any_lost(const struct reaction *reaction)
 static void answers_are_there(struct memory_shop *shop, struct reaction *reaction)
 {
 	if (!reaction->stuck) {
-		task_ready(shop, &reaction->task);
+		shop_task_ready(shop, &reaction->task);
 	} else if (any_lost(reaction)) {
 		park(shop, reaction);
 	} else {
@@ -194,7 +194,8 @@ static void answers_are_there(struct memory_shop *shop, struct reaction *reactio
 		uint64_t pause_us = UINT64_C(1000) * backoff_ms(&backoff);
 		reaction->pause_ms = backoff.next_ms;
 		reaction->stuck = false;
-		timer_set(shop, &shop->timers, &reaction->pause, shop->clock_us + pause_us, go_on);
+		shop_timer_set(shop, &shop->timers, &reaction->pause, shop->clock_us + pause_us,
+		               go_on);
 	}
 }
 
@@ -203,7 +204,7 @@ void reaction_answered(struct memory_shop *shop, struct reaction *reaction, stru
 {
 	bool local = strcmp(need->service, reaction->task.server->service->name) == 0;
 	bool again =
-	    error != NULL && (error_passes(error) || (local && error->code == ERR_CONFLICT));
+	    error != NULL && (shop_error_passes(error) || (local && error->code == ERR_CONFLICT));
 	if (error != NULL && !again)
 		need->reply.error = *error;
 	if (error != NULL && !is_refusal(error->code)) {
@@ -285,7 +286,7 @@ static void lease_ended(struct memory_shop *shop, struct timer *timer)
 		}
 		reaction->attempt++;
 	}
-	timer_set(shop, &shop->leases, timer, shop->clock_us + LEASE_US, lease_ended);
+	shop_timer_set(shop, &shop->leases, timer, shop->clock_us + LEASE_US, lease_ended);
 }
 
 static void deliver(struct memory_shop *shop, struct reaction *reaction)
@@ -301,8 +302,9 @@ static void deliver(struct memory_shop *shop, struct reaction *reaction)
 	reaction->waiting = 0;
 	reaction->stuck = false;
 	context_init(&reaction->context, reaction->arena, reaction->logged->event_id);
-	timer_set(shop, &shop->leases, &reaction->lease, shop->clock_us + LEASE_US, lease_ended);
-	task_ready(shop, &reaction->task);
+	shop_timer_set(shop, &shop->leases, &reaction->lease, shop->clock_us + LEASE_US,
+	               lease_ended);
+	shop_task_ready(shop, &reaction->task);
 }
 
 static void react(struct memory_shop *shop, struct reaction *reaction)
@@ -335,7 +337,7 @@ static void turn(struct memory_shop *shop, struct task *task)
 	if (reaction->arena == NULL)
 		deliver(shop, reaction);
 	else if (task->server->frozen)
-		task_wait(task);
+		shop_task_wait(task);
 	else
 		react(shop, reaction);
 }

@@ -115,7 +115,7 @@ void memory_shop_forget(struct memory_shop *shop, const char *topic, const char 
 	struct memory_entity *entity = shop_entity(shop, topic, id);
 	if (entity == NULL)
 		return;
-	index_leave(shop, entity);
+	shop_index_leave(shop, entity);
 	HASH_DEL(entity->topic->entities, entity);
 	logged_unref(shop, entity->last);
 	free(entity);

@@ -5,7 +5,7 @@
 
 static void advance(struct memory_shop *shop, struct task *task);
 
-bool error_passes(const struct error *err)
+bool shop_error_passes(const struct error *err)
 {
 	return err->code == ERR_UNAVAILABLE || err->code == ERR_DEADLINE ||
 	       err->code == ERR_EXHAUSTED || err->code == ERR_CANCELLED;
@@ -42,8 +42,8 @@ static struct run *run_create(struct memory_shop *shop, struct server *server,
 static void run_free(struct memory_shop *shop, struct run *run)
 {
 	struct server *server = run->task.server;
-	task_drop(shop, &run->task);
-	timer_clear(&run->timer);
+	shop_task_drop(shop, &run->task);
+	shop_timer_clear(&run->timer);
 	DL_DELETE(server->runs, run);
 	if (run->message != NULL)
 		run->message->runs--;
@@ -54,7 +54,7 @@ static void run_free(struct memory_shop *shop, struct run *run)
 	pool_give(&shop->pool, run->arena);
 }
 
-void run_kill(struct memory_shop *shop, struct run *run)
+void shop_run_kill(struct memory_shop *shop, struct run *run)
 {
 	struct message *message = run->message;
 	run_free(shop, run);
@@ -67,7 +67,7 @@ static void settle(struct memory_shop *shop, struct message *message, const stru
                    const char *result, const struct error *error)
 {
 	bool crowded = error != NULL && error->code == ERR_CONFLICT && run->comes_again;
-	if (error != NULL && (crowded || error_passes(error)))
+	if (error != NULL && (crowded || shop_error_passes(error)))
 		message_return(shop, message, error->message, true);
 	else
 		message_settle(shop, message, result, error);
@@ -92,7 +92,7 @@ static void finish(struct memory_shop *shop, struct run *run, const struct error
 			run->answer->error = *error;
 		else
 			run->answer->result = result;
-		task_drop(shop, &run->task);
+		shop_task_drop(shop, &run->task);
 		return; /* the caller frees it when it has read the result */
 	}
 	run_free(shop, run);
@@ -101,7 +101,7 @@ static void finish(struct memory_shop *shop, struct run *run, const struct error
 static void fail(struct memory_shop *shop, struct run *run, const struct error *error)
 {
 	bool again = error->code == ERR_CONFLICT && run->comes_again;
-	if (run->undo == NULL || again || error_passes(error)) {
+	if (run->undo == NULL || again || shop_error_passes(error)) {
 		finish(shop, run, error);
 		return;
 	}
@@ -112,7 +112,7 @@ static void fail(struct memory_shop *shop, struct run *run, const struct error *
 	run->undo = NULL;
 	run->undoing = true;
 	run->batch = undo;
-	task_ready(shop, &run->task);
+	shop_task_ready(shop, &run->task);
 }
 
 static void try_again(struct memory_shop *shop, struct run *run)
@@ -127,7 +127,7 @@ static void try_again(struct memory_shop *shop, struct run *run)
 	}
 	run->probed = false;
 	context_forget(&run->context);
-	task_ready(shop, &run->task);
+	shop_task_ready(shop, &run->task);
 }
 
 /* ---- Appends ----------------------------------------------------------------------------- */
@@ -163,17 +163,17 @@ static bool undo_holds(struct memory_shop *shop, const struct batch *batch)
 static void append_all(struct memory_shop *shop, const struct run *run, const struct batch *batch)
 {
 	for (const struct new_event *event = batch->events; event != NULL; event = event->next)
-		log_append(shop, &(struct entry){
-		                     .event_id = event->event_id,
-		                     .type = event->type,
-		                     .action = event->action,
-		                     .topic = event->topic,
-		                     .entity_id = event->entity_id,
-		                     .state = event->state,
-		                     .cause_id = run->command.message_id,
-		                     .origin = run->origin,
-		                     .direct = run->direct,
-		                 });
+		shop_log_append(shop, &(struct entry){
+		                          .event_id = event->event_id,
+		                          .type = event->type,
+		                          .action = event->action,
+		                          .topic = event->topic,
+		                          .entity_id = event->entity_id,
+		                          .state = event->state,
+		                          .cause_id = run->command.message_id,
+		                          .origin = run->origin,
+		                          .direct = run->direct,
+		                      });
 }
 
 static void after_append(struct memory_shop *shop, struct run *run, bool repeated)
@@ -187,7 +187,7 @@ static void after_append(struct memory_shop *shop, struct run *run, bool repeate
 		return;
 	}
 	if (run->answer == NULL && fault_strikes(run->task.server, MEMORY_LOSE_REPLY)) {
-		task_ready(shop, &run->task); /* and append it once more */
+		shop_task_ready(shop, &run->task); /* and append it once more */
 		return;
 	}
 	if (run->undoing) {
@@ -206,7 +206,7 @@ static void after_append(struct memory_shop *shop, struct run *run, bool repeate
 	if (run->batch == NULL)
 		finish(shop, run, NULL);
 	else
-		task_ready(shop, &run->task);
+		shop_task_ready(shop, &run->task);
 }
 
 static void append(struct memory_shop *shop, struct run *run)
@@ -216,7 +216,7 @@ static void append(struct memory_shop *shop, struct run *run)
 	/* One atomic append each, the service's own topic last. */
 	ASSERT(run->undoing ||
 	       (strcmp(batch->topic, service->topic) == 0) == (batch->next == NULL));
-	bool repeated = log_known(shop, batch->events->event_id) != NULL;
+	bool repeated = shop_log_known(shop, batch->events->event_id) != NULL;
 	if (!repeated && !run->undoing && !versions_hold(shop, batch)) {
 		try_again(shop, run);
 		return;
@@ -233,7 +233,7 @@ static void wake(struct memory_shop *shop, struct timer *timer)
 	struct run *run = CONTAINER(timer, struct run, timer);
 	run->probed = false;
 	context_forget(&run->context);
-	task_ready(shop, &run->task);
+	shop_task_ready(shop, &run->task);
 }
 
 /* What the rule refuses for now may be right in a moment. */
@@ -242,7 +242,8 @@ static bool sleep_on_it(struct memory_shop *shop, struct run *run)
 	if (!run->context.passing || run->answer != NULL || run->sleep_ms == PASSING_LAST_MS)
 		return false;
 	run->sleep_ms = run->sleep_ms == 0 ? PASSING_FIRST_MS : 2 * run->sleep_ms;
-	timer_set(shop, &shop->timers, &run->timer, shop->clock_us + 1000 * run->sleep_ms, wake);
+	shop_timer_set(shop, &shop->timers, &run->timer, shop->clock_us + 1000 * run->sleep_ms,
+	               wake);
 	return true;
 }
 
@@ -262,19 +263,20 @@ static void conclude(struct memory_shop *shop, struct run *run, enum step step)
 	bool maybe_applied = run->tries > 0 || (!has_events && run->context.needs != NULL);
 	if (!has_events && guesses(run)) {
 		context_forget(&run->context);
-		task_ready(shop, &run->task);
+		shop_task_ready(shop, &run->task);
 	} else if (maybe_applied && !run->probed && service->topic != NULL) {
 		char event_id[UUID_SIZE];
 		applied_event_id(run->command.message_id, service->topic, event_id);
 		run->probed = true;
-		run->command.applied = run->command.applied || log_known(shop, event_id) != NULL;
-		task_ready(shop, &run->task);
+		run->command.applied =
+		    run->command.applied || shop_log_known(shop, event_id) != NULL;
+		shop_task_ready(shop, &run->task);
 	} else if (step == STEP_FAILED) {
 		if (!sleep_on_it(shop, run))
 			fail(shop, run, &run->context.error);
 	} else if (has_events) {
 		run->batch = run->context.batches;
-		task_ready(shop, &run->task);
+		shop_task_ready(shop, &run->task);
 	} else {
 		finish(shop, run, NULL);
 	}
@@ -291,14 +293,14 @@ static void decide(struct memory_shop *shop, struct run *run)
 		if (!need->known)
 			fill_entity(shop, run->arena, need, &run->held);
 	}
-	task_ready(shop, &run->task);
+	shop_task_ready(shop, &run->task);
 }
 
 static void advance(struct memory_shop *shop, struct task *task)
 {
 	struct run *run = CONTAINER(task, struct run, task);
 	if (task->server->frozen)
-		task_wait(task);
+		shop_task_wait(task);
 	else if (run->batch != NULL)
 		append(shop, run);
 	else
@@ -312,7 +314,7 @@ void run_message(struct memory_shop *shop, struct message *message)
 	run->message = message;
 	run->comes_again = !message->direct || message->attempts + 1 < CROWDED_MAX;
 	message->runs++;
-	task_ready(shop, &run->task);
+	shop_task_ready(shop, &run->task);
 }
 
 void run_local(struct memory_shop *shop, struct reaction *caller, struct need *need)
@@ -329,7 +331,7 @@ void run_local(struct memory_shop *shop, struct reaction *caller, struct need *n
 	run->caller = caller;
 	run->need = need;
 	run->comes_again = true;
-	task_ready(shop, &run->task);
+	shop_task_ready(shop, &run->task);
 }
 
 /* ---- At once ----------------------------------------------------------------------------- */
@@ -367,9 +369,9 @@ struct answer memory_shop_call(struct memory_shop *shop, struct arena *arena,
 	origin_unref(origin);
 	run->params = params;
 	run->answer = &answer;
-	task_ready(shop, &run->task);
+	shop_task_ready(shop, &run->task);
 	while (answer.result == NULL && answer.error.code == ERR_NONE) {
-		task_drop(shop, &run->task);
+		shop_task_drop(shop, &run->task);
 		if (run->batch != NULL && !run->undoing)
 			meanwhile(shop);
 		if (run->batch != NULL)

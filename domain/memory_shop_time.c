@@ -4,73 +4,28 @@
 
 /* ---- Timers ------------------------------------------------------------------------------ */
 
-static bool before(const struct timer *a, const struct timer *b)
+void shop_timer_clear(struct timer *timer)
 {
-	return a->at_us != b->at_us ? a->at_us < b->at_us : a->number < b->number;
-}
-
-static void put(struct heap *heap, size_t place, struct timer *timer)
-{
-	heap->timers[place - 1] = timer;
-	timer->place = place;
-}
-
-static void sift(struct heap *heap, struct timer *timer)
-{
-	size_t place = timer->place;
-	while (place > 1 && before(timer, heap->timers[place / 2 - 1])) {
-		put(heap, place, heap->timers[place / 2 - 1]);
-		place /= 2;
-	}
-	for (;;) {
-		size_t child = 2 * place;
-		if (child < heap->count && before(heap->timers[child], heap->timers[child - 1]))
-			child++;
-		if (child > heap->count || !before(heap->timers[child - 1], timer))
-			break;
-		put(heap, place, heap->timers[child - 1]);
-		place = child;
-	}
-	put(heap, place, timer);
-}
-
-void timer_clear(struct timer *timer)
-{
-	struct heap *heap = timer->heap;
-	if (heap == NULL)
+	if (timer->heap == NULL)
 		return;
-	struct timer *last = heap->timers[--heap->count];
-	if (last != timer) {
-		put(heap, timer->place, last);
-		sift(heap, last);
-	}
+	heap_take(timer->heap, &timer->item);
 	timer->heap = NULL;
 }
 
-void timer_set(struct memory_shop *shop, struct heap *heap, struct timer *timer, uint64_t at_us,
-               void (*fire)(struct memory_shop *shop, struct timer *timer))
+void shop_timer_set(struct memory_shop *shop, struct heap *heap, struct timer *timer,
+                    uint64_t at_us, void (*fire)(struct memory_shop *shop, struct timer *timer))
 {
-	timer_clear(timer);
-	if (heap->count == heap->capacity) {
-		heap->capacity = heap->capacity == 0 ? 64 : 2 * heap->capacity;
-		heap->timers = realloc(heap->timers, heap->capacity * sizeof(struct timer *));
-		ASSERT(heap->timers != NULL);
-	}
-	*timer = (struct timer){ at_us, shop->timer_number++, heap, 0, fire };
-	put(heap, ++heap->count, timer);
-	sift(heap, timer);
-}
-
-struct timer *heap_first(const struct heap *heap)
-{
-	return heap->count == 0 ? NULL : heap->timers[0];
+	shop_timer_clear(timer);
+	*timer = (struct timer){ { at_us, shop->timer_number++, 0 }, heap, fire };
+	heap_put(heap, &timer->item);
 }
 
 static void fire_due(struct memory_shop *shop, struct heap *heap)
 {
-	while (heap->count > 0 && heap->timers[0]->at_us <= shop->clock_us) {
-		struct timer *timer = heap->timers[0];
-		timer_clear(timer);
+	struct heap_item *first;
+	while ((first = heap_first(heap)) != NULL && first->at <= shop->clock_us) {
+		struct timer *timer = CONTAINER(first, struct timer, item);
+		shop_timer_clear(timer);
 		timer->fire(shop, timer);
 	}
 }
@@ -105,12 +60,12 @@ static void ring_grow(struct ring *ring)
 	*ring = (struct ring){ .tasks = tasks, .tail = tail, .capacity = capacity, .count = tail };
 }
 
-void task_ready(struct memory_shop *shop, struct task *task)
+void shop_task_ready(struct memory_shop *shop, struct task *task)
 {
 	struct ring *ring = &shop->ring;
 	if (task->place != 0)
 		return;
-	task_drop(shop, task);
+	shop_task_drop(shop, task);
 	if (ring->tail - ring->head == ring->capacity)
 		ring_grow(ring);
 	*slot(ring, ring->tail) = task;
@@ -118,14 +73,14 @@ void task_ready(struct memory_shop *shop, struct task *task)
 	ring->count++;
 }
 
-void task_wait(struct task *task)
+void shop_task_wait(struct task *task)
 {
 	ASSERT(task->place == 0 && !task->waiting);
 	task->waiting = true;
 	DL_APPEND(task->server->waiting, task);
 }
 
-void task_drop(struct memory_shop *shop, struct task *task)
+void shop_task_drop(struct memory_shop *shop, struct task *task)
 {
 	if (task->waiting)
 		DL_DELETE(task->server->waiting, task);
@@ -152,7 +107,7 @@ static void choose(struct memory_shop *shop)
 	*first = task;
 }
 
-struct task *task_take(struct memory_shop *shop)
+struct task *shop_task_take(struct memory_shop *shop)
 {
 	struct ring *ring = &shop->ring;
 	if (ring->count == 0)

@@ -8,9 +8,9 @@ static const char *const state_names[DELIVERY_STATES] = {
 };
 
 static const char *const event_names[DELIVERY_EVENTS] = {
-	[DELIVERY_RESERVE] = "reserve", [DELIVERY_SETTLE] = "settle", [DELIVERY_RETRY] = "retry",
-	[DELIVERY_EXPIRE] = "expire",   [DELIVERY_BURY] = "bury",     [DELIVERY_ACK] = "ack",
-	[DELIVERY_RESPOND] = "respond",
+	[DELIVERY_RESERVE] = "reserve", [DELIVERY_SETTLE] = "settle",   [DELIVERY_RETRY] = "retry",
+	[DELIVERY_EXPIRE] = "expire",   [DELIVERY_BURY] = "bury",       [DELIVERY_ACK] = "ack",
+	[DELIVERY_RESPOND] = "respond", [DELIVERY_REQUEUE] = "requeue",
 };
 
 static const struct {
@@ -30,6 +30,7 @@ static const struct {
 	/* The response came before the acknowledgement: the lease stays until that. */
 	{ DELIVERY_IN_FLIGHT, DELIVERY_RESPOND, DELIVERY_IN_FLIGHT },
 	{ DELIVERY_ACKED, DELIVERY_RESPOND, DELIVERY_DONE },
+	{ DELIVERY_DEAD, DELIVERY_REQUEUE, DELIVERY_READY },
 };
 
 const char *delivery_state_name(enum delivery_state state)

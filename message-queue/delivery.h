@@ -2,10 +2,11 @@
  *
  *             reserve                 settle
  *   READY -----------------> IN_FLIGHT ------> DONE
- *     ^                        |  |  |          ^
- *     '------------------------'  |  '--> DEAD  | respond
- *      retry, expire              | ack   bury  |
- *                                 '---> ACKED --'
+ *     ^ ^                      |  |  |          ^
+ *     | '----------------------'  |  '--> DEAD  | respond
+ *     |  retry, expire            | ack   bury  |
+ *     |                           '---> ACKED --'
+ *     '---------- requeue (DEAD)
  *
  * ACKED exists for clients of the original interface, which take a message off the queue first and
  * send its response later. An outcome that comes after the lease has ended still counts, so settle
@@ -33,6 +34,7 @@ enum delivery_event {
 	DELIVERY_BURY,
 	DELIVERY_ACK,
 	DELIVERY_RESPOND,
+	DELIVERY_REQUEUE,
 	DELIVERY_EVENTS
 };
 

@@ -5,10 +5,10 @@
 
 /* Every pair: rows are states, columns events; '.' is refused. */
 static const char *const expected[DELIVERY_STATES] = {
-	/* reserve settle retry expire bury ack respond */
-	[DELIVERY_READY] = "FD...AD", [DELIVERY_IN_FLIGHT] = ".DRRXAF",
-	[DELIVERY_ACKED] = "......D", [DELIVERY_DONE] = ".......",
-	[DELIVERY_DEAD] = ".......",
+	/* reserve settle retry expire bury ack respond requeue */
+	[DELIVERY_READY] = "FD...AD.", [DELIVERY_IN_FLIGHT] = ".DRRXAF.",
+	[DELIVERY_ACKED] = "......D.", [DELIVERY_DONE] = "........",
+	[DELIVERY_DEAD] = ".......R",
 };
 static const char letters[DELIVERY_STATES] = { 'R', 'F', 'A', 'D', 'X' };
 

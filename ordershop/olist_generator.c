@@ -1,4 +1,5 @@
 #include "ordershop/olist_generator.h"
+#include "base/random.h"
 #include "ordershop/olist_numbers.h"
 
 #include <stdlib.h>
@@ -51,17 +52,9 @@ struct generator {
 
 /* ---- Random numbers ---------------------------------------------------------------------- */
 
-/* splitmix64: the same everywhere. */
-static uint64_t mix(uint64_t z)
-{
-	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-	z = (z ^ z >> 27) * 0x94D049BB133111EB;
-	return z ^ z >> 31;
-}
-
 static uint32_t draw(struct generator *generator)
 {
-	return (uint32_t)(mix(generator->random += 0x9E3779B97F4A7C15) >> 32);
+	return (uint32_t)(random_next(&generator->random) >> 32);
 }
 
 static uint64_t draw_below(struct generator *generator, uint64_t count)
@@ -72,14 +65,15 @@ static uint64_t draw_below(struct generator *generator, uint64_t count)
 /* Follows from the seed alone, whatever was drawn before. */
 static uint64_t fixed(const struct generator *generator, char kind, uint64_t number)
 {
-	return mix(mix(generator->seed + (uint64_t)kind) + number * 0x9E3779B97F4A7C15);
+	return random_mix(random_mix(generator->seed + (uint64_t)kind) +
+	                  number * 0x9E3779B97F4A7C15);
 }
 
 static void make_id(const struct generator *generator, char kind, uint64_t number,
                     char out[ID_SIZE])
 {
 	static const char digits[] = "0123456789abcdef";
-	uint64_t half = fixed(generator, kind, number), other = mix(half + number);
+	uint64_t half = fixed(generator, kind, number), other = random_mix(half + number);
 
 	for (int i = 0; i < 16; i++) {
 		out[i] = digits[half >> 4 * i & 15];
@@ -347,7 +341,7 @@ struct generator *generator_create(uint64_t orders, uint64_t seed)
 
 	ASSERT(generator);
 	generator->orders = orders;
-	generator->seed = generator->random = mix(seed);
+	generator->seed = generator->random = random_mix(seed);
 	weigh_hours(generator);
 	make_offers(generator);
 	return generator;

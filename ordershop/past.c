@@ -1,4 +1,5 @@
 #include "ordershop/past.h"
+#include "base/heap.h"
 #include "domain/memory_shop.h"
 
 #include <stdlib.h>
@@ -8,7 +9,8 @@ enum { DATA_MAX = 1024 * 1024 };
 
 /* An order with its next step. One block of memory, with its items and its id behind it. */
 struct waiting {
-	uint64_t at_us, number; /* equal times: in the order in which they came */
+	struct heap_item
+	    item; /* first, by microsecond; equal ones in the order in which they came */
 	enum plan_step step;
 	struct plan_order order;
 	struct olist_order from;
@@ -26,47 +28,16 @@ struct past {
 	struct error failure; /* of `each` */
 	struct past_counts *counts;
 	uint64_t number;
-	struct waiting **heap; /* the earliest first */
-	size_t count, capacity;
+	struct heap waiting; /* all of them */
 };
 
 /* ---- The orders under way ---------------------------------------------------------------- */
 
-static bool before(const struct waiting *a, const struct waiting *b)
+/* NULL: none. */
+static struct waiting *first_waiting(const struct past *past)
 {
-	return a->at_us != b->at_us ? a->at_us < b->at_us : a->number < b->number;
-}
-
-static void put(struct past *past, struct waiting *waiting)
-{
-	size_t at = past->count++;
-
-	if (at == past->capacity) {
-		past->capacity = at == 0 ? 64 : 2 * at;
-		past->heap = realloc(past->heap, past->capacity * sizeof(struct waiting *));
-		ASSERT(past->heap);
-	}
-	for (; at > 0 && before(waiting, past->heap[(at - 1) / 2]); at = (at - 1) / 2)
-		past->heap[at] = past->heap[(at - 1) / 2];
-	past->heap[at] = waiting;
-}
-
-static struct waiting *take(struct past *past)
-{
-	struct waiting **heap = past->heap, *first = heap[0];
-	struct waiting *last = heap[--past->count];
-	size_t at = 0;
-
-	for (size_t child = 1; child < past->count; child = 2 * at + 1) {
-		if (child + 1 < past->count && before(heap[child + 1], heap[child]))
-			child++;
-		if (!before(heap[child], last))
-			break;
-		heap[at] = heap[child];
-		at = child;
-	}
-	heap[at] = last;
-	return first;
+	return (struct waiting *)(void *)heap_first(
+	    &past->waiting); /* the item is its first member */
 }
 
 static struct waiting *waiting_create(struct past *past, const struct olist_order *from)
@@ -75,7 +46,7 @@ static struct waiting *waiting_create(struct past *past, const struct olist_orde
 	struct waiting *waiting = malloc(sizeof(*waiting) + items + id);
 
 	ASSERT(waiting);
-	*waiting = (struct waiting){ .number = past->number++, .from = *from };
+	*waiting = (struct waiting){ .item.number = past->number++, .from = *from };
 	memcpy(waiting->items, from->items, items);
 	waiting->from.items = waiting->items;
 	waiting->from.id = memcpy((char *)waiting->items + items, from->id, id);
@@ -259,18 +230,19 @@ static void go_on(struct past *past, struct waiting *waiting)
 		return;
 	}
 	at_us = (uint64_t)time_of(&waiting->order, waiting->step) * 1000000;
-	if (at_us > waiting->at_us)
-		waiting->at_us = at_us;
-	put(past, waiting);
+	if (at_us > waiting->item.at)
+		waiting->item.at = at_us;
+	heap_put(&past->waiting, &waiting->item);
 }
 
 /* All steps up to that time. */
 static bool run_until(struct past *past, uint64_t us, struct error *err)
 {
-	while (past->count > 0 && past->heap[0]->at_us <= us) {
-		struct waiting *waiting = take(past);
+	struct waiting *waiting;
 
-		memory_shop_set_clock(past->shop, waiting->at_us);
+	while ((waiting = first_waiting(past)) && waiting->item.at <= us) {
+		heap_take(&past->waiting, &waiting->item);
+		memory_shop_set_clock(past->shop, waiting->item.at);
 		if (!run_step(past, &waiting->order, waiting->step, 0, err)) {
 			(void)error_wrap(err, "order %s", waiting->from.id);
 			free(waiting);
@@ -292,7 +264,7 @@ static bool take_order(struct past *past, const struct olist_order *order, struc
 		return false;
 	memory_shop_set_clock(past->shop, at_us);
 	waiting = waiting_create(past, order);
-	waiting->at_us = at_us;
+	waiting->item.at = at_us;
 	waiting->step = PLAN_ORDER;
 	if (!purchase(past, &waiting->order, err)) {
 		free(waiting);
@@ -314,7 +286,7 @@ static void count_one(void *arg, const char *id, const void *state)
 static bool orders_are_forgotten(struct past *past)
 {
 	static const char *const topics[] = { "order", "cart", "billing", "shipping" };
-	size_t count = past->count;
+	size_t count = past->waiting.count;
 
 	for (size_t i = 0; i < ARRAY_LEN(topics); i++)
 		memory_shop_each(past->shop, topics[i], count_one, &count);
@@ -323,9 +295,13 @@ static bool orders_are_forgotten(struct past *past)
 
 static void free_all(struct past *past)
 {
-	for (size_t i = 0; i < past->count; i++)
-		free(past->heap[i]);
-	free(past->heap);
+	struct waiting *waiting;
+
+	while ((waiting = first_waiting(past))) {
+		heap_take(&past->waiting, &waiting->item);
+		free(waiting);
+	}
+	heap_free(&past->waiting);
 	memory_shop_destroy(past->shop);
 	buffer_free(&past->data);
 	arena_destroy(past->arena);

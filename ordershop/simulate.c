@@ -1,5 +1,7 @@
 #include "ordershop/simulate.h"
 
+#include "base/random.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

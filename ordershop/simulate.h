@@ -112,13 +112,4 @@ const char *params_without(struct arena *arena, const char *params, size_t part)
 void script_write(const struct script *script, const struct finding *finding, const char *comment,
                   struct buffer *out);
 
-/* splitmix64 over `state`, below `count`. */
-static inline uint64_t random_next(uint64_t *state)
-{
-	uint64_t z = *state += 0x9E3779B97F4A7C15;
-	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
-	z = (z ^ z >> 27) * 0x94D049BB133111EB;
-	return z ^ z >> 31;
-}
-
 #endif

@@ -1,6 +1,8 @@
 /* What random clients do, and what goes wrong around them. */
 #include "ordershop/simulate_client.h"
 
+#include "base/random.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
