@@ -182,8 +182,9 @@ static enum step create_one(struct context *context, const struct entity_rules *
 	if (before == NULL)
 		return STEP_MORE;
 	if (before->state != NULL)
-		return decide_fail(context, ERR_EXISTS, "there is a %s %s already", rules->topic,
-		                   id);
+		return decide_fail(context, ERR_EXISTS, "there is %s %s %s already",
+		                   strchr("aeio", rules->topic[0]) != NULL ? "an" : "a",
+		                   rules->topic, id);
 	struct change change = { .id = id, .after = entity, .event_type = rules->created };
 	enum step step = permit(context, rules, &change);
 	if (step == STEP_DONE)

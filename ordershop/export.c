@@ -115,6 +115,8 @@ static bool export_shop(struct export *export, const char *path, struct error *e
 	char busy[QUIET_TEXT_SIZE];
 	bool done;
 
+	if (!shop_answers(&export->client, err))
+		return false;
 	if (!flag("busy") && !shop_quiet(&export->client, wait_ms, busy, NULL))
 		return error_set(
 		    err, ERR_PRECONDITION,

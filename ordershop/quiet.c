@@ -128,16 +128,32 @@ bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT
 	return false;
 }
 
-uint64_t shop_events(struct client *client)
+static bool brief_topics(struct client *client, const ProtobufCMessage **response,
+                         struct error *err)
 {
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
+
+	request.brief = true;
+	return client_call(client, TARGET_EVENT_STORE, "Topics", &request.base, response, err);
+}
+
+bool shop_answers(struct client *client, struct error *err)
+{
+	const ProtobufCMessage *response;
+	bool answers = brief_topics(client, &response, err);
+
+	arena_reset(client->arena);
+	return answers;
+}
+
+uint64_t shop_events(struct client *client)
+{
 	const ProtobufCMessage *response;
 	const Es__TopicsResponse *topics;
 	struct error err;
 	uint64_t events = 0;
 
-	request.brief = true;
-	if (client_call(client, TARGET_EVENT_STORE, "Topics", &request.base, &response, &err)) {
+	if (brief_topics(client, &response, &err)) {
 		topics = (const void *)response;
 		for (size_t i = 0; i < topics->n_topics; i++)
 			events += topics->topics[i]->length;

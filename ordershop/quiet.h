@@ -12,6 +12,8 @@ enum { QUIET_TEXT_SIZE = 160 };
  * has read the log of a shop at rest. Resets the client's arena. */
 MUST_USE bool shop_quiet(struct client *client, unsigned timeout_ms, char what[QUIET_TEXT_SIZE],
                          uint64_t *at_rest);
+/* Is its event store there at all? Else nobody needs to wait. Resets the client's arena. */
+MUST_USE bool shop_answers(struct client *client, struct error *err);
 /* How many events the log has; 0 also when it cannot be asked. Resets the client's arena. */
 uint64_t shop_events(struct client *client);
 

@@ -147,12 +147,14 @@ static void print_outcome(struct verification *verification, uint64_t broken)
 
 bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show, struct error *err)
 {
-	struct verification verification = { .hash = log_hash_create(),
-		                             .show = show,
+	struct verification verification = { .show = show,
 		                             .busy = "that is known only of now, not of --at" };
 	uint64_t broken = 0, at_rest = 0;
 	bool done;
 
+	if (!shop_answers(client, err))
+		return false;
+	verification.hash = log_hash_create();
 	buffer_init(&verification.line, EVENT_LINE_MAX);
 	verification.invariants = invariants_create(print_violation, &verification);
 	if (!at && shop_quiet(client, QUIET_MS, verification.busy, &at_rest))
