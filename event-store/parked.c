@@ -157,49 +157,62 @@ static void taken(void *arg, const struct redis_value *value, const struct error
 	finish(parked);
 }
 
-static bool check_ids(const char *const *ids, size_t count, bool all, struct error *err)
+/* What a call names. */
+struct selection {
+	const char *topic, *group;
+	const char *const *ids;
+	size_t count;
+	bool all;
+};
+
+static bool check_selection(const struct selection *selection, struct error *err)
 {
 	struct entry_id id;
-	if (all && count > 0)
+	if (!check_names(selection->topic, selection->group, err))
+		return false;
+	if (selection->all && selection->count > 0)
 		return error_set(err, ERR_INVALID,
 		                 "entry_ids: must be empty when `all` is set; choose one of both");
-	if (!all && (count < 1 || count > IDS_MAX))
+	if (!selection->all && (selection->count < 1 || selection->count > IDS_MAX))
 		return error_set(err, ERR_INVALID,
 		                 "entry_ids: must be 1 to %d, are %zu; set `all` for all of them",
-		                 IDS_MAX, count);
-	for (size_t i = 0; i < count; i++) {
-		if (!entry_id_parse(ids[i], &id, err))
+		                 IDS_MAX, selection->count);
+	for (size_t i = 0; i < selection->count; i++) {
+		if (!entry_id_parse(selection->ids[i], &id, err))
 			return error_wrap(err, "entry_ids[%zu]", i);
 	}
 	return true;
 }
 
-/* Replays or drops; `ids` empty with `all`. */
-static void take(struct event_store *store, struct rpc_call *call, const char *topic,
-                 const char *group, const char **entry_ids, size_t count, bool all, bool replay)
+static void replay_or_drop(struct event_store *store, struct rpc_call *call,
+                           const struct selection *selection, bool replay)
 {
-	const char *const *ids = (const char *const *)entry_ids;
 	struct error err;
-	if (!check_names(topic, group, &err) || !check_ids(ids, count, all, &err)) {
+	if (!check_selection(selection, &err)) {
 		rpc_finish(call, &err);
 		return;
 	}
-	struct parked_call *parked = begin(store, call, topic, group);
+	struct parked_call *parked = begin(store, call, selection->topic, selection->group);
 	parked->replay = replay;
-	parked->all = all;
-	store_parked_take(store->store, topic, group, replay, ids, count, taken, parked);
+	parked->all = selection->all;
+	store_parked_take(store->store, selection->topic, selection->group, replay, selection->ids,
+	                  selection->count, taken, parked);
 }
 
 void replay_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
 {
 	const Es__ReplayParkedRequest *request = (const Es__ReplayParkedRequest *)message;
-	take(ctx, call, request->topic, request->group, request->entry_ids, request->n_entry_ids,
-	     request->all, true);
+	struct selection selection = { request->topic, request->group,
+		                       (const char *const *)request->entry_ids,
+		                       request->n_entry_ids, request->all };
+	replay_or_drop(ctx, call, &selection, true);
 }
 
 void drop_parked_message(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
 {
 	const Es__DropParkedRequest *request = (const Es__DropParkedRequest *)message;
-	take(ctx, call, request->topic, request->group, request->entry_ids, request->n_entry_ids,
-	     request->all, false);
+	struct selection selection = { request->topic, request->group,
+		                       (const char *const *)request->entry_ids,
+		                       request->n_entry_ids, request->all };
+	replay_or_drop(ctx, call, &selection, false);
 }

@@ -14,8 +14,8 @@
 -- the topic is locked by an import.
 --
 -- A head is "<version> <entry id>", with " d" after it if the last event deleted the entity; the head of
--- the entity "" is the last entry id of the topic, or "!<import id>" (import.lua). Nothing is written before everything that could raise
--- an error has been read.
+-- the entity "" is the last entry id of the topic, or "!<import id>" (import.lua). Nothing is written before
+-- everything that could raise an error has been read.
 --
 -- Lists by the number of the event or of the entity instead of tables by their names, and digits made
 -- once: what Lua does costs more than what Redis does here.
@@ -199,6 +199,37 @@ local function locked(args, lock)
 	return table.concat(lines, '\n')
 end
 
+-- `moved` has the new lines of the entities by their places.
+local function write_heads(heads, entities, moved, deleted, last)
+	local fields = { LAST, last }
+	for place = 2, #entities do
+		local head = moved[place]
+		if head then
+			fields[#fields + 1] = entities[place]
+			fields[#fields + 1] = deleted[place] and head .. ' d' or head
+		end
+	end
+	redis.call('HSET', heads, unpack(fields))
+end
+
+-- Why a request is refused, and at which of its events; else nil, and true if it was appended before.
+local function judge(args, first, last, n, entity_of, versions, deleted, known)
+	if last > first then
+		local why, at = check(args, first, last, n, entity_of, versions, deleted, known)
+		return why, why and at or at > 0
+	elseif known[args[first + 1]] then
+		return nil, true
+	end
+	local place = entity_of[n]
+	if place > 1 then
+		if refused(args[first], versions[place], deleted[place], known) then
+			return 'V', first
+		end
+		deleted[place] = args[first + 2] == 'entity_deleted'
+	end
+	return nil, false
+end
+
 local function append(keys, args)
 	local call = redis.call
 	local stream, heads, bucket = keys[1], keys[2], keys[3]
@@ -218,24 +249,11 @@ local function append(keys, args)
 		local count = tonumber(args[i])
 		local first = i + 1
 		local last = first + (count - 1) * PER_EVENT
-		local why, at, repeats
-		if count > 1 then
-			why, at = check(args, first, last, n, entity_of, versions, deleted, known)
-			repeats = not why and at > 0
-		elseif known[args[first + 1]] then
-			repeats = true
-		elseif entity_of[n] > 1 then
-			local place = entity_of[n]
-			if refused(args[first], versions[place], deleted[place], known) then
-				why, at = 'V', first
-			else
-				deleted[place] = args[first + 2] == 'entity_deleted'
-			end
-		end
+		local why, at = judge(args, first, last, n, entity_of, versions, deleted, known)
 		if why then
 			local place = entity_of[n + (at - first) / PER_EVENT]
 			lines[#lines + 1] = '!' .. why .. ' ' .. (at - first) / PER_EVENT .. ' ' .. versions[place]
-		elseif repeats then
+		elseif at then
 			for e = first, last, PER_EVENT do
 				lines[#lines + 1] = '=' .. known[args[e + 1]]
 			end
@@ -272,15 +290,7 @@ local function append(keys, args)
 		if new_bucket then
 			call('EXPIRE', bucket, args[1])
 		end
-		local fields = { LAST, millis .. digits[us - 1] }
-		for place = 2, #entities do
-			local head = moved[place]
-			if head then
-				fields[#fields + 1] = entities[place]
-				fields[#fields + 1] = deleted[place] and head .. ' d' or head
-			end
-		end
-		call('HSET', heads, unpack(fields))
+		write_heads(heads, entities, moved, deleted, millis .. digits[us - 1])
 	end
 	return table.concat(lines, '\n')
 end

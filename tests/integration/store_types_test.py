@@ -224,8 +224,8 @@ class StoreTypes(unittest.TestCase):
         park("ok")
         functions = {name for name in functions_of("event-store") if "import" not in name}
         self.assertEqual(functions, {
-            "eventstore_append", "eventstore_topic", "eventstore_group_open", "eventstore_group_save", "eventstore_park",
-            "eventstore_parked", "eventstore_parked_take", "eventstore_replays", "eventstore_group_info"})
+            "eventstore_append", "eventstore_topic", "eventstore_group_open", "eventstore_group_save",
+            "eventstore_park", "eventstore_parked", "eventstore_parked_take", "eventstore_replays", "eventstore_group_info"})
         about = self.lies_about
         self.lied.false.tell(*replies_but(), about={"eventstore_group_open"}, runs=True)
         member = Member(self.stub, **self.group)
