@@ -200,10 +200,5 @@ int main(void)
 	tcase_add_test(tests, repeated_after_losses_answers_the_same);
 	tcase_add_test(tests, clock_behind_the_log);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return testing_main(suite);
 }

@@ -339,10 +339,5 @@ int main(void)
 	tcase_add_test(tests, a_group_that_failed_can_be_joined_later);
 	tcase_add_test(tests, group_members_share);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return testing_main(suite);
 }

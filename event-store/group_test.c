@@ -438,10 +438,5 @@ int main(void)
 	tcase_add_test(tests, parked_requests_are_checked);
 	tcase_add_test(tests, a_member_that_leaves_while_the_group_opens);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return testing_main(suite);
 }

@@ -384,10 +384,5 @@ int main(void)
 	tcase_add_test(tests, topics_tell);
 	tcase_add_test(tests, redis_that_evicts_is_refused);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return testing_main(suite);
 }

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 
-#include <check.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +37,16 @@ static void end_serving(void)
 	event_store_stop(testing.store, stopped, &done);
 	testing_until(&done, 1);
 	event_store_destroy(testing.store);
+}
+
+int testing_main(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	srunner_set_fork_status(runner, CK_NOFORK);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
 }
 
 void testing_start(void)

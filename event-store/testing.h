@@ -8,6 +8,8 @@
 #include "proto/eventstore_v1.pb-c.h"
 #include "tests/support/redis_fixture.h"
 
+#include <check.h>
+
 struct testing {
 	struct redis_fixture redis;
 	struct loop *loop;
@@ -18,6 +20,8 @@ struct testing {
 };
 extern struct testing testing;
 
+/* Runs the suite in this process; what main returns. */
+int testing_main(Suite *suite);
 void testing_start(void);
 void testing_stop(void);
 void testing_restart_store(void); /* keeps Redis */

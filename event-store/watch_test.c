@@ -229,10 +229,5 @@ int main(void)
 	tcase_add_test(tests, one_that_takes_a_message_now_and_then_is_kept);
 	tcase_add_test(tests, time_asleep_does_not_count);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return testing_main(suite);
 }
