@@ -1,5 +1,5 @@
 /* What waits for replicas, and what a server that cannot write for now says. */
-#include "base/redis_words.h"
+#include "tests/support/redis_words.h"
 
 #include <check.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "base/redis_internal.h"
 
 #include "base/clock.h"
-#include "base/redis_words.h"
+#include "tests/support/redis_words.h"
 
 #include <check.h>
 #include <signal.h>

@@ -188,28 +188,13 @@ void log_append_checked(struct log *log, const Es__AppendRequest *request, log_d
 	call->events += request->n_events;
 }
 
-static bool check_disk(enum store_disk disk, struct error *err)
-{
-	static const char *const states[] = {
-		[STORE_DISK_UNKNOWN] = "hides its configuration",
-		[STORE_DISK_NONE] = "has appendonly no",
-		[STORE_DISK_LATER] = "has another appendfsync",
-	};
-	if (disk == STORE_DISK_EACH_WRITE)
-		return true;
-	return error_set(err, ERR_PRECONDITION,
-	                 "durability: FSYNC needs a Redis with appendonly yes and appendfsync "
-	                 "always; this one %s. Set it so, or append with DEFAULT",
-	                 states[disk]);
-}
-
 bool log_append(struct log *log, const Es__AppendRequest *request, size_t *bytes, log_done *done,
                 void *arg, struct error *err)
 {
 	if (!check_append(request, bytes, err))
 		return false;
 	if (request->durability == ES__DURABILITY__DURABILITY_FSYNC &&
-	    !check_disk(store_disk(log->store), err))
+	    !store_syncs(log->store, err))
 		return false;
 	log_append_checked(log, request, done, arg);
 	return true;

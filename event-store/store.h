@@ -42,8 +42,8 @@ enum store_disk {
 	STORE_DISK_LATER,     /* in memory, and on disk soon */
 	STORE_DISK_EACH_WRITE /* on disk */
 };
-/* As of the last ping. */
-enum store_disk store_disk(const struct store *store);
+/* As of the last ping, it is on disk. */
+MUST_USE bool store_syncs(const struct store *store, struct error *err);
 
 /* --- writing --- */
 

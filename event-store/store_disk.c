@@ -67,9 +67,19 @@ bool store_check(struct store *store, const char **warning, struct error *err)
 	return true;
 }
 
-enum store_disk store_disk(const struct store *store)
+bool store_syncs(const struct store *store, struct error *err)
 {
-	return store->disk;
+	static const char *const states[] = {
+		[STORE_DISK_UNKNOWN] = "hides its configuration",
+		[STORE_DISK_NONE] = "has appendonly no",
+		[STORE_DISK_LATER] = "has another appendfsync",
+	};
+	if (store->disk == STORE_DISK_EACH_WRITE)
+		return true;
+	return error_set(err, ERR_PRECONDITION,
+	                 "durability: FSYNC needs a Redis with appendonly yes and appendfsync "
+	                 "always; this one %s. Set it so, or append with DEFAULT",
+	                 states[store->disk]);
 }
 
 /* Pairs of names and values. */

@@ -1,6 +1,6 @@
 /* redis_words.h - commands written as words with blanks, for the tests of redis.h. */
-#ifndef BASE_REDIS_WORDS_H
-#define BASE_REDIS_WORDS_H
+#ifndef TESTS_SUPPORT_REDIS_WORDS_H
+#define TESTS_SUPPORT_REDIS_WORDS_H
 
 #include "base/redis.h"
 #include "tests/support/redis_fixture.h"

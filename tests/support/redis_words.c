@@ -1,4 +1,4 @@
-#include "base/redis_words.h"
+#include "tests/support/redis_words.h"
 
 #include <check.h>
 #include <stdio.h>
