@@ -1,5 +1,6 @@
 #include "ordershop/olist_csv.h"
 #include "base/arena.h"
+#include "base/array.h"
 #include "ordershop/csv.h"
 
 #include <ctype.h>
@@ -98,16 +99,6 @@ static void remember(struct arena *arena, struct known **all, const char *id, si
 	*all = head;
 }
 
-/* Room for one more element of an array that grows by doubling. */
-static void *grown(void *array, size_t count, size_t size)
-{
-	if (count == 0 || (count & (count - 1)) == 0) {
-		array = realloc(array, (count == 0 ? 1 : 2 * count) * size);
-		ASSERT(array);
-	}
-	return array;
-}
-
 static bool take_customer(struct loading *loading, const char **fields, struct error *err)
 {
 	struct olist *olist = loading->olist;
@@ -116,7 +107,7 @@ static bool take_customer(struct loading *loading, const char **fields, struct e
 		return error_set(err, ERR_INVALID, "customer_id %.64s stands here again",
 		                 fields[0]);
 	olist->customers =
-	    grown(olist->customers, olist->customer_count, sizeof(*olist->customers));
+	    array_grown(olist->customers, olist->customer_count, sizeof(*olist->customers));
 	remember(olist->arena, &loading->customers, fields[0], olist->customer_count);
 	olist->customers[olist->customer_count++] = (struct olist_customer){
 		.id = arena_strdup(olist->arena, fields[0]),
@@ -151,7 +142,7 @@ static bool take_order(struct loading *loading, const char **fields, struct erro
 		return error_set(err, ERR_INVALID, "order_purchase_timestamp is empty");
 	order.customer = customer->index;
 	order.id = arena_strdup(olist->arena, fields[0]);
-	olist->orders = grown(olist->orders, olist->order_count, sizeof(*olist->orders));
+	olist->orders = array_grown(olist->orders, olist->order_count, sizeof(*olist->orders));
 	remember(olist->arena, &loading->orders, fields[0], olist->order_count);
 	olist->orders[olist->order_count++] = order;
 	return true;
@@ -172,7 +163,7 @@ static bool take_item(struct loading *loading, const char **fields, struct error
 	item.product = product ? product->index : olist->product_count;
 	if (!product) {
 		olist->products =
-		    grown(olist->products, olist->product_count, sizeof(*olist->products));
+		    array_grown(olist->products, olist->product_count, sizeof(*olist->products));
 		remember(olist->arena, &loading->products, fields[1], olist->product_count);
 		olist->products[olist->product_count++] =
 		    (struct olist_product){ .id = arena_strdup(olist->arena, fields[1]) };
@@ -181,9 +172,9 @@ static bool take_item(struct loading *loading, const char **fields, struct error
 	olist->orders[order->index].goods += item.price;
 	olist->orders[order->index].freight += item.freight;
 	olist->orders[order->index].item_count++;
-	olist->items = grown(olist->items, olist->item_count, sizeof(*olist->items));
+	olist->items = array_grown(olist->items, olist->item_count, sizeof(*olist->items));
 	loading->item_orders =
-	    grown(loading->item_orders, olist->item_count, sizeof(*loading->item_orders));
+	    array_grown(loading->item_orders, olist->item_count, sizeof(*loading->item_orders));
 	loading->item_orders[olist->item_count] = order->index;
 	olist->items[olist->item_count++] = item;
 	return true;

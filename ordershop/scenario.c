@@ -1,6 +1,7 @@
 /* scenario.c - `ordershop scenario`: runs scenario files. */
 #include "ordershop/scenario.h"
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "ordershop/client.h"
 #include "ordershop/command.h"
@@ -47,7 +48,7 @@ struct runner {
 	const char *log_folder;
 	bool hashes;
 	const char **paths;
-	size_t path_count, path_capacity;
+	size_t path_count;
 	struct scenario *scenarios;
 	struct scenario_outcome *outcomes;
 };
@@ -56,12 +57,7 @@ struct runner {
 
 static void add_path(struct runner *runner, const char *path)
 {
-	if (runner->path_count == runner->path_capacity) {
-		runner->path_capacity = runner->path_capacity > 0 ? 2 * runner->path_capacity : 64;
-		runner->paths =
-		    realloc(runner->paths, runner->path_capacity * sizeof(*runner->paths));
-		ASSERT(runner->paths != NULL);
-	}
+	runner->paths = array_grown(runner->paths, runner->path_count, sizeof(*runner->paths));
 	runner->paths[runner->path_count++] = arena_strdup(runner->arena, path);
 }
 

@@ -94,6 +94,7 @@ MUST_USE bool scenario_read(const char *path, struct arena *arena, struct scenar
                             struct error *err);
 
 const char *scenario_kind_name(enum scenario_kind kind);
+const char *scenario_fault_name(int fault); /* "redis_restart" */
 /* The kinds of entities that references name: customer, ... shipping. */
 bool scenario_is_entity(const char *topic);
 bool scenario_topic_is(const char *topic); /* one of these, or mail */

@@ -1,5 +1,6 @@
 #include "ordershop/scenario_live.h"
 
+#include "base/array.h"
 #include "domain/decide.h"
 #include "domain/metadata.h"
 #include "proto/eventstore_v1.pb-c.h"
@@ -41,11 +42,7 @@ static bool caused_by_us(const struct live *live, const Es__Event *event)
 static void keep_event(struct live *live, const Es__Event *event)
 {
 	struct arena *arena = live->arena;
-	if (live->event_count == live->event_capacity) {
-		live->event_capacity = live->event_capacity > 0 ? 2 * live->event_capacity : 256;
-		live->events = realloc(live->events, live->event_capacity * sizeof(*live->events));
-		ASSERT(live->events != NULL);
-	}
+	live->events = array_grown(live->events, live->event_count, sizeof(*live->events));
 	live->events[live->event_count++] = (struct shop_event){
 		.topic = arena_strdup(arena, event->topic),
 		.entry_id = arena_strdup(arena, event->entry_id),

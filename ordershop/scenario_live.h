@@ -29,7 +29,7 @@ struct live {
 	char run_id[UUID_SIZE];
 	struct own *own;
 	struct shop_event *events; /* of this run so far */
-	size_t event_count, event_capacity;
+	size_t event_count;
 	char entry_id[ENTRY_ID_SIZE],
 	    topic[TOPIC_SIZE]; /* the log has been read up to here; "": nothing yet */
 	bool read_failed;
@@ -51,13 +51,5 @@ MUST_USE bool live_rest_command(struct live *live, const struct shop_command *co
                                 struct shop_answer *answer, bool *handled, struct error *err);
 MUST_USE bool live_rest_ask(struct live *live, const struct shop_question *question,
                             struct shop_list *list, bool *handled, struct error *err);
-
-/* Grows while an answer is read. */
-struct texts {
-	struct live *live;
-	const char **texts;
-	size_t count, capacity;
-};
-void texts_add(struct texts *texts, const char *text);
 
 #endif

@@ -93,35 +93,24 @@ bool live_parked(void *shop, uint64_t *count, struct error *err)
 
 /* ---- The read model ---------------------------------------------------------------------- */
 
-void texts_add(struct texts *texts, const char *text)
-{
-	if (texts->count == texts->capacity) {
-		size_t capacity = texts->capacity > 0 ? 2 * texts->capacity : 64;
-		const char **more = arena_alloc(texts->live->arena, capacity * sizeof(*more));
-		if (texts->count > 0)
-			memcpy(more, texts->texts, texts->count * sizeof(*more));
-		texts->texts = more;
-		texts->capacity = capacity;
-	}
-	texts->texts[texts->count++] = arena_strdup(texts->live->arena, text);
-}
-
 /* Adds those of a page that are ours; the cursor of the next page, NULL: that was all. */
-static const char *take_entities(struct texts *texts, const ProtobufCMessage *response)
+static const char *take_entities(const struct live *live, struct texts *texts,
+                                 const ProtobufCMessage *response)
 {
 	const Rm__ListResponse *page = (const Rm__ListResponse *)response;
 	for (size_t i = 0; i < page->n_entities; i++) {
-		if (live_owns(texts->live, page->entities[i]->id))
+		if (live_owns(live, page->entities[i]->id))
 			texts_add(texts, page->entities[i]->json);
 	}
 	return page->cursor;
 }
 
-static const char *take_mails(struct texts *texts, const ProtobufCMessage *response)
+static const char *take_mails(const struct live *live, struct texts *texts,
+                              const ProtobufCMessage *response)
 {
 	const Rm__MailsResponse *page = (const Rm__MailsResponse *)response;
 	for (size_t i = 0; i < page->n_mails; i++) {
-		if (live_owns(texts->live, page->mails[i]->entry_id))
+		if (live_owns(live, page->mails[i]->entry_id))
 			texts_add(texts, page->mails[i]->json);
 	}
 	return page->cursor;
@@ -144,7 +133,8 @@ static bool ask_get(struct live *live, const struct shop_question *question, str
 
 static const struct {
 	const char *method;
-	const char *(*take)(struct texts *texts, const ProtobufCMessage *response);
+	const char *(*take)(const struct live *live, struct texts *texts,
+	                    const ProtobufCMessage *response);
 } methods[QUERIES] = {
 	[QUERY_LIST_OF] = { "List", take_entities },
 	[QUERY_UNBILLED] = { "Unbilled", take_entities },
@@ -188,7 +178,8 @@ static bool ask_pages(struct live *live, const struct shop_question *question, s
 		if (!client_call(live->client, TARGET_READ_MODEL, methods[question->query].method,
 		                 request, &response, err))
 			return false;
-		cursor = arena_strdup(live->arena, methods[question->query].take(texts, response));
+		cursor =
+		    arena_strdup(live->arena, methods[question->query].take(live, texts, response));
 		arena_reset(live->client->arena);
 	} while (cursor[0] != '\0');
 	return true;
@@ -198,7 +189,7 @@ bool live_ask(void *shop, const struct shop_question *question, struct shop_list
               struct error *err)
 {
 	struct live *live = shop;
-	struct texts texts = { .live = live };
+	struct texts texts = { .arena = live->arena };
 	bool handled = false;
 	arena_reset(live->client->arena);
 	if (!live_read(live, err)) /* what is ours? */

@@ -1,5 +1,6 @@
 #include "ordershop/scenario_memory.h"
 
+#include "base/array.h"
 #include "base/id.h"
 #include "ordershop/event_line.h"
 #include "ordershop/scenario_run.h"
@@ -17,22 +18,10 @@ struct memory {
 	struct buffer text;
 	char run_id[UUID_SIZE];
 	struct shop_event *events;
-	size_t event_count, event_capacity;
+	size_t event_count;
 };
 
 /* ---- The log ----------------------------------------------------------------------------- */
-
-static void keep_event(struct memory *memory, const struct shop_event *event)
-{
-	if (memory->event_count == memory->event_capacity) {
-		memory->event_capacity =
-		    memory->event_capacity > 0 ? 2 * memory->event_capacity : 256;
-		memory->events =
-		    realloc(memory->events, memory->event_capacity * sizeof(*memory->events));
-		ASSERT(memory->events != NULL);
-	}
-	memory->events[memory->event_count++] = *event;
-}
 
 static void appended(void *arg, const struct event *event, const char *data)
 {
@@ -49,7 +38,8 @@ static void appended(void *arg, const struct event *event, const char *data)
 		.data = arena_strdup(arena, data),
 		.metadata = memory_shop_metadata(memory->watched.shop, arena, event->event_id),
 	};
-	keep_event(memory, &kept);
+	memory->events = array_grown(memory->events, memory->event_count, sizeof(*memory->events));
+	memory->events[memory->event_count++] = kept;
 	buffer_clear(&memory->text);
 	shop_event_write(&memory->text, &kept);
 	ASSERT(!memory->text.overflow);
@@ -170,29 +160,14 @@ static bool memory_parked(void *shop, uint64_t *count, struct error *err)
 
 /* ---- Questions --------------------------------------------------------------------------- */
 
-struct found {
-	struct memory *memory;
-	const char **texts;
-	size_t count, capacity;
-};
-
 static void take(void *arg, const char *id, const char *json)
 {
-	struct found *found = arg;
 	(void)id;
-	if (found->count == found->capacity) {
-		size_t capacity = found->capacity > 0 ? 2 * found->capacity : 64;
-		const char **more = arena_alloc(found->memory->arena, capacity * sizeof(*more));
-		if (found->count > 0)
-			memcpy(more, found->texts, found->count * sizeof(*more));
-		found->texts = more;
-		found->capacity = capacity;
-	}
-	found->texts[found->count++] = arena_strdup(found->memory->arena, json);
+	texts_add(arg, json);
 }
 
 static bool ask_list(struct memory *memory, const struct shop_question *question,
-                     struct found *found, struct error *err)
+                     struct texts *found, struct error *err)
 {
 	struct memory_filter *filters =
 	    arena_alloc(memory->arena, (question->filter_count + 1) * sizeof(*filters));
@@ -213,7 +188,7 @@ static bool memory_ask(void *shop, const struct shop_question *question, struct 
 		[QUERY_MAILS] = memory_model_mails,
 	};
 	struct memory *memory = shop;
-	struct found found = { .memory = memory };
+	struct texts found = { .arena = memory->arena };
 	watched_project(&memory->watched);
 	buffer_clear(&memory->text);
 	if (lists[question->query] != NULL)
@@ -223,7 +198,7 @@ static bool memory_ask(void *shop, const struct shop_question *question, struct 
 	else if (question->query == QUERY_GET &&
 	         memory_model_get(memory->watched.model, question->topic, question->id,
 	                          &memory->text))
-		take(&found, question->id, memory->text.bytes);
+		texts_add(&found, memory->text.bytes);
 	*list = (struct shop_list){ found.count, found.texts };
 	return true;
 }

@@ -23,6 +23,13 @@ const char *scenario_kind_name(enum scenario_kind kind)
 	return kind_names[kind];
 }
 
+const char *scenario_fault_name(int fault)
+{
+	if (fault == FAULT_REDIS_RESTART)
+		return "redis_restart";
+	return fault == FAULT_REQUEUE ? "requeue" : memory_fault_name((enum memory_fault)fault);
+}
+
 /* What each kind of step may have beside `step`; `wait` comes second where it may be there. */
 #define COMMON                                                                                     \
 	{                                                                                          \
@@ -249,11 +256,9 @@ static bool read_fault(struct reader *reader, const struct node *node, struct sc
 	    !read_common(reader, found[0], NULL, step))
 		return false;
 	const struct node *service = found[2];
-	const char *names[FAULT_KINDS] = {
-		[FAULT_REDIS_RESTART] = "redis_restart", [FAULT_REQUEUE] = "requeue"
-	};
-	for (int i = 0; i < MEMORY_FAULTS; i++)
-		names[i] = memory_fault_name((enum memory_fault)i);
+	const char *names[FAULT_KINDS];
+	for (int i = 0; i < FAULT_KINDS; i++)
+		names[i] = scenario_fault_name(i);
 	int word = reader_word(reader, found[1], names, FAULT_KINDS);
 	if (word < 0)
 		return false;

@@ -149,26 +149,26 @@ static void add_value(struct texts *texts, const struct json *value)
 }
 
 /* [[entry id, {"event_data": JSON text, ...}], ...] */
-static void take_mails(struct texts *texts, const struct json *result)
+static void take_mails(const struct live *live, struct texts *texts, const struct json *result)
 {
 	for (const struct json *mail = json_first(result); mail != NULL; mail = json_next(mail)) {
 		const struct json *fields = json_at(mail, 1);
 		const struct json *data = fields == NULL ? NULL : json_member(fields, "event_data");
 		const char *entry_id = json_text(json_at(mail, 0));
 		if (data != NULL && json_text(data) != NULL && entry_id != NULL &&
-		    live_owns(texts->live, entry_id))
+		    live_owns(live, entry_id))
 			texts_add(texts, json_text(data));
 	}
 }
 
 /* A list of entities, or a map of them by id. */
-static void take_entities(struct texts *texts, const struct json *result)
+static void take_entities(const struct live *live, struct texts *texts, const struct json *result)
 {
 	for (const struct json *entity = json_first(result); entity != NULL;
 	     entity = json_next(entity)) {
 		const struct json *id =
 		    json_kind(entity) == JSON_OBJECT ? json_member(entity, "entity_id") : NULL;
-		if (id != NULL && json_text(id) != NULL && live_owns(texts->live, json_text(id)))
+		if (id != NULL && json_text(id) != NULL && live_owns(live, json_text(id)))
 			add_value(texts, entity);
 	}
 }
@@ -178,7 +178,7 @@ bool live_rest_ask(struct live *live, const struct shop_question *question, stru
 {
 	struct http_question ask = { .method = "GET", .path = route_of(live, question) };
 	struct shop_answer answer = { .result = NULL };
-	struct texts texts = { .live = live };
+	struct texts texts = { .arena = live->arena };
 	struct json *result;
 	int status;
 	const char *body;
@@ -194,9 +194,9 @@ bool live_rest_ask(struct live *live, const struct shop_question *question, stru
 	if (!json_parse(answer.result, strlen(answer.result), &result, err))
 		return false;
 	if (question->query == QUERY_MAILS)
-		take_mails(&texts, result);
+		take_mails(live, &texts, result);
 	else if (question->query != QUERY_GET)
-		take_entities(&texts, result);
+		take_entities(live, &texts, result);
 	else if (json_kind(result) != JSON_NULL)
 		texts_add(&texts, answer.result);
 	json_free(result);

@@ -1,5 +1,7 @@
 #include "ordershop/scenario_run.h"
 
+#include "base/array.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,11 +64,7 @@ size_t trial_since(const struct trial *trial, const char *step_name)
 
 static const struct json *keep(struct trial *trial, struct json *json)
 {
-	if (trial->kept_count == trial->kept_capacity) {
-		trial->kept_capacity = trial->kept_capacity > 0 ? 2 * trial->kept_capacity : 64;
-		trial->kept = realloc(trial->kept, trial->kept_capacity * sizeof(*trial->kept));
-		ASSERT(trial->kept != NULL);
-	}
+	trial->kept = array_grown(trial->kept, trial->kept_count, sizeof(struct json *));
 	trial->kept[trial->kept_count++] = json;
 	return json;
 }

@@ -28,7 +28,7 @@ struct trial {
 	struct scenario_report *report;
 	struct mark *marks;
 	struct json **kept; /* of the step */
-	size_t kept_count, kept_capacity;
+	size_t kept_count;
 };
 
 /* "path:line: step 3 (name): " and the message; counts a failure. Always false. */

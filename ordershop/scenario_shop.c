@@ -22,6 +22,19 @@ const char *shop_metadata(struct arena *arena, const char *correlation_id, const
 	return metadata;
 }
 
+void texts_add(struct texts *texts, const char *text)
+{
+	if (texts->count == texts->capacity) {
+		size_t capacity = texts->capacity > 0 ? 2 * texts->capacity : 64;
+		const char **more = arena_alloc(texts->arena, capacity * sizeof(*more));
+		if (texts->count > 0)
+			memcpy(more, texts->texts, texts->count * sizeof(*more));
+		texts->texts = more;
+		texts->capacity = capacity;
+	}
+	texts->texts[texts->count++] = arena_strdup(texts->arena, text);
+}
+
 void shop_event_write(struct buffer *out, const struct shop_event *event)
 {
 	struct event line = { .topic = event->topic,

@@ -45,6 +45,14 @@ struct shop_list {
 	const char *const *texts; /* JSON; of a mail {"recipient", "message"} */
 };
 
+/* A list that grows in an arena. */
+struct texts {
+	struct arena *arena;
+	const char **texts;
+	size_t count, capacity;
+};
+void texts_add(struct texts *texts, const char *text); /* copied */
+
 /* All return false with an error when the shop cannot be asked, not when it says no. */
 struct shop_methods {
 	bool (*command)(void *shop, const struct shop_command *command, struct shop_answer *answer,

@@ -1,21 +1,20 @@
-/* scenario_then.c - the parts of `then`. */
-#include "domain/metadata.h"
-#include "ordershop/scenario_match.h"
-#include "ordershop/scenario_run.h"
+/* scenario_then.c - the parts of `then`: entities and events. */
+#include "ordershop/scenario_then.h"
 
-#include <stdlib.h>
+#include "domain/metadata.h"
+
 #include <string.h>
 
-enum { INDENT = 6, LIST_MAX = 1024 * 1024, EVENT_MAX = 4 * LIST_MAX };
+enum { INDENT = 6, EVENT_MAX = 4 * 1024 * 1024 };
 
 static const char *const expectations[] = { "are", "include", "sequence", "none", "count" };
 
-static struct names *names_of(const struct trial *trial)
+struct names *then_names(const struct trial *trial)
 {
 	return trial->resolver.names;
 }
 
-static void report_diff(struct trial *trial, int line, const char *what, const struct diff *diff)
+void then_report(struct trial *trial, int line, const char *what, const struct diff *diff)
 {
 	if (!diff_differs(diff))
 		return;
@@ -23,9 +22,8 @@ static void report_diff(struct trial *trial, int line, const char *what, const s
 	diff_write(&trial->report->text, diff, INDENT);
 }
 
-/* Checks each of the list's expectations that `node` has. */
-static void check_list(struct trial *trial, const struct node *node, const char *what,
-                       const struct match_list *list)
+void then_check_list(struct trial *trial, const struct node *node, const char *what,
+                     const struct match_list *list)
 {
 	for (size_t i = 0; i < ARRAY_LEN(expectations); i++) {
 		const struct node *member = node_member(node, expectations[i]);
@@ -34,13 +32,12 @@ static void check_list(struct trial *trial, const struct node *node, const char 
 			continue;
 		struct diff *diff = diff_create(trial->step_arena);
 		match_list(list, expectations[i], expected, diff);
-		report_diff(trial, member->line,
+		then_report(trial, member->line,
 		            arena_printf(trial->step_arena, "%s: %s", what, expectations[i]), diff);
 	}
 }
 
-/* Is more expected of the items than what they are called? */
-static bool looks_inside(const struct node *node, const char *member)
+bool then_looks_inside(const struct node *node, const char *member)
 {
 	for (size_t i = 0; i < ARRAY_LEN(expectations); i++) {
 		const struct node *list = node_member(node, expectations[i]);
@@ -62,8 +59,8 @@ static void compare_entity(struct trial *trial, const struct node *node, const c
 	if (match_json(expected, actual))
 		return;
 	struct diff *diff = diff_create(trial->step_arena);
-	match_diff(names_of(trial), expected, actual, diff);
-	report_diff(trial, node->line, arena_printf(trial->step_arena, "%s%s", node->key, where),
+	match_diff(then_names(trial), expected, actual, diff);
+	then_report(trial, node->line, arena_printf(trial->step_arena, "%s%s", node->key, where),
 	            diff);
 }
 
@@ -135,8 +132,8 @@ static const struct json *event_json(struct trial *trial, const struct shop_even
 static const char *event_shown(struct trial *trial, const struct shop_event *event, bool with_data)
 {
 	const char *entity =
-	    event->entity_id[0] == '\0' ? "" : names_show(names_of(trial), event->entity_id);
-	const char *data = with_data ? match_text(trial->step_arena, names_of(trial),
+	    event->entity_id[0] == '\0' ? "" : names_show(then_names(trial), event->entity_id);
+	const char *data = with_data ? match_text(trial->step_arena, then_names(trial),
 	                                          trial_parse(trial, event->data))
 	                             : "";
 	return arena_printf(trial->step_arena, "%s%s%s%s%s", event->type,
@@ -175,11 +172,11 @@ static void check_event_list(struct trial *trial, const struct node *node)
 		trial_broken(trial, node->line, &err);
 		return;
 	}
-	struct match_list list = { names_of(trial), trial->step_arena, "type", 0, NULL, NULL };
+	struct match_list list = { then_names(trial), trial->step_arena, "type", 0, NULL, NULL };
 	const struct json **items =
 	    arena_alloc(trial->step_arena, (all.count + 1) * sizeof(*items));
 	const char **shown = arena_alloc(trial->step_arena, (all.count + 1) * sizeof(*shown));
-	bool with_data = looks_inside(node, "data");
+	bool with_data = then_looks_inside(node, "data");
 	for (size_t i = about.since; i < all.count; i++) {
 		const struct shop_event *event = &all.events[i];
 		if ((about.topic != NULL && strcmp(about.topic, event->topic) != 0) ||
@@ -191,208 +188,16 @@ static void check_event_list(struct trial *trial, const struct node *node)
 	list.items = items;
 	list.shown = shown;
 	const struct node *of = node_member(node, "of");
-	check_list(trial, node,
-	           arena_printf(trial->step_arena, "events%s%s", of != NULL ? " of " : "",
-	                        of != NULL ? of->text : ""),
-	           &list);
+	then_check_list(trial, node,
+	                arena_printf(trial->step_arena, "events%s%s", of != NULL ? " of " : "",
+	                             of != NULL ? of->text : ""),
+	                &list);
 }
 
 static void check_events(struct trial *trial, const struct node *events)
 {
 	for (const struct node *node = events->first; node != NULL; node = node->next)
 		check_event_list(trial, node);
-}
-
-/* ---- Queries ----------------------------------------------------------------------------- */
-
-static bool read_filters(struct trial *trial, const struct node *where,
-                         struct shop_question *question)
-{
-	struct error err;
-	if (where == NULL)
-		return true;
-	const char **fields = arena_alloc(trial->step_arena, (where->count + 1) * sizeof(*fields));
-	const char **values = arena_alloc(trial->step_arena, (where->count + 1) * sizeof(*values));
-	for (const struct node *node = where->first; node != NULL; node = node->next) {
-		fields[question->filter_count] = node->key;
-		if (!resolve_text(&trial->resolver, node, node->text,
-		                  &values[question->filter_count++], &err))
-			return trial_broken(trial, node->line, &err);
-	}
-	question->fields = fields;
-	question->values = values;
-	return true;
-}
-
-static bool read_question(struct trial *trial, const struct node *node,
-                          struct shop_question *question)
-{
-	const char *name = node_member(node, "query")->text;
-	const struct node *of = node_member(node, "of");
-	struct error err;
-	*question = (struct shop_question){ .query = QUERY_GET };
-	while (strcmp(scenario_queries[question->query], name) != 0)
-		question->query++;
-	if (question->query == QUERY_LIST_OF)
-		question->topic = of->text;
-	if (question->query == QUERY_GET) {
-		if (!resolve_entity(&trial->resolver, of, of->text, &question->topic, &question->id,
-		                    &err))
-			return trial_broken(trial, of->line, &err);
-		if (question->topic == NULL)
-			return trial_fail(trial, of->line,
-			                  "of: expected an entity such as $order.first");
-	}
-	return read_filters(trial, node_member(node, "where"), question);
-}
-
-/* What is asked, and what is compared: whole answers, or ids alone. */
-static struct match_list answers(struct trial *trial, const struct shop_list *found, bool whole)
-{
-	const struct json **items =
-	    arena_alloc(trial->step_arena, (found->count + 1) * sizeof(*items));
-	const char **shown = arena_alloc(trial->step_arena, (found->count + 1) * sizeof(*shown));
-	for (size_t i = 0; i < found->count; i++) {
-		items[i] = trial_parse(trial, found->texts[i]);
-		const struct json *id =
-		    json_kind(items[i]) == JSON_OBJECT ? json_member(items[i], "entity_id") : NULL;
-		const struct json *short_form = whole || id == NULL ? items[i] : id;
-		shown[i] = match_text(trial->step_arena, names_of(trial), short_form);
-	}
-	return (struct match_list){ names_of(trial), trial->step_arena,
-		                    "entity_id",     found->count,
-		                    items,           shown };
-}
-
-static void check_query(struct trial *trial, const struct node *node)
-{
-	struct shop_question question;
-	struct shop_list found;
-	struct error err;
-	if (!read_question(trial, node, &question))
-		return;
-	if (!trial->shop->methods->ask(trial->shop->shop, &question, &found, &err)) {
-		trial_broken(trial, node->line, &err);
-		return;
-	}
-	const char *what =
-	    arena_printf(trial->step_arena, "query %s", scenario_queries[question.query]);
-	if (question.query == QUERY_GET) {
-		const struct json *expected = trial_json(trial, node_member(node, "is"));
-		const char *json = found.count > 0 ? found.texts[0] : "null";
-		struct diff *diff = diff_create(trial->step_arena);
-		if (expected != NULL)
-			match_diff(names_of(trial), expected, trial_parse(trial, json), diff);
-		report_diff(trial, node->line, what, diff);
-		return;
-	}
-	struct match_list list = answers(trial, &found, looks_inside(node, NULL));
-	check_list(trial, node, what, &list);
-}
-
-static void check_queries(struct trial *trial, const struct node *queries)
-{
-	for (const struct node *node = queries->first; node != NULL; node = node->next)
-		check_query(trial, node);
-}
-
-/* ---- Mails and what was set aside -------------------------------------------------------- */
-
-/* ["~text", ...]: what each mail must contain. NULL after a failure. */
-static const struct json *contained_texts(struct trial *trial, const struct node *texts)
-{
-	struct buffer list;
-	const struct json *expected = NULL;
-	struct error err;
-	bool ok = true;
-	buffer_init(&list, LIST_MAX);
-	buffer_putc(&list, '[');
-	for (const struct node *node = texts->first; ok && node != NULL; node = node->next) {
-		const char *text;
-		ok = resolve_text(&trial->resolver, node, node->text, &text, &err) ||
-		     trial_broken(trial, node->line, &err);
-		if (!ok)
-			continue;
-		text = arena_printf(trial->step_arena, "~%s", text);
-		buffer_puts(&list, node == texts->first ? "" : ",");
-		json_write_string(&list, text, strlen(text));
-	}
-	buffer_putc(&list, ']');
-	if (ok && list.overflow)
-		ok = trial_fail(trial, texts->line, "%s: more than 1 MiB", texts->key);
-	if (ok)
-		expected = trial_parse(trial, list.bytes);
-	buffer_free(&list);
-	return expected;
-}
-
-/* The mails to one address; each expected text must be in another one. */
-static void check_recipient(struct trial *trial, const struct node *node,
-                            const struct shop_list *all)
-{
-	struct match_list list = { names_of(trial), trial->step_arena, "message", 0, NULL, NULL };
-	const struct json **items =
-	    arena_alloc(trial->step_arena, (all->count + 1) * sizeof(*items));
-	const char **shown = arena_alloc(trial->step_arena, (all->count + 1) * sizeof(*shown));
-	const char *to;
-	struct error err;
-	if (!resolve_text(&trial->resolver, node, node->key, &to, &err)) {
-		trial_broken(trial, node->line, &err);
-		return;
-	}
-	const struct json *expected = contained_texts(trial, node);
-	for (size_t i = 0; expected != NULL && i < all->count; i++) {
-		const struct json *mail = trial_parse(trial, all->texts[i]);
-		bool object = json_kind(mail) == JSON_OBJECT;
-		const struct json *recipient = object ? json_member(mail, "recipient") : NULL;
-		const struct json *message = object ? json_member(mail, "message") : NULL;
-		if (recipient == NULL || message == NULL || json_text(recipient) == NULL ||
-		    strcmp(json_text(recipient), to) != 0)
-			continue;
-		shown[list.count] = match_text(trial->step_arena, names_of(trial), message);
-		items[list.count++] = mail;
-	}
-	if (expected == NULL)
-		return;
-	list.items = items;
-	list.shown = shown;
-	struct diff *diff = diff_create(trial->step_arena);
-	match_list(&list, "exactly", expected, diff);
-	report_diff(trial, node->line, arena_printf(trial->step_arena, "mails to %s", to), diff);
-}
-
-static void check_number(struct trial *trial, const struct node *node, size_t is)
-{
-	if (strtoull(node->text, NULL, 10) == is)
-		return;
-	struct diff *diff = diff_create(trial->step_arena);
-	diff_add(diff, DIFF_OTHER, node->text, arena_printf(trial->step_arena, "%zu", is));
-	report_diff(trial, node->line, node->key, diff);
-}
-
-static void check_mails(struct trial *trial, const struct node *mails)
-{
-	struct shop_question question = { .query = QUERY_MAILS };
-	struct shop_list found;
-	struct error err;
-	if (!trial->shop->methods->ask(trial->shop->shop, &question, &found, &err)) {
-		trial_broken(trial, mails->line, &err);
-		return;
-	}
-	if (mails->kind == NODE_TEXT)
-		check_number(trial, mails, found.count);
-	for (const struct node *node = mails->first; node != NULL; node = node->next)
-		check_recipient(trial, node, &found);
-}
-
-static void check_parked(struct trial *trial, const struct node *parked)
-{
-	struct error err;
-	uint64_t count;
-	if (trial->shop->methods->parked(trial->shop->shop, &count, &err))
-		check_number(trial, parked, count);
-	else
-		trial_broken(trial, parked->line, &err);
 }
 
 void trial_then(struct trial *trial, const struct node *then)
@@ -402,9 +207,9 @@ void trial_then(struct trial *trial, const struct node *then)
 		void (*check)(struct trial *trial, const struct node *node);
 	} parts[] = { { "entities", check_entities },
 		      { "events", check_events },
-		      { "queries", check_queries },
-		      { "mails", check_mails },
-		      { "parked", check_parked } };
+		      { "queries", then_queries },
+		      { "mails", then_mails },
+		      { "parked", then_parked } };
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		const struct node *node = node_member(then, parts[i].part);
 		if (node != NULL)

@@ -40,7 +40,7 @@ struct script {
 	uint64_t seed; /* of the shop */
 	bool ends;     /* the finding shows when it has been played to its end */
 	struct action *actions;
-	size_t count, capacity;
+	size_t count;
 };
 void script_add(struct script *script, const struct action *action);
 void script_free(struct script *script); /* not the texts */

@@ -1,5 +1,6 @@
 #include "ordershop/simulate.h"
 
+#include "base/array.h"
 #include "ordershop/scenario.h"
 
 #include <stdio.h>
@@ -13,12 +14,7 @@ void script_add(struct script *script, const struct action *action)
 		last->number += action->number;
 		return;
 	}
-	if (script->count == script->capacity) {
-		script->capacity = script->capacity == 0 ? 256 : 2 * script->capacity;
-		script->actions =
-		    realloc(script->actions, script->capacity * sizeof(*script->actions));
-		ASSERT(script->actions != NULL);
-	}
+	script->actions = array_grown(script->actions, script->count, sizeof(*script->actions));
 	script->actions[script->count++] = *action;
 }
 

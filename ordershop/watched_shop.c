@@ -1,5 +1,6 @@
 #include "ordershop/watched_shop.h"
 
+#include "base/array.h"
 #include "base/json.h"
 #include "ordershop/model_check.h"
 
@@ -35,12 +36,8 @@ void watched_project(struct watched *watched)
 static void keep_event(struct watched *watched, const struct event *event)
 {
 	struct arena *arena = watched->arena;
-	if (watched->event_count == watched->event_capacity) {
-		watched->event_capacity += WINDOW_MAX;
-		watched->events =
-		    realloc(watched->events, watched->event_capacity * sizeof(*watched->events));
-		ASSERT(watched->events != NULL);
-	}
+	watched->events =
+	    array_grown(watched->events, watched->event_count, sizeof(*watched->events));
 	watched->events[watched->event_count++] = (struct projection_event){
 		.topic = arena_strdup(arena, event->topic),
 		.entry_id = arena_strdup(arena, event->entry_id),

@@ -29,7 +29,7 @@ struct watched {
 	/* Of the read model: what is not in it yet, and at how much of that it takes it. */
 	struct arena *arena;
 	struct projection_event *events;
-	size_t event_count, event_capacity, window;
+	size_t event_count, window;
 	uint64_t random;
 	struct buffer data;
 	/* Who watches too: each event and its JSON, for the call. */
