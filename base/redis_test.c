@@ -143,7 +143,9 @@ START_TEST(restart_while_idle_is_not_noticed)
 	words_expect_integer(redis, "FCALL redistest_double 0 1", 2);
 	redis_fixture_kill(&server);
 	redis_fixture_restart(&server);
+	ck_assert_uint_eq(redis_losses(redis), 0);
 	words_expect_integer(redis, "FCALL redistest_double 0 2", 4);
+	ck_assert_uint_eq(redis_losses(redis), 1);
 	redis_fixture_kill(&server);
 	struct error err;
 	const struct redis_value *value;
@@ -153,6 +155,7 @@ START_TEST(restart_while_idle_is_not_noticed)
 	redis_fixture_restart(&server);
 	words_expect_text(redis, "PING", "PONG");
 	ck_assert(redis_connected(redis));
+	ck_assert_uint_eq(redis_losses(redis), 2);
 	redis_destroy(redis);
 }
 END_TEST
