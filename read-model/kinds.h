@@ -1,8 +1,8 @@
 /* kinds.h - the kinds of entities that the model knows, one row each.
  *
  * An entity of a known kind becomes a hash with one field per field of its message, but for
- * `entity_id`, which is in the key; and it is a member of the sorted sets of its indices. A topic that is not in the table is of the generic kind: one
- * field `json`, no indices. */
+ * `entity_id`, which is in the key; and it is a member of the sorted sets of its indices. A topic that is not in the
+ * table is of the generic kind: one field `json`, no indices. */
 #ifndef READ_MODEL_KINDS_H
 #define READ_MODEL_KINDS_H
 

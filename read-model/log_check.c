@@ -18,8 +18,8 @@ struct log_check {
 	/* Of the live generation, when the log was asked. */
 	uint64_t generation, events;
 	struct model_position position;
-	unsigned
-	    suspicions; /* in a row: a single answer may come from a server that is just failing over */
+	/* In a row: a single answer may come from a server that is just failing over. */
+	unsigned suspicions;
 };
 enum { SUSPICIONS_ENOUGH = 2 };
 

@@ -193,7 +193,7 @@ static void begin(void *arg)
 
 /* ---- asking ---- */
 
-static bool answers(const struct moment *moment, struct entry_id at)
+static bool covers(const struct moment *moment, struct entry_id at)
 {
 	if (moment->gone)
 		return false;
@@ -243,8 +243,8 @@ static struct entry_id live_end(const struct read_model *model)
 	return (struct entry_id){ 0, 0 };
 }
 
-static bool parse(const struct read_model *model, const char *text, struct entry_id *at,
-                  struct error *err)
+static bool parse_moment(const struct read_model *model, const char *text, struct entry_id *at,
+                         struct error *err)
 {
 	struct entry_id end = live_end(model), exact;
 	struct error ignored;
@@ -279,13 +279,13 @@ struct generation *moments_ask(struct moments *moments, const char *text, unsign
 	struct moment *moment = NULL;
 	if (moments->stopping)
 		error_set(&err, ERR_UNAVAILABLE, "the read model stops; ask again");
-	if (moments->stopping || !parse(moments->model, text, &at, &err)) {
+	if (moments->stopping || !parse_moment(moments->model, text, &at, &err)) {
 		waiter_add(moments, NULL, 0, done, arg)->err = err;
 		return NULL;
 	}
 	DL_FOREACH2(moments->first, moment, next_moment)
 	{
-		if (answers(moment, at))
+		if (covers(moment, at))
 			break;
 	}
 	if (moment == NULL) {
@@ -315,7 +315,7 @@ static struct moment *moment_of(struct moments *moments, const struct generation
 	return NULL;
 }
 
-static void lose(struct moment *moment)
+static void moment_lose(struct moment *moment)
 {
 	struct error err;
 	error_set(&err, ERR_UNAVAILABLE, "Redis lost the model of that moment; ask again");
@@ -331,7 +331,7 @@ static void got_checkpoint(void *arg, const struct model_position *position, uin
 	struct moment *moment = moment_of(generation->model->moments, generation);
 	(void)position;
 	if (moment != NULL && err == NULL && events != moment->events)
-		lose(moment);
+		moment_lose(moment);
 	else if (moment != NULL && err == NULL)
 		generation->losses = moment->asked_losses;
 	generation_release(generation);
@@ -370,7 +370,7 @@ static void look_at(struct moment *moment, const struct model_generations *found
 	if (moment->gone || moment->number == 0 || moment->begun_us > look_sent_us)
 		return;
 	if (!is_listed(found, moment->number)) {
-		lose(moment);
+		moment_lose(moment);
 	} else if (is_old(moment)) {
 		moment_end(moment, NULL);
 	} else {

@@ -112,8 +112,8 @@ void moments_destroy(struct moments *moments); /* after redis_destroy */
 /* `generation` is NULL when `err` is not. */
 typedef void moments_given(void *arg, struct generation *generation, const struct error *err);
 /* The generation as of `text`, at once if there is one; else NULL, and `done` is called later, also with an error:
- * ERR_INVALID for what is no moment of the past, ERR_DEADLINE when it takes longer than `wait_ms`, ERR_EXHAUSTED when too
- * many are being built. */
+ * ERR_INVALID for what is no moment of the past, ERR_DEADLINE when it takes longer than `wait_ms`, ERR_EXHAUSTED when
+ * too many are being built. */
 struct generation *moments_ask(struct moments *moments, const char *text, unsigned wait_ms,
                                moments_given *done, void *arg);
 /* What Redis knows of them, as answered to a question that was sent then. */

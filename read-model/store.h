@@ -143,8 +143,8 @@ void model_generation_drop(struct redis *redis, uint64_t generation, model_store
 void model_generation_moment(struct redis *redis, uint64_t floor, const char *process,
                              model_generation_begun *done, void *arg);
 /* The process lives: to be said every second while it keeps moments. Marks those as dropped that other processes
- * left when they died, and its own former lives; and those of its own that are not among `kept`, unless kept_count is 0:
- * then it does not know which it keeps. */
+ * left when they died, and its own former lives; and those of its own that are not among `kept`, unless kept_count
+ * is 0: then it does not know which it keeps. */
 void model_generation_alive(struct redis *redis, const char *process, bool keeps_moments,
                             const uint64_t *kept, size_t kept_count, model_store_done *done,
                             void *arg);

@@ -147,6 +147,25 @@ static struct projection_text index_value(const struct projection_write *write, 
 	return write->values[kind_field_position(kind, kind->indices[index].field)];
 }
 
+/* It was there before the window, was deleted in it, and is another one now. */
+static bool is_again(const struct projection_write *write, const struct old *old)
+{
+	return old->there && write->action == PROJECTION_PUT && write->before == PROJECTION_DROP;
+}
+
+/* From the sets of what was there to those of what is there now. */
+static void move_members(struct fill *fill, const struct projection_write *write,
+                         const struct old *old, const char *score)
+{
+	bool gone = write->action == PROJECTION_REMOVE, again = is_again(write, old);
+	for (size_t i = 0; i < kind_index_count(write->kind); i++) {
+		struct fill_move move = { &write->kind->indices[i], write->id, score, again };
+		struct projection_text to = gone ? fill_no_text : index_value(write, i);
+		fill_move_member(&fill->changes, &move,
+		                 old->there ? &old->indexed[i] : &fill_no_text, &to);
+	}
+}
+
 static bool is_order(const struct projection_write *write)
 {
 	return strcmp(write->topic, "order") == 0;
@@ -189,10 +208,7 @@ static void remove_entity(struct fill *fill, const struct projection_write *writ
 	command_begin(fill, "DEL", write->topic, "_entity:", write->id);
 	send(fill, written, fill);
 	change_ids(fill, write, NULL);
-	for (size_t i = 0; i < kind_index_count(write->kind); i++) {
-		struct fill_move move = { &write->kind->indices[i], write->id, NULL, false };
-		fill_move_member(&fill->changes, &move, &old->indexed[i], &fill_no_text);
-	}
+	move_members(fill, write, old, NULL);
 	if (is_order(write))
 		note_order(fill, write, old, NULL);
 }
@@ -217,7 +233,7 @@ static void send_entity(struct fill *fill, const struct projection_write *write)
 static void put_entity(struct fill *fill, const struct projection_write *write,
                        const struct old *old)
 {
-	bool again = old->there && write->before == PROJECTION_DROP;
+	bool again = is_again(write, old);
 	const char *score = old->score;
 	if (!old->there || again) {
 		score = arena_printf(fill->changes.arena, "%" PRIu64, write->created_us);
@@ -229,12 +245,7 @@ static void put_entity(struct fill *fill, const struct projection_write *write,
 		          "_more");
 		send(fill, written, fill);
 	}
-	for (size_t i = 0; i < kind_index_count(write->kind); i++) {
-		struct fill_move move = { &write->kind->indices[i], write->id, score, again };
-		struct projection_text value = index_value(write, i);
-		fill_move_member(&fill->changes, &move,
-		                 old->there ? &old->indexed[i] : &fill_no_text, &value);
-	}
+	move_members(fill, write, old, score);
 	if (is_order(write))
 		note_order(fill, write, old, score);
 }
@@ -289,28 +300,24 @@ static bool put_set(struct fill *fill)
 
 /* ---- pass: which orders are billed and shipped ---- */
 
-static void got_billed(void *arg, const struct redis_value *value, const struct error *redis_err)
-{
-	struct fill_order *order = arg;
-	struct fill *fill = order->owner;
-	if (answered(fill, value, "i", redis_err))
-		order->billed = redis_value_integer(value) > 0;
-	go_on(fill);
-}
+/* Whether an order is billed, or shipped. */
+struct has {
+	struct fill *fill;
+	bool *answer;
+};
 
-static void got_shipped(void *arg, const struct redis_value *value, const struct error *redis_err)
+static void got_has(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
-	struct fill_order *order = arg;
-	struct fill *fill = order->owner;
-	if (answered(fill, value, "i", redis_err))
-		order->shipped = redis_value_integer(value) > 0;
-	go_on(fill);
+	const struct has *has = arg;
+	if (answered(has->fill, value, "i", redis_err))
+		*has->answer = redis_value_integer(value) > 0;
+	go_on(has->fill);
 }
 
 static void got_status(void *arg, const struct redis_value *value, const struct error *redis_err)
 {
 	struct fill_order *order = arg;
-	struct fill *fill = order->owner;
+	struct fill *fill = order->fill;
 	size_t len;
 	if (answered(fill, value, "?s", redis_err))
 		order->closed = redis_value_kind(value) == REDIS_NIL ||
@@ -322,22 +329,24 @@ static void got_order_score(void *arg, const struct redis_value *value,
                             const struct error *redis_err)
 {
 	struct fill_order *order = arg;
-	struct fill *fill = order->owner;
+	struct fill *fill = order->fill;
 	if (answered(fill, value, "?s", redis_err))
 		order->score = keep_text(fill, value).bytes;
 	go_on(fill);
 }
 
-/* True: the window says so; else Redis is asked. */
-static bool has_now(struct fill_order *order, const char *set_name, redis_done *done)
+/* The window says so, or Redis is asked. */
+static void ask_has(struct fill_order *order, const char *set_name, bool *answer)
 {
-	struct fill *fill = order->owner;
+	struct fill *fill = order->fill;
 	struct projection_text id = { order->id, strlen(order->id) };
-	if (fill_set_of(&fill->changes, set_name, id)->grows)
-		return true;
+	*answer = fill_set_of(&fill->changes, set_name, id)->grows;
+	if (*answer)
+		return;
+	struct has *has = arena_alloc(fill->changes.arena, sizeof(*has));
+	*has = (struct has){ fill, answer };
 	command_begin(fill, "EXISTS", set_name, order->id, "");
-	send(fill, done, order);
-	return false;
+	send(fill, got_has, has);
 }
 
 static bool ask_order(struct fill *fill)
@@ -348,8 +357,8 @@ static bool ask_order(struct fill *fill)
 	fill->order = order->hh.next;
 	if (order->known && order->closed)
 		return true;
-	order->billed = has_now(order, "order_billings:", got_billed);
-	order->shipped = has_now(order, "order_shippings:", got_shipped);
+	ask_has(order, "order_billings:", &order->billed);
+	ask_has(order, "order_shippings:", &order->shipped);
 	if (order->known)
 		return true;
 	redis_arg(command_begin(fill, "HGET", "order", "_entity:", order->id), "status");
@@ -437,7 +446,7 @@ void model_store_fill(struct model_store *store, struct projection *window, mode
 	struct fill *fill = calloc(1, sizeof(*fill));
 	ASSERT(fill != NULL);
 	*fill = (struct fill){ .store = store, .window = window, .done = done, .arg = arg };
-	fill->changes = (struct fill_changes){ .arena = arena_create(), .owner = fill };
+	fill->changes = (struct fill_changes){ .arena = arena_create(), .fill = fill };
 	fill->olds = calloc(projection_writes(window) + 1, sizeof(struct old *));
 	ASSERT(fill->olds != NULL);
 	command_begin(fill, "EXISTS", "checkpoint", "", "");

@@ -8,6 +8,8 @@
 
 #include <uthash.h>
 
+struct fill;
+
 struct fill_member {
 	const char *id, *score; /* score NULL: it goes */
 	struct fill_member *next;
@@ -23,10 +25,10 @@ struct fill_set {
 
 /* An order that may have become billed or shipped, or is no longer. */
 struct fill_order {
-	void *owner; /* of the changes */
+	struct fill *fill;
 	const char *id;
-	bool
-	    known; /* `fresh`, `closed` and `score` are from the window; else Redis is to be asked */
+	/* `fresh`, `closed` and `score` are from the window; else Redis is to be asked. */
+	bool known;
 	bool fresh;  /* it was not there before */
 	bool closed; /* gone or cancelled */
 	const char *score;
@@ -36,12 +38,12 @@ struct fill_order {
 
 struct fill_changes {
 	struct arena *arena;
-	void *owner;
+	struct fill *fill;         /* to which they belong */
 	struct fill_set *sets;     /* by key, in the order of their first changes */
 	struct fill_order *orders; /* by id */
 };
 
-static const struct projection_text fill_no_text = { "", 0 };
+extern const struct projection_text fill_no_text; /* "" */
 
 void fill_clear_sets(struct fill_changes *changes);
 void fill_clear(struct fill_changes *changes);

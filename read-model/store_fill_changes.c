@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+const struct projection_text fill_no_text = { "", 0 };
+
 void fill_clear_sets(struct fill_changes *changes)
 {
 	HASH_CLEAR(hh, changes->sets);
@@ -50,7 +52,7 @@ struct fill_order *fill_order_of(struct fill_changes *changes, const char *id, s
 	HASH_FIND(hh, changes->orders, id, len, order);
 	if (order == NULL) {
 		order = arena_zalloc(changes->arena, sizeof(*order));
-		order->owner = changes->owner;
+		order->fill = changes->fill;
 		order->id = arena_copy(changes->arena, id, len);
 		HASH_ADD_KEYPTR(hh, changes->orders, order->id, len, order);
 	}

@@ -15,8 +15,10 @@ enum { DROP_PER_STEP = 1000 };
 /* A question or a move under way; a drop goes through several commands. */
 struct move {
 	struct redis *redis;
+	struct redis_command command; /* the one being written */
 	uint64_t generation;
-	char cursor[24]; /* of a drop */
+	char cursor[24];   /* of a drop */
+	const char *shape; /* of the answer, when that says no more than that it is done */
 	union {
 		model_generations_done *asked;
 		model_generation_begun *begun;
@@ -25,23 +27,48 @@ struct move {
 	void *arg;
 };
 
-static struct move *move_begin(struct redis *redis, uint64_t generation, void *arg)
+static struct move *move_begin(struct redis *redis, void *arg)
 {
-	struct move *move = malloc(sizeof(*move));
+	struct move *move = calloc(1, sizeof(*move));
 	ASSERT(move != NULL);
-	*move = (struct move){ .redis = redis, .generation = generation, .arg = arg };
+	move->redis = redis;
+	move->arg = arg;
 	return move;
 }
 
-static void send_words(struct redis *redis, const char *const *words, size_t count,
-                       redis_done *done, void *arg)
+/* The arguments of the function follow. */
+static void put_call(struct move *move, const char *function)
 {
-	struct redis_command command;
-	redis_command_init(&command);
-	for (size_t i = 0; i < count; i++)
-		redis_arg(&command, words[i]);
-	redis_queue(redis, &command, done, arg);
-	redis_command_free(&command);
+	redis_command_init(&move->command);
+	redis_arg(&move->command, "FCALL");
+	redis_arg(&move->command, function);
+	redis_arg(&move->command, "1");
+	redis_arg(&move->command, LIVE_KEY);
+}
+
+static void put_number(struct move *move, uint64_t number)
+{
+	redis_arg_integer(&move->command, (int64_t)number);
+}
+
+static void send(struct move *move, redis_done *done)
+{
+	redis_queue(move->redis, &move->command, done, move);
+	redis_command_free(&move->command);
+}
+
+static void move_end(struct move *move, const struct error *err)
+{
+	move->done.done(move->arg, err);
+	free(move);
+}
+
+static void moved(void *arg, const struct redis_value *value, const struct error *redis_err)
+{
+	struct move *move = arg;
+	struct error err;
+	bool bad = model_store_failed(value, move->shape, redis_err, &err);
+	move_end(move, bad ? &err : NULL);
 }
 
 /* ---- reading ---- */
@@ -83,16 +110,19 @@ static void read_fields(const struct redis_value *value, struct model_generation
 		out->building = 0;
 }
 
-static const char *const ask_words[] = { "HGETALL", LIVE_KEY };
+static void put_question(struct redis_command *command)
+{
+	redis_command_init(command);
+	redis_arg(command, "HGETALL");
+	redis_arg(command, LIVE_KEY);
+}
 
 bool model_generations_read(struct redis *redis, struct model_generations *generations,
                             struct error *err)
 {
 	struct redis_command command;
 	const struct redis_value *value;
-	redis_command_init(&command);
-	for (size_t i = 0; i < ARRAY_LEN(ask_words); i++)
-		redis_arg(&command, ask_words[i]);
+	put_question(&command);
 	bool ok = redis_wait(redis, &command, 0, &value, err) &&
 	          !model_store_failed(value, "[ss]", NULL, err);
 	redis_command_free(&command);
@@ -115,9 +145,10 @@ static void asked(void *arg, const struct redis_value *value, const struct error
 
 void model_generations_ask(struct redis *redis, model_generations_done *done, void *arg)
 {
-	struct move *move = move_begin(redis, 0, arg);
+	struct move *move = move_begin(redis, arg);
 	move->done.asked = done;
-	send_words(redis, ask_words, ARRAY_LEN(ask_words), asked, move);
+	put_question(&move->command);
+	send(move, asked);
 }
 
 /* ---- moves ---- */
@@ -135,51 +166,39 @@ static void begun(void *arg, const struct redis_value *value, const struct error
 void model_generation_begin(struct redis *redis, uint64_t floor, const char *process,
                             model_generation_begun *done, void *arg)
 {
-	char version[24], used[24];
-	snprintf(version, sizeof(version), "%d", MODEL_VERSION);
-	snprintf(used, sizeof(used), "%" PRIu64, floor);
-	const char *words[] = { "FCALL", "readmodel_begin", "1", LIVE_KEY, version, used, process };
-	struct move *move = move_begin(redis, 0, arg);
+	struct move *move = move_begin(redis, arg);
 	move->done.begun = done;
-	send_words(redis, words, ARRAY_LEN(words), begun, move);
+	put_call(move, "readmodel_begin");
+	put_number(move, MODEL_VERSION);
+	put_number(move, floor);
+	redis_arg(&move->command, process);
+	send(move, begun);
 }
 
 void model_generation_moment(struct redis *redis, uint64_t floor, const char *process,
                              model_generation_begun *done, void *arg)
 {
-	char used[24];
-	snprintf(used, sizeof(used), "%" PRIu64, floor);
-	const char *words[] = { "FCALL", "readmodel_moment", "1", LIVE_KEY, used, process };
-	struct move *move = move_begin(redis, 0, arg);
+	struct move *move = move_begin(redis, arg);
 	move->done.begun = done;
-	send_words(redis, words, ARRAY_LEN(words), begun, move);
-}
-
-static void said_alive(void *arg, const struct redis_value *value, const struct error *redis_err)
-{
-	struct move *move = arg;
-	struct error err;
-	bool bad = model_store_failed(value, "i", redis_err, &err);
-	move->done.done(move->arg, bad ? &err : NULL);
-	free(move);
+	put_call(move, "readmodel_moment");
+	put_number(move, floor);
+	redis_arg(&move->command, process);
+	send(move, begun);
 }
 
 void model_generation_alive(struct redis *redis, const char *process, bool keeps_moments,
                             const uint64_t *kept, size_t kept_count, model_store_done *done,
                             void *arg)
 {
-	const char *words[] = { "FCALL",  "readmodel_alive", "1",
-		                LIVE_KEY, process,           keeps_moments ? "1" : "0" };
-	struct redis_command command;
-	redis_command_init(&command);
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		redis_arg(&command, words[i]);
-	for (size_t i = 0; i < kept_count; i++)
-		redis_arg_integer(&command, (int64_t)kept[i]);
-	struct move *move = move_begin(redis, 0, arg);
+	struct move *move = move_begin(redis, arg);
 	move->done.done = done;
-	redis_queue(redis, &command, said_alive, move);
-	redis_command_free(&command);
+	move->shape = "i";
+	put_call(move, "readmodel_alive");
+	redis_arg(&move->command, process);
+	redis_arg(&move->command, keeps_moments ? "1" : "0");
+	for (size_t i = 0; i < kept_count; i++)
+		put_number(move, kept[i]);
+	send(move, moved);
 }
 
 static void seen(void *arg, const struct redis_value *value, const struct error *redis_err)
@@ -189,19 +208,18 @@ static void seen(void *arg, const struct redis_value *value, const struct error 
 	bool bad = model_store_failed(value, "i", redis_err, &err);
 	if (!bad && redis_value_integer(value) == 0)
 		bad = !error_set(&err, ERR_CONFLICT, "another process builds the model now");
-	move->done.done(move->arg, bad ? &err : NULL);
-	free(move);
+	move_end(move, bad ? &err : NULL);
 }
 
 void model_generation_seen(struct redis *redis, uint64_t generation, const char *process,
                            model_store_done *done, void *arg)
 {
-	char number[24];
-	snprintf(number, sizeof(number), "%" PRIu64, generation);
-	const char *words[] = { "FCALL", "readmodel_seen", "1", LIVE_KEY, number, process };
-	struct move *move = move_begin(redis, generation, arg);
+	struct move *move = move_begin(redis, arg);
 	move->done.done = done;
-	send_words(redis, words, ARRAY_LEN(words), seen, move);
+	put_call(move, "readmodel_seen");
+	put_number(move, generation);
+	redis_arg(&move->command, process);
+	send(move, seen);
 }
 
 static void went_live(void *arg, const struct redis_value *value, const struct error *redis_err)
@@ -213,57 +231,48 @@ static void went_live(void *arg, const struct redis_value *value, const struct e
 	if (!bad && refused)
 		bad = !error_set(&err, ERR_CONFLICT, "generation %" PRId64 " is being built",
 		                 redis_value_integer(value));
-	move->done.done(move->arg, bad ? &err : NULL);
-	free(move);
+	move_end(move, bad ? &err : NULL);
 }
 
 void model_generation_go_live(struct redis *redis, uint64_t generation, model_store_done *done,
                               void *arg)
 {
-	char number[24], version[24];
-	snprintf(number, sizeof(number), "%" PRIu64, generation);
-	snprintf(version, sizeof(version), "%d", MODEL_VERSION);
-	const char *words[] = { "FCALL", "readmodel_go_live", "1", LIVE_KEY, number, version };
-	struct move *move = move_begin(redis, generation, arg);
+	struct move *move = move_begin(redis, arg);
 	move->done.done = done;
-	send_words(redis, words, ARRAY_LEN(words), went_live, move);
+	put_call(move, "readmodel_go_live");
+	put_number(move, generation);
+	put_number(move, MODEL_VERSION);
+	send(move, went_live);
 	FAULT("go_live_queued");
 }
 
 /* ---- deleting ---- */
 
-static void scan(struct move *move);
-
-static void marked(void *arg, const struct redis_value *value, const struct error *redis_err)
+static void mark(struct move *move, const char *function)
 {
-	struct move *move = arg;
-	struct error err;
-	bool bad = model_store_failed(value, "s", redis_err, &err);
-	move->done.done(move->arg, bad ? &err : NULL);
-	free(move);
+	move->shape = "s";
+	put_call(move, function);
+	put_number(move, move->generation);
+	send(move, moved);
 }
 
 void model_generation_forget(struct redis *redis, uint64_t generation, model_store_done *done,
                              void *arg)
 {
-	char number[24];
-	snprintf(number, sizeof(number), "%" PRIu64, generation);
-	const char *words[] = { "FCALL", "readmodel_forget", "1", LIVE_KEY, number };
-	struct move *move = move_begin(redis, generation, arg);
+	struct move *move = move_begin(redis, arg);
+	move->generation = generation;
 	move->done.done = done;
-	send_words(redis, words, ARRAY_LEN(words), marked, move);
+	mark(move, "readmodel_forget");
 }
+
+static void scan(struct move *move);
 
 static void scan_on(struct move *move)
 {
-	char number[24];
-	if (strcmp(move->cursor, "0") != 0) {
+	if (strcmp(move->cursor, "0") != 0)
 		scan(move);
-		return;
-	}
-	snprintf(number, sizeof(number), "%" PRIu64, move->generation);
-	const char *words[] = { "FCALL", "readmodel_dropped", "1", LIVE_KEY, number };
-	send_words(move->redis, words, ARRAY_LEN(words), marked, move);
+	else
+		mark(move, "readmodel_dropped");
 }
 
 static void unlinked(void *arg, const struct redis_value *value, const struct error *redis_err)
@@ -271,12 +280,10 @@ static void unlinked(void *arg, const struct redis_value *value, const struct er
 	struct move *move = arg;
 	struct error err;
 	FAULT("keys_unlinked");
-	if (!model_store_failed(value, "i", redis_err, &err)) {
+	if (model_store_failed(value, "i", redis_err, &err))
+		move_end(move, &err);
+	else
 		scan_on(move);
-		return;
-	}
-	move->done.done(move->arg, &err);
-	free(move);
 }
 
 static void scanned(void *arg, const struct redis_value *value, const struct error *redis_err)
@@ -285,46 +292,45 @@ static void scanned(void *arg, const struct redis_value *value, const struct err
 	struct error err;
 	size_t len;
 	if (model_store_failed(value, "(s[s])", redis_err, &err)) {
-		move->done.done(move->arg, &err);
-		free(move);
+		move_end(move, &err);
 		return;
 	}
 	const struct redis_value *keys = redis_value_at(value, 1);
 	snprintf(move->cursor, sizeof(move->cursor), "%s",
 	         redis_value_string(redis_value_at(value, 0), &len));
-	struct redis_command command;
-	redis_command_init(&command);
-	redis_arg(&command, "UNLINK");
+	if (redis_value_count(keys) == 0) {
+		scan_on(move);
+		return;
+	}
+	redis_command_init(&move->command);
+	redis_arg(&move->command, "UNLINK");
 	for (size_t i = 0; i < redis_value_count(keys); i++) {
 		const char *key = redis_value_string(redis_value_at(keys, i), &len);
-		redis_arg_bytes(&command, key, len);
+		redis_arg_bytes(&move->command, key, len);
 	}
-	if (command.argc > 1)
-		redis_queue(move->redis, &command, unlinked, move);
-	else
-		scan_on(move);
-	redis_command_free(&command);
+	send(move, unlinked);
 }
 
 static void scan(struct move *move)
 {
-	char pattern[40], count[24];
+	char pattern[40];
 	snprintf(pattern, sizeof(pattern), "{model:%" PRIu64 "}*", move->generation);
-	snprintf(count, sizeof(count), "%d", DROP_PER_STEP);
-	const char *words[] = { "SCAN", move->cursor, "MATCH", pattern, "COUNT", count };
-	struct redis_command command;
-	redis_command_init(&command);
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		redis_arg(&command, words[i]);
-	redis_route(&command, pattern);
-	redis_queue(move->redis, &command, scanned, move);
-	redis_command_free(&command);
+	redis_command_init(&move->command);
+	redis_arg(&move->command, "SCAN");
+	redis_arg(&move->command, move->cursor);
+	redis_arg(&move->command, "MATCH");
+	redis_arg(&move->command, pattern);
+	redis_arg(&move->command, "COUNT");
+	put_number(move, DROP_PER_STEP);
+	redis_route(&move->command, pattern);
+	send(move, scanned);
 }
 
 void model_generation_drop(struct redis *redis, uint64_t generation, model_store_done *done,
                            void *arg)
 {
-	struct move *move = move_begin(redis, generation, arg);
+	struct move *move = move_begin(redis, arg);
+	move->generation = generation;
 	move->done.done = done;
 	snprintf(move->cursor, sizeof(move->cursor), "0");
 	scan(move);

@@ -80,7 +80,7 @@ class Moments(unittest.TestCase):
             self.append(3)  # what comes later changes nothing
         self.check_entry(self.log[chosen[2]])
         middle = self.log[len(self.log) // 2]
-        self.check(str(ms(middle) * 1000 // 1000) + "-999", lambda e: ms(e) <= ms(middle))
+        self.check(f"{ms(middle)}-999", lambda e: ms(e) <= ms(middle))
         micros = ms(middle) * 1000 + int(middle.entry_id.split("-")[1])
         self.check(iso(micros), lambda e: ms(e) * 1000 + int(e.entry_id.split("-")[1]) <= micros)
         check_model(self, self.parts.queries, Fold(self.log), self.writer.token)
