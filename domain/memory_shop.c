@@ -2,7 +2,6 @@
 
 #include "base/random.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,37 +171,6 @@ void memory_shop_watch(struct memory_shop *shop,
 }
 
 /* ---- Commands and events ----------------------------------------------------------------- */
-
-struct answer memory_shop_run(struct memory_shop *shop, const char *service, const char *function,
-                              const char *message_id, const char *params)
-{
-	return memory_shop_call(shop, shop->arena,
-	                        &(struct memory_message){ .service = service,
-	                                                  .function = function,
-	                                                  .message_id = message_id,
-	                                                  .params = params });
-}
-
-const char *memory_shop_do(struct memory_shop *shop, const char *service, const char *function,
-                           const char *params, ...)
-{
-	char text[65536];
-	va_list args;
-	va_start(args, params);
-	int len = vsnprintf(text, sizeof(text), params, args);
-	va_end(args);
-	ASSERT(len >= 0 && (size_t)len < sizeof(text));
-	struct answer answer = memory_shop_run(shop, service, function, NULL, text);
-	if (answer.result == NULL) {
-		fprintf(stderr, "%s.%s %s: %s\n", service, function, text, answer.error.message);
-		abort();
-	}
-	if (strncmp(answer.result, "[\"", 2) != 0)
-		return "";
-	char *id = arena_strdup(shop->arena, answer.result + 2);
-	id[strcspn(id, "\"")] = '\0';
-	return id;
-}
 
 static bool check_event(struct memory_shop *shop, const struct memory_event *event,
                         struct error *err)

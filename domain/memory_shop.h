@@ -72,14 +72,6 @@ MUST_USE bool memory_shop_send(struct memory_shop *shop, const struct memory_mes
  * end). Of a dead letter: ERR_INTERNAL. Lives until the next step or call. */
 bool memory_shop_outcome(struct memory_shop *shop, const char *message_id, struct answer *answer);
 
-/* memory_shop_call in short; the result lives as long as the shop. */
-struct answer memory_shop_run(struct memory_shop *shop, const char *service, const char *function,
-                              const char *message_id, const char *params);
-/* The same for a command that must succeed; `params` is a format. The string of the first id of
- * the result, or "" for another result. */
-const char *memory_shop_do(struct memory_shop *shop, const char *service, const char *function,
-                           const char *params, ...) PRINTF(4, 5);
-
 /* An event that no command made. It takes the next version of its entity. */
 struct memory_event {
 	const char *topic, *type, *action, *entity_id;
@@ -120,11 +112,6 @@ void memory_shop_keep_nothing(struct memory_shop *shop);
 /* Forgets an entity that nobody will name again. */
 void memory_shop_forget(struct memory_shop *shop, const char *topic, const char *id);
 
-/* Called between the decision of a command and its append, and between its appends, of
- * memory_shop_call and its like: whatever it does there happens at the same time. Not called within
- * itself; NULL: nobody. */
-void memory_shop_meanwhile(struct memory_shop *shop, void (*call)(void *arg), void *arg);
-
 /* ---- Faults ------------------------------------------------------------------------------ */
 
 /* `service` of these: "order"; ERR_NOT_FOUND for an unknown one. */
@@ -153,12 +140,6 @@ MUST_USE bool memory_shop_fault(struct memory_shop *shop, enum memory_fault faul
  * again, events too whose acknowledgement of the last 100 ms was not saved. */
 void memory_shop_restart_redis(struct memory_shop *shop);
 
-/* The next memory_shop_call that appends to several topics dies after the first of them, with
- * ERR_UNAVAILABLE; running it again with its message id is the repeated delivery. */
-void memory_shop_crash_next(struct memory_shop *shop);
-/* From now on every event is also delivered a second time, at any later moment. */
-void memory_shop_redeliver(struct memory_shop *shop);
-
 /* Messages that are dead letters, and events that a group has set aside. */
 size_t memory_shop_dead(const struct memory_shop *shop);
 size_t memory_shop_parked(const struct memory_shop *shop);
@@ -178,8 +159,6 @@ uint64_t memory_shop_version(struct memory_shop *shop, const char *topic, const 
 void memory_shop_each(struct memory_shop *shop, const char *topic,
                       void (*each)(void *arg, const char *id, const void *state), void *arg);
 
-/* The log: types of the events of a topic, and of the entity unless NULL, as "A B C". */
-const char *memory_shop_events(struct memory_shop *shop, const char *topic, const char *id);
 /* Calls `each` for all events of the topic (NULL: of all), oldest first, with metadata. The event's
  * strings live for the call, its state as long as the event. */
 void memory_shop_replay(struct memory_shop *shop, const char *topic,
@@ -187,7 +166,4 @@ void memory_shop_replay(struct memory_shop *shop, const char *topic,
 /* The metadata of an event that is kept, as the services would have written it; "" for an unknown id. */
 const char *memory_shop_metadata(struct memory_shop *shop, struct arena *arena,
                                  const char *event_id);
-/* Events of the type that are kept. */
-size_t memory_shop_count(struct memory_shop *shop, const char *type);
-
 #endif

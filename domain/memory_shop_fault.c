@@ -109,19 +109,3 @@ void memory_shop_restart_redis(struct memory_shop *shop)
 		}
 	}
 }
-
-void memory_shop_crash_next(struct memory_shop *shop)
-{
-	shop->crash = true;
-}
-
-void memory_shop_meanwhile(struct memory_shop *shop, void (*call)(void *arg), void *arg)
-{
-	shop->meanwhile = call;
-	shop->meanwhile_arg = arg;
-}
-
-void memory_shop_redeliver(struct memory_shop *shop)
-{
-	shop->redeliver = true;
-}

@@ -7,7 +7,8 @@
  *   memory_shop_queue.c     messages and their outcomes
  *   memory_shop_run.c       one command: what runtime.c does
  *   memory_shop_reaction.c  one event in one group: what the groups and saga_runtime.c do
- *   memory_shop_fault.c     what can go wrong */
+ *   memory_shop_fault.c     what can go wrong
+ *   memory_shop_fixture.c   what only tests need */
 #ifndef DOMAIN_MEMORY_SHOP_INTERNAL_H
 #define DOMAIN_MEMORY_SHOP_INTERNAL_H
 
@@ -211,7 +212,7 @@ struct reaction {
 };
 
 struct memory_shop {
-	struct arena *arena; /* what was promised to live as long as the shop */
+	struct arena *arena; /* of the fixture: what lives as long as the shop */
 	const struct service *const *services;
 	size_t service_count;
 	struct server servers[SERVERS_MAX];
@@ -245,6 +246,7 @@ struct memory_shop {
 
 	void (*appended)(void *arg, const struct event *event);
 	void *appended_arg;
+	/* memory_shop_fixture.h */
 	void (*meanwhile)(void *arg);
 	void *meanwhile_arg;
 	bool redeliver, crash;

@@ -53,19 +53,6 @@ static struct logged *log_at(struct memory_shop *shop, size_t i)
 	return i < shop->log_count ? shop->log[shop->log_first + i] : NULL;
 }
 
-const char *memory_shop_events(struct memory_shop *shop, const char *topic, const char *id)
-{
-	const char *text = "";
-	for (size_t i = 0; log_at(shop, i) != NULL; i++) {
-		const struct logged *logged = log_at(shop, i);
-		if (strcmp(logged->topic->name, topic) == 0 &&
-		    (id == NULL || strcmp(logged->entity_id, id) == 0))
-			text = arena_printf(shop->arena, "%s%s%s", text, text[0] != '\0' ? " " : "",
-			                    logged->type);
-	}
-	return text;
-}
-
 void memory_shop_replay(struct memory_shop *shop, const char *topic,
                         void (*each)(void *arg, const struct event *event), void *arg)
 {
@@ -90,14 +77,6 @@ const char *memory_shop_metadata(struct memory_shop *shop, struct arena *arena,
 	if (uuid_valid(event_id))
 		HASH_FIND(hh, shop->by_event_id, event_id, UUID_SIZE - 1, logged);
 	return logged == NULL ? "" : logged_metadata(arena, logged);
-}
-
-size_t memory_shop_count(struct memory_shop *shop, const char *type)
-{
-	size_t count = 0;
-	for (size_t i = 0; log_at(shop, i) != NULL; i++)
-		count += strcmp(log_at(shop, i)->type, type) == 0;
-	return count;
 }
 
 size_t memory_shop_parked(const struct memory_shop *shop)

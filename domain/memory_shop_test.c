@@ -1,5 +1,5 @@
 /* The shop in memory: clock, queue, groups and faults. What the rules say is tested elsewhere. */
-#include "domain/memory_shop.h"
+#include "domain/memory_shop_fixture.h"
 
 #include "proto/entities.pb-c.h"
 

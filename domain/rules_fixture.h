@@ -2,7 +2,7 @@
 #ifndef DOMAIN_RULES_FIXTURE_H
 #define DOMAIN_RULES_FIXTURE_H
 
-#include "domain/memory_shop.h"
+#include "domain/memory_shop_fixture.h"
 
 enum { TEXT_SIZE = 200000 };
 

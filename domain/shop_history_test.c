@@ -1,6 +1,6 @@
 /* Random commands, half done and repeated ones among them, while the news of the earlier ones are
  * still under way in any order: what must be true at the end is true. */
-#include "domain/memory_shop.h"
+#include "domain/memory_shop_fixture.h"
 
 #include "base/id.h"
 #include "domain/order_status.h"

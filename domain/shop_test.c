@@ -1,5 +1,5 @@
 /* The rules together: what follows from what. */
-#include "domain/memory_shop.h"
+#include "domain/memory_shop_fixture.h"
 
 #include "base/id.h"
 #include "domain/order_status.h"
