@@ -55,7 +55,7 @@ static void look_at_queues(struct look *look)
 
 		if (of_the_shop(queue->service) && queue->depth + queue->in_flight > 0)
 			snprintf(look->what, QUIET_TEXT_SIZE,
-			         "queue %.40s.%.40s: %" PRIu64 " wait, %" PRIu64 " in flight",
+			         "queue %.40s/%.40s: %" PRIu64 " wait, %" PRIu64 " in flight",
 			         queue->service, queue->function, queue->depth, queue->in_flight);
 	}
 }

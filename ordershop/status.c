@@ -145,7 +145,7 @@ static bool print_queues(struct client *client, struct error *err)
 			idle++;
 			continue;
 		}
-		snprintf(name, sizeof(name), "%s.%s", queue->service, queue->function);
+		snprintf(name, sizeof(name), "%s/%s", queue->service, queue->function);
 		printf("%-42s %8" PRIu64 " %10" PRIu64 " %7" PRIu64 " ms %6" PRIu64 " %10" PRIu64
 		       "\n",
 		       name, queue->depth, queue->in_flight, queue->oldest_age_ms, queue->dead,
