@@ -1,13 +1,12 @@
 /* generate.c - `ordershop generate`. */
 #include "ordershop/command.h"
+#include "ordershop/importer.h"
 #include "ordershop/olist_generator.h"
 #include "ordershop/past_file.h"
 #include "ordershop/past_store.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-enum { IMPORT_ID_SIZE = 65 };
 
 static struct config_option options[] = {
 	{ .name = "orders",

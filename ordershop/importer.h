@@ -12,7 +12,7 @@
 #include "ordershop/client.h"
 
 /* Of one import, as the store says. */
-enum { IMPORT_TOPICS_MAX = 256, IMPORT_GROUPS_MAX = 1000 };
+enum { IMPORT_TOPICS_MAX = 256, IMPORT_GROUPS_MAX = 1000, IMPORT_ID_SIZE = 65 };
 
 struct importer;
 

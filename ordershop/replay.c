@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "ordershop/command.h"
+#include "ordershop/importer.h"
 #include "ordershop/olist_play.h"
 #include "ordershop/past_store.h"
 #include "ordershop/verify.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VIOLATIONS_SHOWN = 20, IMPORT_ID_SIZE = 65 };
+enum { VIOLATIONS_SHOWN = 20 };
 
 static struct config_option options[] = {
 	{ .name = "abandon",

@@ -21,8 +21,6 @@ static struct config_option options[] = {
 	SHOP_OPTIONS,
 };
 
-enum { IMPORT_ID_SIZE = 64 };
-
 struct restore {
 	const char *path;
 	struct client client;
