@@ -26,7 +26,7 @@ static void import_free(struct import *import)
 }
 
 /* A call that has ended is kept while Redis has something to answer. */
-static bool gone(struct import *import)
+static bool free_if_over(struct import *import)
 {
 	if (import->call != NULL || import->asked > 0)
 		return false;
@@ -37,7 +37,7 @@ static bool gone(struct import *import)
 bool import_answered(struct import *import)
 {
 	import->asked--;
-	if (gone(import))
+	if (free_if_over(import))
 		return false;
 	return import->step != IMPORT_OVER;
 }
@@ -252,5 +252,5 @@ void import_ended(void *ctx, struct rpc_call *call)
 	(void)ctx;
 	import->call = NULL;
 	import->step = IMPORT_OVER;
-	gone(import);
+	free_if_over(import);
 }

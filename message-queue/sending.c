@@ -89,9 +89,8 @@ void queue_answer(struct queue *queue, const char *id, struct answer *what)
 
 void queue_answer_outcome(struct queue *queue, const char *id, const char *outcome, size_t len)
 {
-	queue_answer(
-	    queue, id,
-	    &(struct answer){ .kind = ANSWER_OUTCOME, .outcome = outcome, .outcome_len = len });
+	struct answer what = { .kind = ANSWER_OUTCOME, .outcome = outcome, .outcome_len = len };
+	queue_answer(queue, id, &what);
 }
 
 static void set_dead(struct answer *what, const char *reason)
