@@ -103,6 +103,11 @@ class TimeTravel(unittest.TestCase):
             code, out, err = run(self.shop, "show", *words)
             self.assertEqual((code, out), (1, ""))
             self.assertIn(said, err)
+        for words, said in ((("nothing",), "there is no topic 'nothing'"), (("ordre",), "did you mean 'order'"),
+                            (("order", self.order[:8]), "ids are whole UUIDs")):
+            code, out, err = run(self.shop, "diff", *words)
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn(said, err)
         for at in ("2999-01-01", "", "noon", "1-2-3", "2024-01-01T10:00:00.", "2024-01-01T1Z"):
             code, out, err = run(self.shop, "show", "order", self.order, "--at", at)
             self.assertEqual((code, out), (2, ""), at)
