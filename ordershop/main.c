@@ -105,7 +105,8 @@ static const struct subcommand commands[] = {
 	  "send every command, wrong ones too; services are stopped, killed and frozen, messages\n"
 	  "and events doubled, delayed and reordered, answers lost. Every invariant of\n"
 	  "`ordershop verify` is checked with every event, those of a shop at rest at every rest,\n"
-	  "and the read model against the log at the end of each history.\n\n"
+	  "and at the end of each history, when all services live, the shop must come to rest and\n"
+	  "the read model, its lists too, have what the log comes to.\n\n"
 	  "The same seed gives the same histories and the same hash on every machine. When\n"
 	  "something is found, the history is made as short as it can be and written as a\n"
 	  "scenario file. Exit status 0: nothing was found; 1: something was; 2: called wrongly." },
