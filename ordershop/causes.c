@@ -14,7 +14,7 @@
 enum { EVENTS_MAX = 100000, STOCK_TRIES_MAX = 1000, DEPTH_MAX = 60, PREFIX_SIZE = 8 * DEPTH_MAX };
 
 /* An event or a message. */
-struct node {
+struct cause {
 	const char *id;
 	const char *text;
 	const char *actor; /* of a message; NULL: unknown */
@@ -23,7 +23,7 @@ struct node {
 	bool led;              /* to one, or is one */
 	struct entry_id entry; /* of a message that of its first event */
 	const struct event *event;
-	struct node *parent, *children, *last_child, *next;
+	struct cause *parent, *children, *last_child, *next;
 	UT_hash_handle hh;
 };
 
@@ -36,7 +36,7 @@ struct causes {
 	const char *topic, *id;
 	struct arena *arena, *scratch; /* scratch: of one event */
 	struct origin *origins;
-	struct node *nodes; /* by id, in the order of the log */
+	struct cause *nodes; /* by id, in the order of the log */
 	size_t events;
 };
 
@@ -84,9 +84,9 @@ void causes_want(struct causes *causes, const char *metadata)
 
 /* ---- Building ---------------------------------------------------------------------------- */
 
-static struct node *node_open(struct causes *causes, const char *id, struct entry_id entry)
+static struct cause *cause_open(struct causes *causes, const char *id, struct entry_id entry)
 {
-	struct node *node;
+	struct cause *node;
 
 	HASH_FIND_STR(causes->nodes, id, node);
 	if (node)
@@ -98,7 +98,7 @@ static struct node *node_open(struct causes *causes, const char *id, struct entr
 	return node;
 }
 
-static void adopt(struct node *parent, struct node *child)
+static void adopt(struct cause *parent, struct cause *child)
 {
 	child->parent = parent;
 	if (parent->last_child)
@@ -120,12 +120,12 @@ static const char *event_text(struct causes *causes, const struct event *event,
 	    event->version > 0 ? arena_printf(causes->arena, " v%" PRIu64, event->version) : "");
 }
 
-static void add_node(struct causes *causes, const struct event *event, struct entry_id entry)
+static void add_cause(struct causes *causes, const struct event *event, struct entry_id entry)
 {
 	const char *cause = metadata_text(causes->arena, event->metadata, "causation_id");
 	const char *actor = metadata_text(causes->arena, event->metadata, "actor");
-	struct node *message = *cause ? node_open(causes, cause, entry) : NULL;
-	struct node *node = node_open(causes, event->event_id, entry);
+	struct cause *message = *cause ? cause_open(causes, cause, entry) : NULL;
+	struct cause *node = cause_open(causes, event->event_id, entry);
 
 	if (node == message || node->text) /* ids that cannot be; each has one place */
 		return;
@@ -165,18 +165,18 @@ bool causes_add(struct causes *causes, const struct event *event, struct error *
 		                 EVENTS_MAX);
 	if (!entry_id_parse(event->entry_id, &entry, err))
 		return false;
-	add_node(causes, event, entry);
+	add_cause(causes, event, entry);
 	return true;
 }
 
 /* ---- Messages of sagas ------------------------------------------------------------------- */
 
 /* Is there a message of this id, without a cause yet, that came after the event? */
-static void try_message(struct causes *causes, struct node *event, const char *service,
+static void try_message(struct causes *causes, struct cause *event, const char *service,
                         const char *function, const char *key)
 {
 	char name[160], id[UUID_SIZE];
-	struct node *message;
+	struct cause *message;
 
 	snprintf(name, sizeof(name), "%s.%s", service, function);
 	uuid_v5(id, event->id, name, key);
@@ -207,7 +207,7 @@ static bool causes_anything(const struct event *event)
 	return false;
 }
 
-static void find_messages(struct causes *causes, struct node *event)
+static void find_messages(struct causes *causes, struct cause *event)
 {
 	for (size_t i = 0; i < domain_service_count; i++) {
 		const struct service *service = domain_services[i];
@@ -219,10 +219,10 @@ static void find_messages(struct causes *causes, struct node *event)
 
 /* Stock that grew sends a message for each order that waits, told apart by the order's id. Looked for backwards
  * from its event: it came shortly before. */
-static void find_stock(struct causes *causes, struct node *message)
+static void find_stock(struct causes *causes, struct cause *message)
 {
 	const struct event *retried = message->children ? message->children->event : NULL;
-	struct node *node = message;
+	struct cause *node = message;
 
 	if (!retried || strcmp(retried->type, "OrderRetried") != 0)
 		return;
@@ -270,7 +270,7 @@ static bool function_writes(const struct function *function, const char *type)
 }
 
 /* A command writes the topic of its service last. Which function it was is not in the log; that event tells. */
-static void name_command(struct causes *causes, struct node *command)
+static void name_command(struct causes *causes, struct cause *command)
 {
 	const struct event *last = command->last_child ? command->last_child->event : NULL;
 	const char *name = "";
@@ -292,32 +292,32 @@ static void name_command(struct causes *causes, struct node *command)
 
 static void connect(struct causes *causes)
 {
-	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+	for (struct cause *n = causes->nodes; n; n = n->hh.next) {
 		if (n->event && uuid_valid(n->id) && causes_anything(n->event))
 			find_messages(causes, n);
 	}
-	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+	for (struct cause *n = causes->nodes; n; n = n->hh.next) {
 		if (n->message && !n->parent)
 			find_stock(causes, n);
 	}
-	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+	for (struct cause *n = causes->nodes; n; n = n->hh.next) {
 		if (n->message && !n->parent)
 			name_command(causes, n);
-		for (struct node *up = n->own ? n : NULL; up && !up->led; up = up->parent)
+		for (struct cause *up = n->own ? n : NULL; up && !up->led; up = up->parent)
 			up->led = true;
 	}
 }
 
 /* ---- Printing ---------------------------------------------------------------------------- */
 
-static struct node *next_shown(struct node *node, bool all)
+static struct cause *next_shown(struct cause *node, bool all)
 {
 	while (node && !all && !node->led)
 		node = node->next;
 	return node;
 }
 
-static void print_node(const struct node *node, char *prefix, size_t depth, bool all)
+static void print_cause(const struct cause *node, char *prefix, size_t depth, bool all)
 {
 	size_t len = strlen(prefix);
 
@@ -327,12 +327,12 @@ static void print_node(const struct node *node, char *prefix, size_t depth, bool
 		printf("%s...\n", prefix);
 		return;
 	}
-	for (struct node *child = next_shown(node->children, all); child;) {
-		struct node *next = next_shown(child->next, all);
+	for (struct cause *child = next_shown(node->children, all); child;) {
+		struct cause *next = next_shown(child->next, all);
 
 		printf("%s%s", prefix, next ? "├─ " : "└─ ");
 		strcpy(prefix + len, next ? "│  " : "   ");
-		print_node(child, prefix, depth + 1, all);
+		print_cause(child, prefix, depth + 1, all);
 		prefix[len] = '\0';
 		child = next;
 	}
@@ -343,8 +343,8 @@ void causes_print(struct causes *causes, bool all)
 	char prefix[PREFIX_SIZE] = "";
 
 	connect(causes);
-	for (struct node *n = causes->nodes; n; n = n->hh.next) {
+	for (struct cause *n = causes->nodes; n; n = n->hh.next) {
 		if (!n->parent && n->text && (all || n->led))
-			print_node(n, prefix, 0, all);
+			print_cause(n, prefix, 0, all);
 	}
 }

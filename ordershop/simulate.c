@@ -37,61 +37,61 @@ static void count_action(struct simulation *simulation, const struct action *act
 		count_function(simulation, action);
 }
 
-static uint64_t play_steps(const struct play *play)
+static uint64_t stage_steps(const struct stage *stage)
 {
-	return play->actions + memory_shop_counts(play->watched.shop).steps;
+	return stage->actions + memory_shop_counts(stage->watched.shop).steps;
 }
 
 /* Plays the script until something is found. */
-static void play_script(struct simulation *simulation, struct play *play, struct script *script)
+static void play_script(struct simulation *simulation, struct stage *stage, struct script *script)
 {
 	size_t from = 0;
-	while (from < script->count && !play_found(play)) {
+	while (from < script->count && !stage_found(stage)) {
 		count_action(simulation, &script->actions[from]);
-		play_act(play, &script->actions[from++]);
+		stage_act(stage, &script->actions[from++]);
 	}
 	script->count = from;
 }
 
-static void play_history(struct simulation *simulation, struct client *client, struct play *play,
-                         struct script *script)
+static void play_history(struct simulation *simulation, struct visitor *visitor,
+                         struct stage *stage, struct script *script)
 {
-	client_begin(client, script);
-	play_script(simulation, play, script);
-	while (!play_found(play) && play_steps(play) < HISTORY_STEPS) {
-		struct action action = client_next(client, play->watched.shop);
+	visitor_begin(visitor, script);
+	play_script(simulation, stage, script);
+	while (!stage_found(stage) && stage_steps(stage) < HISTORY_STEPS) {
+		struct action action = visitor_next(visitor, stage->watched.shop);
 		script_add(script, &action);
 		count_action(simulation, &action);
-		play_act(play, &action);
+		stage_act(stage, &action);
 	}
-	if (play_found(play))
+	if (stage_found(stage))
 		return;
 	script->ends = true;
-	play_end(play);
+	stage_end(stage);
 }
 
 static void one_history(struct simulation *simulation, uint64_t seed, struct digest *digest)
 {
 	struct script script = { .seed = seed & SEED_MASK };
 	struct arena *arena = arena_create();
-	struct client *client = client_create(seed, &simulation->cast, arena);
-	struct play play;
+	struct visitor *visitor = visitor_create(seed, &simulation->cast, arena);
+	struct stage stage;
 	char hash[DIGEST_TEXT_SIZE];
-	play_open(&play, script.seed, &simulation->cast);
-	play_history(simulation, client, &play, &script);
+	stage_open(&stage, script.seed, &simulation->cast);
+	play_history(simulation, visitor, &stage, &script);
 	simulation->histories++;
-	simulation->taken += play_steps(&play);
-	simulation->events += play.events;
-	simulation->rests += play.watched.rests;
-	simulation->accepted += memory_shop_counts(play.watched.shop).accepted;
-	simulation->refused += memory_shop_counts(play.watched.shop).refused;
-	fold_hash(invariants_fold(play.watched.invariants), hash);
+	simulation->taken += stage_steps(&stage);
+	simulation->events += stage.events;
+	simulation->rests += stage.watched.rests;
+	simulation->accepted += memory_shop_counts(stage.watched.shop).accepted;
+	simulation->refused += memory_shop_counts(stage.watched.shop).refused;
+	fold_hash(invariants_fold(stage.watched.invariants), hash);
 	digest_add(digest, hash, strlen(hash));
-	snprintf(hash, sizeof(hash), "%" PRIx64, play.hash);
+	snprintf(hash, sizeof(hash), "%" PRIx64, stage.hash);
 	digest_add(digest, hash, strlen(hash));
-	simulation->finding = play.watched.finding;
-	play_close(&play);
-	client_destroy(client);
+	simulation->finding = stage.watched.finding;
+	stage_close(&stage);
+	visitor_destroy(visitor);
 	if (simulation->finding.invariant[0] == '\0') {
 		script_free(&script);
 		arena_destroy(arena);

@@ -1,6 +1,6 @@
 /* simulate.h - random histories of the shop in memory, and what must be true of them.
  *
- *   client --actions--> play: the shop in memory, its invariants, its read model
+ *   visitor --actions--> stage: the shop in memory, its invariants, its read model
  *      |                  |
  *      '---- script       '--> finding: what does not hold
  *               '--shrink--> the shortest script that shows it --write--> scenario file
@@ -47,34 +47,34 @@ void script_free(struct script *script); /* not the texts */
 
 /* ---- Playing ----------------------------------------------------------------------------- */
 
-struct play {
+struct stage {
 	struct watched watched;
 	const struct cast *cast;
 	uint64_t actions; /* but WORK */
 	uint64_t events;
 	uint64_t hash; /* of the log so far */
 };
-bool play_found(const struct play *play);
+bool stage_found(const struct stage *stage);
 
-void play_open(struct play *play, uint64_t seed, const struct cast *cast);
-void play_close(struct play *play);
-void play_act(struct play *play, const struct action *action);
+void stage_open(struct stage *stage, uint64_t seed, const struct cast *cast);
+void stage_close(struct stage *stage);
+void stage_act(struct stage *stage, const struct action *action);
 /* All services live, time passes, what was set aside is tried again: then the shop must come to rest
  * ("comes-to-rest"), and the read model have what the log comes to. */
-enum { PLAY_END_SECONDS = 60 }; /* longer than each lease and pause */
-void play_end(struct play *play);
+enum { STAGE_END_SECONDS = 60 }; /* longer than each lease and pause */
+void stage_end(struct stage *stage);
 
-/* ---- Random clients ---------------------------------------------------------------------- */
+/* ---- Random visitors --------------------------------------------------------------------- */
 
-struct client;
+struct visitor;
 
 /* Texts of its actions live in `arena`. */
-struct client *client_create(uint64_t seed, const struct cast *cast, struct arena *arena);
-void client_destroy(struct client *client);
+struct visitor *visitor_create(uint64_t seed, const struct cast *cast, struct arena *arena);
+void visitor_destroy(struct visitor *visitor);
 /* What a shop begins with: customers, products, stock. */
-void client_begin(struct client *client, struct script *script);
+void visitor_begin(struct visitor *visitor, struct script *script);
 /* The next action: a command, some steps, a fault. */
-struct action client_next(struct client *client, struct memory_shop *shop);
+struct action visitor_next(struct visitor *visitor, struct memory_shop *shop);
 
 /* ---- All --------------------------------------------------------------------------------- */
 

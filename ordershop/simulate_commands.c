@@ -1,5 +1,5 @@
 /* Every command of every service, with params that may be right, and some that cannot be. */
-#include "ordershop/simulate_client.h"
+#include "ordershop/simulate_visitor.h"
 
 #include "proto/entities.pb-c.h"
 
@@ -13,42 +13,42 @@ static void put_text(struct buffer *out, const char *name, const char *text)
 	json_write_string(out, text, strlen(text));
 }
 
-static const char *any_name(struct client *client)
+static const char *any_name(struct visitor *visitor)
 {
 	static const char *const names[] = { "Ann", "Bob", "Zo\xC3\xAB \"Z\" \\ O'Neil",
 		                             "$order.first: ~x", "\xE6\x9D\x8E" };
-	return names[client_pick(client, ARRAY_LEN(names))];
+	return names[visitor_pick(visitor, ARRAY_LEN(names))];
 }
 
-static void write_customer(struct client *client, struct buffer *out)
+static void write_customer(struct visitor *visitor, struct buffer *out)
 {
 	buffer_putc(out, '{');
-	put_text(out, "entity_id", client_make_id(client, &client->customers));
+	put_text(out, "entity_id", visitor_make_id(visitor, &visitor->customers));
 	buffer_putc(out, ',');
-	put_text(out, "name", any_name(client));
-	buffer_printf(out, ",\"email\":\"c%zu@example.com\"}", client->customers.count);
+	put_text(out, "name", any_name(visitor));
+	buffer_printf(out, ",\"email\":\"c%zu@example.com\"}", visitor->customers.count);
 }
 
-static void write_customers(struct client *client, struct buffer *out)
+static void write_customers(struct visitor *visitor, struct buffer *out)
 {
-	size_t count = client_pick(client, 4) == 0 ? 2 + client_pick(client, 2) : 0;
+	size_t count = visitor_pick(visitor, 4) == 0 ? 2 + visitor_pick(visitor, 2) : 0;
 	if (count == 0) {
-		write_customer(client, out);
+		write_customer(visitor, out);
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
 		buffer_putc(out, i == 0 ? '[' : ',');
-		write_customer(client, out);
+		write_customer(visitor, out);
 	}
 	buffer_putc(out, ']');
 }
 
-static void update_customer(struct client *client, struct buffer *out)
+static void update_customer(struct visitor *visitor, struct buffer *out)
 {
 	buffer_putc(out, '{');
-	put_text(out, "entity_id", client_known(client, &client->customers));
+	put_text(out, "entity_id", visitor_known(visitor, &visitor->customers));
 	buffer_putc(out, ',');
-	put_text(out, "name", any_name(client));
+	put_text(out, "name", any_name(visitor));
 	buffer_putc(out, '}');
 }
 
@@ -57,149 +57,150 @@ static void write_entity_id(struct buffer *out, const char *id)
 	buffer_printf(out, "{\"entity_id\":\"%s\"}", id);
 }
 
-static void delete_customer(struct client *client, struct buffer *out)
+static void delete_customer(struct visitor *visitor, struct buffer *out)
 {
-	write_entity_id(out, client_known(client, &client->customers));
+	write_entity_id(out, visitor_known(visitor, &visitor->customers));
 }
 
-static void write_product(struct client *client, struct buffer *out)
+static void write_product(struct visitor *visitor, struct buffer *out)
 {
 	buffer_putc(out, '{');
-	put_text(out, "entity_id", client_make_id(client, &client->products));
-	buffer_printf(out, ",\"name\":\"Tea %zu\",\"price\":%zu}", client->products.count,
-	              100 * client_pick(client, 9));
+	put_text(out, "entity_id", visitor_make_id(visitor, &visitor->products));
+	buffer_printf(out, ",\"name\":\"Tea %zu\",\"price\":%zu}", visitor->products.count,
+	              100 * visitor_pick(visitor, 9));
 }
 
-static void update_product(struct client *client, struct buffer *out)
+static void update_product(struct visitor *visitor, struct buffer *out)
 {
 	buffer_printf(out, "{\"entity_id\":\"%s\",\"price\":%zu}",
-	              client_known(client, &client->products), 1 + client_pick(client, 999));
+	              visitor_known(visitor, &visitor->products), 1 + visitor_pick(visitor, 999));
 }
 
-static void delete_product(struct client *client, struct buffer *out)
+static void delete_product(struct visitor *visitor, struct buffer *out)
 {
-	write_entity_id(out, client_known(client, &client->products));
+	write_entity_id(out, visitor_known(visitor, &visitor->products));
 }
 
-static void write_inventory(struct client *client, struct buffer *out)
+static void write_inventory(struct visitor *visitor, struct buffer *out)
 {
 	buffer_printf(out, "{\"product_id\":\"%s\",\"amount\":%zu}",
-	              client_known(client, &client->products), client_pick(client, 8));
+	              visitor_known(visitor, &visitor->products), visitor_pick(visitor, 8));
 }
 
-static const char *known_inventory(struct client *client)
+static const char *known_inventory(struct visitor *visitor)
 {
-	return client_derived(client, client_known(client, &client->products), "inventory");
+	return visitor_derived(visitor, visitor_known(visitor, &visitor->products), "inventory");
 }
 
-static void update_inventory(struct client *client, struct buffer *out)
+static void update_inventory(struct visitor *visitor, struct buffer *out)
 {
-	buffer_printf(out, "{\"entity_id\":\"%s\",\"amount\":%zu}", known_inventory(client),
-	              client_pick(client, 12));
+	buffer_printf(out, "{\"entity_id\":\"%s\",\"amount\":%zu}", known_inventory(visitor),
+	              visitor_pick(visitor, 12));
 }
 
-static void delete_inventory(struct client *client, struct buffer *out)
+static void delete_inventory(struct visitor *visitor, struct buffer *out)
 {
-	write_entity_id(out, known_inventory(client));
+	write_entity_id(out, known_inventory(visitor));
 }
 
-static void write_products_of_cart(struct client *client, struct buffer *out)
+static void write_products_of_cart(struct visitor *visitor, struct buffer *out)
 {
-	size_t units = 1 + client_pick(client, 4);
+	size_t units = 1 + visitor_pick(visitor, 4);
 	buffer_puts(out, "\"product_ids\":[");
 	for (size_t i = 0; i < units; i++)
 		buffer_printf(out, "%s\"%s\"", i == 0 ? "" : ",",
-		              client_known(client, &client->products));
+		              visitor_known(visitor, &visitor->products));
 	buffer_putc(out, ']');
 }
 
-static void write_cart(struct client *client, struct buffer *out)
+static void write_cart(struct visitor *visitor, struct buffer *out)
 {
 	buffer_putc(out, '{');
-	put_text(out, "entity_id", client_make_id(client, &client->carts));
-	buffer_printf(out, ",\"customer_id\":\"%s\",", client_known(client, &client->customers));
-	write_products_of_cart(client, out);
+	put_text(out, "entity_id", visitor_make_id(visitor, &visitor->carts));
+	buffer_printf(out, ",\"customer_id\":\"%s\",", visitor_known(visitor, &visitor->customers));
+	write_products_of_cart(visitor, out);
 	buffer_putc(out, '}');
 }
 
-static void update_cart(struct client *client, struct buffer *out)
+static void update_cart(struct visitor *visitor, struct buffer *out)
 {
-	buffer_printf(out, "{\"entity_id\":\"%s\",", client_known(client, &client->carts));
-	write_products_of_cart(client, out);
+	buffer_printf(out, "{\"entity_id\":\"%s\",", visitor_known(visitor, &visitor->carts));
+	write_products_of_cart(visitor, out);
 	buffer_putc(out, '}');
 }
 
-static void delete_cart(struct client *client, struct buffer *out)
+static void delete_cart(struct visitor *visitor, struct buffer *out)
 {
-	write_entity_id(out, client_known(client, &client->carts));
+	write_entity_id(out, visitor_known(visitor, &visitor->carts));
 }
 
-static const char *any_fulfilment(struct client *client)
+static const char *any_fulfilment(struct visitor *visitor)
 {
-	return client_pick(client, 3) == 0 ? "manual" : "auto";
+	return visitor_pick(visitor, 3) == 0 ? "manual" : "auto";
 }
 
-static void write_order(struct client *client, struct buffer *out)
+static void write_order(struct visitor *visitor, struct buffer *out)
 {
 	buffer_printf(out,
 	              "{\"entity_id\":\"%s\",\"cart_id\":\"%s\",\"fulfilment\":\"%s\","
 	              "\"shipping_fee\":%zu}",
-	              client_make_id(client, &client->orders), client_known(client, &client->carts),
-	              any_fulfilment(client), 10 * client_pick(client, 3));
+	              visitor_make_id(visitor, &visitor->orders),
+	              visitor_known(visitor, &visitor->carts), any_fulfilment(visitor),
+	              10 * visitor_pick(visitor, 3));
 }
 
-static void update_order(struct client *client, struct buffer *out)
+static void update_order(struct visitor *visitor, struct buffer *out)
 {
 	buffer_printf(out, "{\"entity_id\":\"%s\",\"fulfilment\":\"%s\"}",
-	              client_known(client, &client->orders), any_fulfilment(client));
+	              visitor_known(visitor, &visitor->orders), any_fulfilment(visitor));
 }
 
-static void name_order(struct client *client, struct buffer *out)
+static void name_order(struct visitor *visitor, struct buffer *out)
 {
-	write_entity_id(out, client_known(client, &client->orders));
+	write_entity_id(out, visitor_known(visitor, &visitor->orders));
 }
 
 /* The total, where the order is there by now. */
-static void write_billing(struct client *client, struct buffer *out)
+static void write_billing(struct visitor *visitor, struct buffer *out)
 {
-	const char *id = client_known(client, &client->orders);
-	const Shop__Order *order = memory_shop_state(client->shop, "order", id);
+	const char *id = visitor_known(visitor, &visitor->orders);
+	const Shop__Order *order = memory_shop_state(visitor->shop, "order", id);
 	buffer_printf(out, "{\"order_id\":\"%s\",\"amount\":%lld}", id,
 	              order == NULL ? 0LL : (long long)order->total);
 }
 
-static const char *of_order(struct client *client, const char *kind)
+static const char *of_order(struct visitor *visitor, const char *kind)
 {
-	return client_derived(client, client_known(client, &client->orders), kind);
+	return visitor_derived(visitor, visitor_known(visitor, &visitor->orders), kind);
 }
 
-static void name_billing(struct client *client, struct buffer *out)
+static void name_billing(struct visitor *visitor, struct buffer *out)
 {
-	write_entity_id(out, of_order(client, "billing"));
+	write_entity_id(out, of_order(visitor, "billing"));
 }
 
-static void write_shipping(struct client *client, struct buffer *out)
+static void write_shipping(struct visitor *visitor, struct buffer *out)
 {
-	buffer_printf(out, "{\"order_id\":\"%s\"}", client_known(client, &client->orders));
+	buffer_printf(out, "{\"order_id\":\"%s\"}", visitor_known(visitor, &visitor->orders));
 }
 
-static void update_shipping(struct client *client, struct buffer *out)
+static void update_shipping(struct visitor *visitor, struct buffer *out)
 {
-	buffer_printf(out, "{\"entity_id\":\"%s\",\"delivered\":%d}", of_order(client, "shipping"),
-	              client_pick(client, 5) == 0 ? 0 : 1767225600);
+	buffer_printf(out, "{\"entity_id\":\"%s\",\"delivered\":%d}", of_order(visitor, "shipping"),
+	              visitor_pick(visitor, 5) == 0 ? 0 : 1767225600);
 }
 
-static void name_shipping(struct client *client, struct buffer *out)
+static void name_shipping(struct visitor *visitor, struct buffer *out)
 {
-	write_entity_id(out, of_order(client, "shipping"));
+	write_entity_id(out, of_order(visitor, "shipping"));
 }
 
-static void write_mail(struct client *client, struct buffer *out)
+static void write_mail(struct visitor *visitor, struct buffer *out)
 {
 	buffer_putc(out, '{');
 	put_text(out, "to", "somebody@example.com");
 	buffer_putc(out, ',');
-	put_text(out, "msg", any_name(client));
+	put_text(out, "msg", any_name(visitor));
 	buffer_putc(out, '}');
 }
 
@@ -207,7 +208,7 @@ static void write_mail(struct client *client, struct buffer *out)
 
 #define NOTHING "00000000-0000-4000-8000-000000000000"
 
-static void write_nonsense(struct client *client, struct buffer *out)
+static void write_nonsense(struct visitor *visitor, struct buffer *out)
 {
 	static const char *const texts[] = {
 		"null",
@@ -234,12 +235,12 @@ static void write_nonsense(struct client *client, struct buffer *out)
 		"{\"delivered\":-5,\"entity_id\":\"" NOTHING "\"}",
 		"{\"to\":\"\",\"msg\":{}}",
 	};
-	buffer_puts(out, texts[client_pick(client, ARRAY_LEN(texts))]);
+	buffer_puts(out, texts[visitor_pick(visitor, ARRAY_LEN(texts))]);
 }
 
 /* Reserving, releasing, refunding and recalling are for the services themselves: whoever else does it with
  * ids of living orders breaks what must be true. They get nonsense alone. */
-const struct client_command client_commands[] = {
+const struct visitor_command visitor_commands[] = {
 	{ "customer", "create_customers", 20, write_customers },
 	{ "customer", "update_customer", 10, update_customer },
 	{ "customer", "delete_customer", 5, delete_customer },
@@ -292,4 +293,4 @@ const struct client_command client_commands[] = {
 	{ "mail", "send", 3, write_mail },
 	{ "mail", "send", 1, write_nonsense },
 };
-const size_t client_command_count = ARRAY_LEN(client_commands);
+const size_t visitor_command_count = ARRAY_LEN(visitor_commands);

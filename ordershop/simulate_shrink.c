@@ -16,27 +16,27 @@ struct shrinking {
 /* Does the candidate show it too? Then it is the best so far. */
 static bool try_candidate(struct shrinking *shrinking)
 {
-	struct play play;
+	struct stage stage;
 	struct script *candidate = &shrinking->candidate;
 	size_t i = 0;
 	if (shrinking->plays == shrinking->plays_max)
 		return false;
 	shrinking->plays++;
-	play_open(&play, candidate->seed, shrinking->cast);
-	while (i < candidate->count && !play_found(&play))
-		play_act(&play, &candidate->actions[i++]);
-	candidate->ends = !play_found(&play);
+	stage_open(&stage, candidate->seed, shrinking->cast);
+	while (i < candidate->count && !stage_found(&stage))
+		stage_act(&stage, &candidate->actions[i++]);
+	candidate->ends = !stage_found(&stage);
 	if (candidate->ends)
-		play_end(&play);
-	bool shown = strcmp(play.watched.finding.invariant, shrinking->finding->invariant) == 0;
+		stage_end(&stage);
+	bool shown = strcmp(stage.watched.finding.invariant, shrinking->finding->invariant) == 0;
 	if (shown) {
 		struct script before = *shrinking->best;
 		candidate->count = i;
-		*shrinking->finding = play.watched.finding;
+		*shrinking->finding = stage.watched.finding;
 		*shrinking->best = *candidate;
 		*candidate = before;
 	}
-	play_close(&play);
+	stage_close(&stage);
 	return shown;
 }
 

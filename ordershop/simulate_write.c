@@ -53,7 +53,7 @@ static bool leaves_down(const struct script *script, size_t index)
 	return true;
 }
 
-/* As play_end does it. */
+/* As stage_end does it. */
 static void write_end(const struct script *script, const char *invariant, struct buffer *out)
 {
 	for (size_t i = 0; i < script->count; i++) {
@@ -63,7 +63,7 @@ static void write_end(const struct script *script, const char *invariant, struct
 	buffer_printf(out,
 	              "  - at: +%ds\n  - fault: requeue\n  - at: +%ds\n"
 	              "  - step: %s\n    then: { parked: 0 }\n",
-	              PLAY_END_SECONDS, PLAY_END_SECONDS, invariant);
+	              STAGE_END_SECONDS, STAGE_END_SECONDS, invariant);
 }
 
 static void write_action(const struct script *script, const struct action *action,

@@ -26,9 +26,9 @@ void script_free(struct script *script)
 
 /* ---- What does not hold ------------------------------------------------------------------ */
 
-bool play_found(const struct play *play)
+bool stage_found(const struct stage *stage)
 {
-	return play->watched.finding.invariant[0] != '\0';
+	return stage->watched.finding.invariant[0] != '\0';
 }
 
 /* FNV-1a. */
@@ -40,30 +40,30 @@ static void hash_text(uint64_t *hash, const char *text)
 
 static void appended(void *arg, const struct event *event, const char *data)
 {
-	struct play *play = arg;
+	struct stage *stage = arg;
 	(void)data;
-	play->events++;
-	hash_text(&play->hash, event->entry_id);
-	hash_text(&play->hash, event->event_id);
-	hash_text(&play->hash, event->type);
+	stage->events++;
+	hash_text(&stage->hash, event->entry_id);
+	hash_text(&stage->hash, event->event_id);
+	hash_text(&stage->hash, event->type);
 }
 
-void play_open(struct play *play, uint64_t seed, const struct cast *cast)
+void stage_open(struct stage *stage, uint64_t seed, const struct cast *cast)
 {
-	*play = (struct play){ .cast = cast };
-	watched_open(&play->watched, SCENARIO_START_US, seed, cast);
-	play->watched.appended = appended;
-	play->watched.arg = play;
+	*stage = (struct stage){ .cast = cast };
+	watched_open(&stage->watched, SCENARIO_START_US, seed, cast);
+	stage->watched.appended = appended;
+	stage->watched.arg = stage;
 }
 
-void play_close(struct play *play)
+void stage_close(struct stage *stage)
 {
-	watched_close(&play->watched);
+	watched_close(&stage->watched);
 }
 
 /* ---- Actions ----------------------------------------------------------------------------- */
 
-static void play_send(struct play *play, const struct action *action)
+static void stage_send(struct stage *stage, const struct action *action)
 {
 	struct error err;
 	struct memory_message message = {
@@ -72,21 +72,21 @@ static void play_send(struct play *play, const struct action *action)
 		.message_id = action->message_id,
 		.params = action->params,
 	};
-	ASSERT(memory_shop_send(play->watched.shop, &message, NULL, &err));
+	ASSERT(memory_shop_send(stage->watched.shop, &message, NULL, &err));
 	if (!action->rest)
 		return;
-	(void)watched_answer(&play->watched, action->message_id);
-	watched_rest(&play->watched);
+	(void)watched_answer(&stage->watched, action->message_id);
+	watched_rest(&stage->watched);
 }
 
-void play_act(struct play *play, const struct action *action)
+void stage_act(struct stage *stage, const struct action *action)
 {
 	struct error err;
-	struct memory_shop *shop = play->watched.shop;
-	play->actions += action->kind != ACTION_WORK;
+	struct memory_shop *shop = stage->watched.shop;
+	stage->actions += action->kind != ACTION_WORK;
 	switch (action->kind) {
 	case ACTION_SEND:
-		play_send(play, action);
+		stage_send(stage, action);
 		break;
 	case ACTION_WORK:
 		(void)memory_shop_step(shop, action->number);
@@ -98,7 +98,7 @@ void play_act(struct play *play, const struct action *action)
 		memory_shop_restart_redis(shop);
 		break;
 	case ACTION_PASS:
-		watched_pass(&play->watched, UINT64_C(1000000) * action->number);
+		watched_pass(&stage->watched, UINT64_C(1000000) * action->number);
 		break;
 	case ACTION_REQUEUE:
 		memory_shop_requeue(shop);
@@ -108,19 +108,19 @@ void play_act(struct play *play, const struct action *action)
 	}
 }
 
-void play_end(struct play *play)
+void stage_end(struct stage *stage)
 {
-	struct finding *finding = &play->watched.finding;
-	struct memory_shop *shop = play->watched.shop;
-	for (size_t i = 0; i < play->cast->count; i++)
-		play_act(play, &(struct action){ .kind = ACTION_FAULT,
-		                                 .service = play->cast->services[i]->name,
-		                                 .fault = MEMORY_START });
-	play_act(play, &(struct action){ .kind = ACTION_PASS, .number = PLAY_END_SECONDS });
-	play_act(play, &(struct action){ .kind = ACTION_REQUEUE });
-	play_act(play, &(struct action){ .kind = ACTION_PASS, .number = PLAY_END_SECONDS });
-	watched_check_model(&play->watched);
-	if (play_found(play) || memory_shop_settled(shop))
+	struct finding *finding = &stage->watched.finding;
+	struct memory_shop *shop = stage->watched.shop;
+	for (size_t i = 0; i < stage->cast->count; i++)
+		stage_act(stage, &(struct action){ .kind = ACTION_FAULT,
+		                                   .service = stage->cast->services[i]->name,
+		                                   .fault = MEMORY_START });
+	stage_act(stage, &(struct action){ .kind = ACTION_PASS, .number = STAGE_END_SECONDS });
+	stage_act(stage, &(struct action){ .kind = ACTION_REQUEUE });
+	stage_act(stage, &(struct action){ .kind = ACTION_PASS, .number = STAGE_END_SECONDS });
+	watched_check_model(&stage->watched);
+	if (stage_found(stage) || memory_shop_settled(shop))
 		return;
 	strcpy(finding->invariant, "comes-to-rest");
 	snprintf(finding->what, sizeof(finding->what),
