@@ -191,6 +191,9 @@ static const struct {
 	{ "memory", measure_memory_loaded },
 	{ "rebuild", measure_rebuild },
 	{ "rebuild_distinct", measure_rebuild_distinct },
+	{ "simulator", measure_simulator },
+	{ "generate", measure_generate },
+	{ "replay", measure_replay },
 };
 
 static bool measure_all(struct bench *bench, const char *only, struct error *err)

@@ -60,7 +60,14 @@ MUST_USE bool measure_order_visible(struct bench *bench, const char *work, struc
 /* measure_orders.c */
 MUST_USE bool measure_orders(struct bench *bench, struct error *err);
 
-#define BENCH_PARTS "memory, post, visible, store, rest, queue, orders, rebuild, rebuild_distinct"
+/* measure_history.c */
+MUST_USE bool measure_simulator(struct bench *bench, struct error *err);
+MUST_USE bool measure_generate(struct bench *bench, struct error *err);
+MUST_USE bool measure_replay(struct bench *bench, struct error *err);
+
+#define BENCH_PARTS                                                                                \
+	"memory, post, visible, store, rest, queue, orders, rebuild, rebuild_distinct, "           \
+	"simulator, generate, replay"
 bool bench_part(const char *name);
 /* Measures one part, or everything if `only` is "". The process's exit code. */
 int bench_run(unsigned percent, const char *only);

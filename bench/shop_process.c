@@ -29,8 +29,9 @@ static int free_port(void)
 	return ntohs(address.sin_port);
 }
 
-/* Runs this executable with `argv`; its standard output goes to *out when that is not NULL. */
-static bool spawn_self(char *const *argv, int *out, pid_t *pid, struct error *err)
+/* Runs this executable with `argv`; its standard output, with `errors` standard error too, goes to *out when that is
+ * not NULL. */
+static bool spawn_self(char *const *argv, bool errors, int *out, pid_t *pid, struct error *err)
 {
 	int ends[2] = { -1, -1 };
 	posix_spawn_file_actions_t actions;
@@ -39,6 +40,8 @@ static bool spawn_self(char *const *argv, int *out, pid_t *pid, struct error *er
 		if (pipe(ends) != 0)
 			return error_set(err, ERR_INTERNAL, "pipe: %s", strerror(errno));
 		posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+		if (errors)
+			posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
 		posix_spawn_file_actions_addclose(&actions, ends[0]);
 		posix_spawn_file_actions_addclose(&actions, ends[1]);
 	} else {
@@ -82,7 +85,7 @@ bool shop_process_start(struct shop_process *shop, struct error *err)
 		               ports[3],
 		               NULL };
 	int out = -1;
-	if (!spawn_self((char *const *)argv, &out, &shop->pid, err))
+	if (!spawn_self((char *const *)argv, false, &out, &shop->pid, err))
 		return false;
 	FILE *lines = fdopen(out, "r");
 	char line[256] = "";
@@ -120,10 +123,30 @@ bool shop_process_control(const struct shop_process *shop, const char *verb, con
 	const char *argv[] = { "ordershop", verb, service, "--data", shop->folder, NULL };
 	pid_t pid;
 	int status = 0;
-	if (!spawn_self((char *const *)argv, NULL, &pid, err))
+	if (!spawn_self((char *const *)argv, false, NULL, &pid, err))
 		return false;
 	if (waitpid(pid, &status, 0) != pid || status != 0)
 		return error_set(err, ERR_INTERNAL, "ordershop %s %s failed", verb, service);
+	return true;
+}
+
+bool shop_process_run(const char *const *argv, const char *words, char line[256], struct error *err)
+{
+	pid_t pid;
+	int out = -1, status = 0;
+	char last[256] = "";
+	if (!spawn_self((char *const *)argv, true, &out, &pid, err))
+		return false;
+	FILE *lines = fdopen(out, "r");
+	line[0] = '\0';
+	while (fgets(last, sizeof(last), lines) != NULL) {
+		if (strstr(last, words) != NULL)
+			memcpy(line, last, sizeof(last));
+	}
+	fclose(lines);
+	last[strcspn(last, "\n")] = '\0';
+	if (waitpid(pid, &status, 0) != pid || status != 0 || line[0] == '\0')
+		return error_set(err, ERR_INTERNAL, "ordershop %s failed: %s", argv[1], last);
 	return true;
 }
 

@@ -19,6 +19,10 @@ void shop_process_stop(struct shop_process *shop); /* and removes the folder */
 /* Stops or starts one service under the running shop ("stop", "read-model"). */
 MUST_USE bool shop_process_control(const struct shop_process *shop, const char *verb,
                                    const char *service, struct error *err);
+/* Runs a command of this executable to its end; `line` gets the last line of what it tells that has `words` in it.
+ * An error carries what it told last. */
+MUST_USE bool shop_process_run(const char *const *argv, const char *words, char line[256],
+                               struct error *err);
 /* Resident memory of the supervisor and all services, without redis-server. */
 double shop_process_memory_mib(const struct shop_process *shop);
 
