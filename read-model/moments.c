@@ -1,7 +1,6 @@
-#include "read-model/service_internal.h"
+#include "read-model/moment.h"
 
 #include "base/clock.h"
-#include "base/fault.h"
 #include "base/log.h"
 #include "base/when.h"
 
@@ -17,198 +16,7 @@ enum {
 	SETTLED_US = 1000000,
 };
 
-struct waiter {
-	struct moments *moments;
-	struct moment *moment; /* NULL: it fails with `err` */
-	struct loop_timer timer;
-	struct error err;
-	moments_given *done;
-	void *arg;
-	struct waiter *prev, *next;
-};
-
-struct moment {
-	struct moments *moments;
-	struct entry_id at; /* that was asked for */
-	/* When it is full: the last event that counts, and the first that does not. */
-	struct entry_id last, next;
-	bool has_next;
-	uint64_t events; /* when it is full */
-	bool full;
-	bool gone; /* Redis has still to be told */
-	bool telling;
-	uint64_t number;               /* of the generation; 0: not yet */
-	struct generation *generation; /* NULL: not yet, or gone */
-	uint64_t begun_us, used_us;
-	uint64_t asked_losses; /* of connections to Redis, when its checkpoint was asked for */
-	struct loop_timer settle;
-	struct moment *prev_moment, *next_moment;
-};
-
-struct moments {
-	struct read_model *model;
-	struct moment *first;
-	struct waiter *waiters; /* of all moments */
-	bool stopping;
-};
-
-/* ---- who waits ---- */
-
-static void waiter_end(struct waiter *waiter, struct generation *generation,
-                       const struct error *err)
-{
-	struct moments *moments = waiter->moments;
-	loop_timer_stop(moments->model->loop, &waiter->timer);
-	DL_DELETE(moments->waiters, waiter);
-	waiter->done(waiter->arg, generation, err);
-	free(waiter);
-}
-
-static void waiter_late(void *arg)
-{
-	struct waiter *waiter = arg;
-	struct moment *moment = waiter->moment;
-	if (moment != NULL) {
-		moment->used_us = clock_monotonic_us();
-		error_set(&waiter->err, ERR_DEADLINE,
-		          "at: the model of that moment is being built, %" PRIu64
-		          " events so far; ask again",
-		          moment->generation == NULL ? 0 : generation_events(moment->generation));
-	}
-	waiter_end(waiter, NULL, &waiter->err);
-}
-
-static struct waiter *waiter_add(struct moments *moments, struct moment *moment, unsigned wait_ms,
-                                 moments_given *done, void *arg)
-{
-	struct waiter *waiter = calloc(1, sizeof(*waiter));
-	ASSERT(waiter != NULL);
-	*waiter = (struct waiter){ .moments = moments, .moment = moment, .done = done, .arg = arg };
-	DL_APPEND(moments->waiters, waiter);
-	loop_timer_start(moments->model->loop, &waiter->timer, wait_ms, waiter_late, waiter);
-	return waiter;
-}
-
-static void end_waiters(struct moment *moment, struct generation *generation,
-                        const struct error *err)
-{
-	struct waiter *waiter, *next;
-	DL_FOREACH_SAFE(moment->moments->waiters, waiter, next)
-	{
-		if (waiter->moment == moment)
-			waiter_end(waiter, generation, err);
-	}
-}
-
-/* ---- the end of a moment ---- */
-
-static void moment_free(struct moment *moment)
-{
-	loop_timer_stop(moment->moments->model->loop, &moment->settle);
-	DL_DELETE2(moment->moments->first, moment, prev_moment, next_moment);
-	free(moment);
-}
-
-static void forgotten(void *arg, const struct error *err)
-{
-	struct moment *moment = arg;
-	moment->telling = false; /* after an error the next look tries again */
-	if (err == NULL)
-		moment_free(moment);
-}
-
-static void tell_redis(struct moment *moment)
-{
-	moment->telling = true;
-	model_generation_forget(moment->moments->model->redis, moment->number, forgotten, moment);
-}
-
-/* `err`: for who waits. Not while its number is being asked for. */
-static void moment_end(struct moment *moment, const struct error *err)
-{
-	end_waiters(moment, NULL, err);
-	if (moment->generation != NULL)
-		generations_retire(moment->generation);
-	moment->generation = NULL;
-	moment->gone = true;
-	if (moment->number == 0)
-		moment_free(moment);
-	else
-		tell_redis(moment);
-}
-
-/* ---- building ---- */
-
-static void filled(void *arg, const struct error *err)
-{
-	struct moment *moment = arg;
-	struct generation *generation = moment->generation;
-	struct error early;
-	moment->events = generation_events(generation);
-	if (err == NULL && moment->events == 0)
-		err = (error_set(&early, ERR_INVALID, "at: lies before the first event of the log"),
-		       &early);
-	if (err != NULL) {
-		moment_end(moment, err);
-		return;
-	}
-	moment->has_next = builder_next(generation->builder, &moment->next);
-	struct error ignored;
-	if (!entry_id_parse(generation_position(generation)->entry_id, &moment->last, &ignored))
-		moment->last = moment->at;
-	builder_destroy(generation->builder);
-	generation->builder = NULL;
-	moment->full = true;
-	log_info("moment_ready", "generation=%" PRIu64 " events=%" PRIu64, moment->number,
-	         moment->events);
-	end_waiters(moment, generation, NULL);
-}
-
-static void begun(void *arg, uint64_t number, bool mine, const struct error *err)
-{
-	struct moment *moment = arg;
-	struct read_model *model = moment->moments->model;
-	(void)mine;
-	if (err != NULL || moment->moments->stopping) {
-		if (err != NULL)
-			moment_end(moment, err);
-		return;
-	}
-	FAULT("moment_begun");
-	moment->number = number;
-	moment->begun_us = clock_monotonic_us();
-	moment->generation = generation_create(model, number);
-	moment->generation->builder =
-	    builder_create(model->loop, moment->generation->store, model->event_store, &moment->at,
-	                   filled, moment);
-}
-
-static void begin(void *arg)
-{
-	struct moment *moment = arg;
-	struct read_model *model = moment->moments->model;
-	model_generation_moment(model->redis, generations_highest(model->generations),
-	                        model->process, begun, moment);
-}
-
 /* ---- asking ---- */
-
-static bool covers(const struct moment *moment, struct entry_id at)
-{
-	if (moment->gone)
-		return false;
-	if (entry_id_compare(at, moment->at) == 0)
-		return true;
-	return moment->full && entry_id_compare(at, moment->last) >= 0 &&
-	       entry_id_compare(at, moment->has_next ? moment->next : moment->at) < 0;
-}
-
-static bool has_waiters(const struct moment *moment)
-{
-	struct waiter *waiter;
-	DL_SEARCH_SCALAR(moment->moments->waiters, waiter, moment, moment);
-	return waiter != NULL;
-}
 
 /* Makes room for one more. */
 static bool make_room(struct moments *moments, struct error *err)
@@ -267,7 +75,8 @@ static struct moment *moment_add(struct moments *moments, struct entry_id at)
 	uint64_t settled_us = at.ms * 1000 + SETTLED_US, now_us = clock_wall_us();
 	bool settled = entry_id_compare(at, live_end(model)) < 0 || settled_us <= now_us;
 	loop_timer_start(model->loop, &moment->settle,
-	                 settled ? 0 : (unsigned)((settled_us - now_us) / 1000 + 1), begin, moment);
+	                 settled ? 0 : (unsigned)((settled_us - now_us) / 1000 + 1), moment_begin,
+	                 moment);
 	return moment;
 }
 
@@ -280,17 +89,17 @@ struct generation *moments_ask(struct moments *moments, const char *text, unsign
 	if (moments->stopping)
 		error_set(&err, ERR_UNAVAILABLE, "the read model stops; ask again");
 	if (moments->stopping || !parse_moment(moments->model, text, &at, &err)) {
-		waiter_add(moments, NULL, 0, done, arg)->err = err;
+		moments_refuse(moments, &err, done, arg);
 		return NULL;
 	}
 	DL_FOREACH2(moments->first, moment, next_moment)
 	{
-		if (covers(moment, at))
+		if (moment_covers(moment, at))
 			break;
 	}
 	if (moment == NULL) {
 		if (!make_room(moments, &err)) {
-			waiter_add(moments, NULL, 0, done, arg)->err = err;
+			moments_refuse(moments, &err, done, arg);
 			return NULL;
 		}
 		moment = moment_add(moments, at);
@@ -298,7 +107,7 @@ struct generation *moments_ask(struct moments *moments, const char *text, unsign
 	moment->used_us = clock_monotonic_us();
 	if (moment->full)
 		return moment->generation;
-	waiter_add(moments, moment, wait_ms, done, arg);
+	moment_wait(moment, wait_ms, done, arg);
 	return NULL;
 }
 
@@ -357,7 +166,7 @@ static bool is_listed(const struct model_generations *found, uint64_t number)
 static bool is_old(const struct moment *moment)
 {
 	unsigned limit_s = moment->full ? KEPT_S : ABANDONED_S;
-	return !has_waiters(moment) &&
+	return !moment_has_waiters(moment) &&
 	       clock_monotonic_us() - moment->used_us > limit_s * 1000000ULL;
 }
 
@@ -365,7 +174,7 @@ static void look_at(struct moment *moment, const struct model_generations *found
                     uint64_t look_sent_us)
 {
 	if (moment->gone && !moment->telling)
-		tell_redis(moment);
+		moment_tell_redis(moment);
 	/* the look may have come before it was begun */
 	if (moment->gone || moment->number == 0 || moment->begun_us > look_sent_us)
 		return;
@@ -442,8 +251,7 @@ void moments_stop(struct moments *moments)
 	struct error err;
 	error_set(&err, ERR_UNAVAILABLE, "the read model stops; ask again");
 	moments->stopping = true;
-	while (moments->waiters != NULL)
-		waiter_end(moments->waiters, NULL, &err);
+	moments_refuse_all(moments, &err);
 	struct moment *moment;
 	DL_FOREACH2(moments->first, moment, next_moment)
 	{
