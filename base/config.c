@@ -111,6 +111,8 @@ static bool load_environment(struct config_option *options, size_t count, struct
 {
 	for (size_t i = 0; i < count; i++) {
 		char name[NAME_SIZE];
+		if (options[i].once)
+			continue;
 		env_name(options[i].name, name);
 		const char *source = name;
 		const char *value = getenv(name);
@@ -161,6 +163,12 @@ static bool load_pair(struct file *file, yaml_event_t *key)
 	if (option == NULL) {
 		error_set(file->err, ERR_INVALID, "%s: unknown option \"%.60s\", see --help",
 		          source, name);
+		yaml_event_delete(key);
+		return false;
+	}
+	if (option->once) {
+		error_set(file->err, ERR_INVALID, "%s: %s is said anew in each call, by --%s",
+		          source, option->name, option->name);
 		yaml_event_delete(key);
 		return false;
 	}
@@ -366,7 +374,12 @@ void config_print_help(FILE *out, const struct config_option *options, size_t co
 		flag_name(options[i].name, name);
 		int used = print_left(out, name, options[i].placeholder);
 		env_name(options[i].name, name);
-		fprintf(out, "%*s%s [%s", (int)width + 4 - used, "", options[i].help, name);
+		fprintf(out, "%*s%s", (int)width + 4 - used, "", options[i].help);
+		if (options[i].once) {
+			fputc('\n', out);
+			continue;
+		}
+		fprintf(out, " [%s", name);
 		if (options[i].also_env != NULL)
 			fprintf(out, " or %s", options[i].also_env);
 		if (options[i].fallback != NULL && *options[i].fallback != '\0')

@@ -2,7 +2,8 @@
  *
  * One table declares an option once: `--data-dir`, ORDERSHOP_DATA_DIR and `data_dir:` in the file
  * follow from the name "data_dir". Unknown flags and unknown keys of the file are errors; the
- * latter name file and line. `--help` is made from the table. */
+ * latter name file and line. What one call alone shall do (`--all`, `--force`) is only taken from its
+ * flags. `--help` is made from the table. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
@@ -20,6 +21,7 @@ struct config_option {
 	const char *fallback; /* the default as text; NULL: none */
 	int64_t min, max;     /* of integers */
 	const char *also_env; /* another environment name, or NULL */
+	bool once;            /* for this one call: neither environment nor file sets it */
 	const char *value;    /* the outcome, as text; NULL: none */
 	const char *source;   /* "--data-dir", "ORDERSHOP_DATA_DIR", "file.yaml:3", "default" */
 };

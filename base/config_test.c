@@ -19,6 +19,7 @@ static const struct config_option table[] = {
 	  .max = 65535,
 	  .also_env = "LEGACY_PORTNR" },
 	{ .name = "verbose", .type = CONFIG_FLAG, .help = "say more", .fallback = "false" },
+	{ .name = "all", .type = CONFIG_FLAG, .help = "all of them", .once = true },
 };
 static struct config_option options[ARRAY_LEN(table)];
 static char path[] = "/tmp/config-test-XXXXXX";
@@ -34,8 +35,8 @@ static void setup(void)
 	close(fd);
 	memcpy(options, table, sizeof(table));
 	static const char *const names[] = { "ORDERSHOP_DATA_DIR", "ORDERSHOP_PORT",
-		                             "LEGACY_PORTNR", "ORDERSHOP_VERBOSE",
-		                             "ORDERSHOP_CONFIG" };
+		                             "LEGACY_PORTNR",      "ORDERSHOP_VERBOSE",
+		                             "ORDERSHOP_ALL",      "ORDERSHOP_CONFIG" };
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		unsetenv(names[i]);
 }
@@ -94,6 +95,19 @@ START_TEST(flags_beat_environment_beats_file)
 	ck_assert_int_eq(config_integer(options, 3, "port"), 4);
 	ck_assert(!config_flag(options, 3, "verbose"));
 	ck_assert_str_eq(options[1].source, "--port");
+}
+END_TEST
+
+START_TEST(what_one_call_shall_do_is_only_a_flag)
+{
+	setenv("ORDERSHOP_ALL", "true", 1);
+	ck_assert(load(""));
+	ck_assert(!config_flag(options, 4, "all"));
+	ck_assert(load("--all"));
+	ck_assert(config_flag(options, 4, "all"));
+	file_text("all: true\n");
+	ck_assert(!load(""));
+	ck_assert_ptr_nonnull(strstr(err.message, ":1: all is said anew in each call, by --all"));
 }
 END_TEST
 
@@ -189,6 +203,7 @@ START_TEST(help_comes_from_the_table)
 	    "  --data-dir DIR  where data lies [ORDERSHOP_DATA_DIR]\n"
 	    "  --port N        where to listen [ORDERSHOP_PORT or LEGACY_PORTNR; default 5000]\n"
 	    "  --verbose       say more [ORDERSHOP_VERBOSE; default false]\n"
+	    "  --all           all of them\n"
 	    "  --config FILE   YAML file of `option: value` lines [ORDERSHOP_CONFIG]\n");
 	free(text);
 }
@@ -201,6 +216,7 @@ int main(void)
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, defaults_stand_where_nothing_is_given);
 	tcase_add_test(all, flags_beat_environment_beats_file);
+	tcase_add_test(all, what_one_call_shall_do_is_only_a_flag);
 	tcase_add_test(all, other_words_are_kept_in_order);
 	tcase_add_test(all, the_file_can_be_named_by_a_flag);
 	tcase_add_test(all, mistakes_are_named);

@@ -13,8 +13,11 @@
 #include <string.h>
 
 static struct config_option options[] = {
-	{ .name = "all", .type = CONFIG_FLAG, .help = "all topics in one order" },
-	{ .name = "follow", .type = CONFIG_FLAG, .help = "go on with events as they happen" },
+	{ .name = "all", .type = CONFIG_FLAG, .once = true, .help = "all topics in one order" },
+	{ .name = "follow",
+	  .type = CONFIG_FLAG,
+	  .once = true,
+	  .help = "go on with events as they happen" },
 	{ .name = "from",
 	  .placeholder = "ID|TIME",
 	  .help = "start after this entry, or at this time" },
@@ -24,7 +27,7 @@ static struct config_option options[] = {
 	  .help = "end after so many events; 0: no limit",
 	  .fallback = "0",
 	  .max = INT64_MAX },
-	{ .name = "json", .type = CONFIG_FLAG, .help = "one JSON object per line" },
+	{ .name = "json", .type = CONFIG_FLAG, .once = true, .help = "one JSON object per line" },
 	SHOP_OPTIONS,
 };
 

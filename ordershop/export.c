@@ -10,9 +10,13 @@
 #include <string.h>
 
 static struct config_option options[] = {
-	{ .name = "force", .type = CONFIG_FLAG, .help = "replace the file if it exists" },
+	{ .name = "force",
+	  .type = CONFIG_FLAG,
+	  .once = true,
+	  .help = "replace the file if it exists" },
 	{ .name = "busy",
 	  .type = CONFIG_FLAG,
+	  .once = true,
 	  .help = "export a shop that is working too, without what waits in its queues" },
 	{ .name = "wait",
 	  .type = CONFIG_INTEGER,

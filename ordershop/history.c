@@ -15,6 +15,7 @@
 static struct config_option options[] = {
 	{ .name = "all",
 	  .type = CONFIG_FLAG,
+	  .once = true,
 	  .help = "the whole trees: also what else followed from the same commands" },
 	SHOP_OPTIONS,
 };

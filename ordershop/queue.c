@@ -10,14 +10,20 @@
 #include <string.h>
 
 static struct config_option options[] = {
-	{ .name = "all", .type = CONFIG_FLAG, .help = "requeue, drop: all dead letters" },
+	{ .name = "all",
+	  .type = CONFIG_FLAG,
+	  .once = true,
+	  .help = "requeue, drop: all dead letters" },
 	{ .name = "limit",
 	  .type = CONFIG_INTEGER,
 	  .placeholder = "N",
 	  .help = "dead: end after so many; 0: no limit",
 	  .fallback = "0",
 	  .max = INT64_MAX },
-	{ .name = "json", .type = CONFIG_FLAG, .help = "dead: one JSON object per line" },
+	{ .name = "json",
+	  .type = CONFIG_FLAG,
+	  .once = true,
+	  .help = "dead: one JSON object per line" },
 	SHOP_OPTIONS,
 };
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static struct config_option options[] = {
-	{ .name = "detach", .type = CONFIG_FLAG, .help = "end when it has begun" },
+	{ .name = "detach", .type = CONFIG_FLAG, .once = true, .help = "end when it has begun" },
 	SHOP_OPTIONS,
 };
 

@@ -16,6 +16,7 @@ enum { VIOLATIONS_SHOWN = 20 };
 static struct config_option options[] = {
 	{ .name = "abandon",
 	  .type = CONFIG_FLAG,
+	  .once = true,
 	  .help = "forget what an interrupted replay of these files wrote" },
 	SHOP_OPTIONS,
 };

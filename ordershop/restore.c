@@ -14,9 +14,13 @@
 #include <string.h>
 
 static struct config_option options[] = {
-	{ .name = "check", .type = CONFIG_FLAG, .help = "only check the file, write nothing" },
+	{ .name = "check",
+	  .type = CONFIG_FLAG,
+	  .once = true,
+	  .help = "only check the file, write nothing" },
 	{ .name = "abandon",
 	  .type = CONFIG_FLAG,
+	  .once = true,
 	  .help = "forget a restore of this file that was interrupted" },
 	SHOP_OPTIONS,
 };

@@ -19,7 +19,7 @@
 enum { LOG_MAX = 1024 * 1024 * 1024 };
 
 static struct config_option options[] = {
-	{ .name = "live", .type = CONFIG_FLAG, .help = "on a running shop, by gRPC" },
+	{ .name = "live", .type = CONFIG_FLAG, .once = true, .help = "on a running shop, by gRPC" },
 	{ .name = "rest",
 	  .placeholder = "URL",
 	  .help = "live, and by REST where there is a route; --data is that shop's" },
@@ -32,6 +32,7 @@ static struct config_option options[] = {
 	  .max = SCENARIO_SEED_MAX },
 	{ .name = "hashes",
 	  .type = CONFIG_FLAG,
+	  .once = true,
 	  .help = "print the hashes of log and state of each scenario, and nothing else" },
 	{ .name = "log",
 	  .placeholder = "DIR",

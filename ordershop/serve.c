@@ -40,6 +40,7 @@ static struct config_option options[] = {
 	  .max = 65535 },
 	{ .name = "rebuild",
 	  .type = CONFIG_FLAG,
+	  .once = true,
 	  .help = "of the read model: build it anew beside the live one" },
 	{ .name = "debug", .type = CONFIG_FLAG, .help = "log more" },
 	TARGET_OPTIONS,

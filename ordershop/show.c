@@ -11,7 +11,10 @@
 
 static struct config_option options[] = {
 	{ .name = "at", .placeholder = "TIME|ID", .help = "as it was then" },
-	{ .name = "json", .type = CONFIG_FLAG, .help = "only the entity, as one line of JSON" },
+	{ .name = "json",
+	  .type = CONFIG_FLAG,
+	  .once = true,
+	  .help = "only the entity, as one line of JSON" },
 	SHOP_OPTIONS,
 };
 

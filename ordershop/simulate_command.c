@@ -31,7 +31,10 @@ static struct config_option options[] = {
 	  .placeholder = "FILE",
 	  .help = "where the shortest scenario goes that shows what was found",
 	  .fallback = "simulation.yaml" },
-	{ .name = "counts", .type = CONFIG_FLAG, .help = "print how often each thing was done" },
+	{ .name = "counts",
+	  .type = CONFIG_FLAG,
+	  .once = true,
+	  .help = "print how often each thing was done" },
 };
 
 static void print_counts(const struct simulation *simulation)

@@ -12,6 +12,7 @@ const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
 const money = new Intl.NumberFormat("en", { minimumFractionDigits: 2 });
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const calendar = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 
 const state = {
   events: [],           // newest first
@@ -33,6 +34,12 @@ function element(name, text, className) {
 
 const position = (event) => `${event.entry_id}/${event.topic}`;
 const milliseconds = (event) => Number(event.entry_id.split("-")[0]);
+
+// Of today the time alone; a shop may show a history.
+function moment(event) {
+  const at = new Date(milliseconds(event));
+  return (at.toDateString() === new Date().toDateString() ? clock : calendar).format(at);
+}
 const plural = (count, word) => `${number.format(count)} ${word}${count === 1 ? "" : "s"}`;
 const short = (id) => id.slice(0, 8);
 
@@ -97,7 +104,7 @@ function drawEvents() {
   $("events").replaceChildren(...rows.map((event) => {
     const row = element("li", undefined, event.fresh ? "fresh" : "");
     event.fresh = false;
-    const time = element("time", clock.format(milliseconds(event)));
+    const time = element("time", moment(event));
     time.dateTime = new Date(milliseconds(event)).toISOString();
     const name = element("span");
     name.append(element("b", event.type || event.action), ` ${event.topic}`);
@@ -133,7 +140,7 @@ function drawOrders() {
     const units = (order.items || []).reduce((sum, item) => sum + Number(item.quantity), 0);
     const cells = [element("td"), element("td"), element("td", number.format(units), "number"),
       element("td", money.format(Number(order.total || 0) / 100), "number"),
-      element("td", clock.format(milliseconds(event)))];
+      element("td", moment(event))];
     cells[0].append(link);
     cells[1].append(statusMark(order.status));
     row.append(...cells);
