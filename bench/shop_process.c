@@ -132,7 +132,7 @@ bool shop_process_control(const struct shop_process *shop, const char *verb, con
 
 bool shop_process_run(const char *const *argv, const char *words, char line[256], struct error *err)
 {
-	pid_t pid;
+	pid_t pid = -1;
 	int out = -1, status = 0;
 	char last[256] = "";
 	if (!spawn_self((char *const *)argv, true, &out, &pid, err))
