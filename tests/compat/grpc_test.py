@@ -166,7 +166,7 @@ class Compat(unittest.TestCase):
     def test_vanished_consumer_swallows_nothing(self):
         # `status` tells only of queues that have something, or nobody who waits.
         def alone():
-            return f"{self.topic}.f" in self.shop.command("status")
+            return f"{self.topic}/f" in self.shop.command("status")
         self.send()
         self.queue.ack_msg(self.key(mq.AckRequest, self.recv().msg_id))
         wait_until(alone)
