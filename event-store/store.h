@@ -189,7 +189,7 @@ MUST_USE bool store_tail_connect(const char *url, struct redis **out, struct err
 struct store_tail_topic {
 	const char *topic;
 	struct entry_id last;
-	bool began; /* its first events came, of which it is not known yet whether an import brought them */
+	bool began; /* its first events came; whose they are is not known yet */
 	bool own;   /* they are no import's */
 };
 /* What a read answers, in one or several parts: nil, or pairs (key, entries). */
