@@ -51,9 +51,9 @@ static bool is_blocked(void)
 	char *text = redis_fixture_command(&server, info, ARRAY_LEN(info));
 	const char *replica = strstr(text, ",offset="), *all = strstr(text, "master_repl_offset:");
 	ck_assert(replica != NULL && all != NULL);
-	bool blocked =
-	    strstr(text, "blocked_clients:1") != NULL &&
-	    atoll(replica + strlen(",offset=")) == atoll(all + strlen("master_repl_offset:"));
+	bool blocked = strstr(text, "blocked_clients:1") != NULL &&
+	               strtoll(replica + strlen(",offset="), NULL, 10) ==
+	                   strtoll(all + strlen("master_repl_offset:"), NULL, 10);
 	free(text);
 	return blocked;
 }

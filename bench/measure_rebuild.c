@@ -118,6 +118,7 @@ static void append_step(struct mux_load *load, const struct step *step, const st
 {
 	char event_id[37], json[768];
 	bool mail = step->kind == KINDS;
+	const char *topic = mail ? "mail" : topics[step->kind];
 	bench_uuid(event_id);
 	make_json(json, sizeof(json), step, ids);
 	Es__NewEvent event = ES__NEW_EVENT__INIT, *events[] = { &event };
@@ -127,7 +128,7 @@ static void append_step(struct mux_load *load, const struct step *step, const st
 	event.event_type = "Measured";
 	event.entity_id = mail ? "" : ids->of[step->kind];
 	Es__AppendRequest request = ES__APPEND_REQUEST__INIT;
-	request.topic = mail ? "mail" : topics[step->kind];
+	request.topic = topic;
 	request.events = events;
 	request.n_events = 1;
 	Es__AppendItem append = ES__APPEND_ITEM__INIT;
