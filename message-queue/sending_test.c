@@ -157,12 +157,11 @@ END_TEST
 /* As if the message `id` had been sent again to another instance, and done there like `other`. */
 static void end_elsewhere(const char *id, const char *other)
 {
-	const char *argv[] = { "EVAL",
-		               "for _, key in ipairs(redis.call('KEYS', '*:done:*')) do"
-		               " local outcome = redis.call('HGET', key, ARGV[1])"
-		               " if outcome then redis.call('HSET', key, ARGV[2], outcome) end "
-		               "end",
-		               "0", other, id };
+	static const char copy[] = "for _, key in ipairs(redis.call('KEYS', '*:done:*')) do"
+	                           " local outcome = redis.call('HGET', key, ARGV[1])"
+	                           " if outcome then redis.call('HSET', key, ARGV[2], outcome) end "
+	                           "end";
+	const char *argv[] = { "EVAL", copy, "0", other, id };
 	free(redis_fixture_command(&fixture.redis, argv, ARRAY_LEN(argv)));
 }
 
