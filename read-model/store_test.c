@@ -1,112 +1,10 @@
 /* The model in a real Redis. What a run writes must not depend on how the log was cut into runs. */
-#include "read-model/store.h"
-
-#include "tests/support/redis_fixture.h"
+#include "read-model/store_fixture.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct redis_fixture server;
-static struct redis *redis;
-
-static void setup(void)
-{
-	struct error err;
-	redis_fixture_start(&server, REDIS_FIXTURE_MEMORY);
-	if (!redis_create(NULL, server.url, model_store_libraries, MODEL_STORE_LIBRARIES, 5000,
-	                  &redis, &err))
-		ck_abort_msg("%s", err.message);
-}
-
-static void teardown(void)
-{
-	redis_destroy(redis);
-	redis_fixture_destroy(&server);
-}
-
-/* Runs what is queued, and the callbacks. */
-static void settle(void)
-{
-	struct error err;
-	struct redis_command command;
-	const struct redis_value *value;
-	redis_command_init(&command);
-	redis_arg(&command, "PING");
-	if (!redis_wait(redis, &command, 0, &value, &err))
-		ck_abort_msg("%s", err.message);
-	redis_command_free(&command);
-	if (redis_waiting(redis) > 0)
-		settle();
-}
-
-struct folder {
-	struct model_store *store;
-	struct projection *run;
-	struct model_position at;
-	struct error err;
-};
-
-static void applied(void *arg, const struct error *err)
-{
-	struct folder *folder = arg;
-	folder->err = err == NULL ? (struct error){ 0 } : *err;
-}
-
-static struct folder folder_create(uint64_t generation)
-{
-	return (struct folder){ .store = model_store_create(redis, generation),
-		                .run = projection_create() };
-}
-
-static void folder_destroy(struct folder *folder)
-{
-	projection_destroy(folder->run);
-	model_store_destroy(folder->store);
-}
-
-struct step {
-	const char *topic, *action, *id;
-	uint64_t version;
-	char data[256];
-};
-
-/* Adds the event of this number, and moves on to it. */
-static void add_step(struct projection *run, const struct step *step, size_t number,
-                     struct model_position *at)
-{
-	struct projection_event event = { .topic = step->topic,
-		                          .event_id = "e",
-		                          .entry_id = at->entry_id,
-		                          .action = step->action,
-		                          .data = step->data,
-		                          .entity_id = step->id,
-		                          .version = step->version };
-	snprintf(at->entry_id, sizeof(at->entry_id), "16%011zu-%zu", number / 3, number % 3);
-	snprintf(at->topic, sizeof(at->topic), "%s", step->topic);
-	projection_add(run, &event);
-}
-
-/* folder->err says how it went. */
-static void try_fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
-{
-	struct model_position next = folder->at;
-	for (size_t i = from; i < to; i++)
-		add_step(folder->run, &steps[i], i, &next);
-	model_store_apply(folder->store, &folder->at, &next, folder->run, applied, folder);
-	settle();
-	if (folder->err.code == ERR_NONE)
-		folder->at = next;
-	projection_clear(folder->run);
-}
-
-static void fold(struct folder *folder, const struct step *steps, size_t from, size_t to)
-{
-	try_fold(folder, steps, from, to);
-	if (folder->err.code != ERR_NONE)
-		ck_abort_msg("%s", folder->err.message);
-}
 
 /* Everything of a generation, without its number. */
 static char *dump(uint64_t generation)
@@ -129,21 +27,6 @@ static char *dump(uint64_t generation)
 	snprintf(prefix, sizeof(prefix), "{model:%lu}", (unsigned long)generation);
 	const char *argv[] = { "EVAL", script, "0", prefix };
 	return redis_fixture_command(&server, argv, 4);
-}
-
-static void expect_command(const char *words, const char *expected)
-{
-	char copy[200];
-	const char *argv[16];
-	int argc = 0;
-	char *rest;
-	snprintf(copy, sizeof(copy), "%s", words);
-	for (char *word = strtok_r(copy, " ", &rest); word != NULL;
-	     word = strtok_r(NULL, " ", &rest))
-		argv[argc++] = word;
-	char *text = redis_fixture_command(&server, argv, argc);
-	ck_assert_msg(strcmp(text, expected) == 0, "%s: '%s', not '%s'", words, text, expected);
-	free(text);
 }
 
 #define ORDER(id, status)                                                                          \
@@ -337,17 +220,6 @@ END_TEST
 
 /* ---- generations ---- */
 
-static void done(void *arg, const struct error *err)
-{
-	ck_assert_ptr_null(err);
-	++*(int *)arg;
-}
-
-static void keep_error(void *arg, const struct error *err)
-{
-	*(struct error *)arg = err == NULL ? (struct error){ 0 } : *err;
-}
-
 static void keep_entity_error(void *arg, const struct model_store_entity *entity,
                               const struct error *err)
 {
@@ -382,140 +254,6 @@ START_TEST(a_redis_that_is_away_or_full_is_unavailable)
 }
 END_TEST
 
-static void keep_number(void *arg, uint64_t generation, bool mine, const struct error *err)
-{
-	ck_assert_ptr_null(err);
-	*(int64_t *)arg = mine ? (int64_t)generation : -(int64_t)generation;
-}
-
-/* Negative: another process builds it. */
-static int64_t begin_as(const char *process, uint64_t floor)
-{
-	int64_t number = 0;
-	model_generation_begin(redis, floor, process, keep_number, &number);
-	settle();
-	return number;
-}
-
-static int64_t begin(uint64_t floor)
-{
-	return begin_as("a#1", floor);
-}
-
-static struct model_generations look(void)
-{
-	struct error err;
-	struct model_generations generations;
-	ck_assert(model_generations_read(redis, &generations, &err));
-	return generations;
-}
-
-START_TEST(generations_change_over)
-{
-	static const struct step step = { "product", "entity_created", "p", 1, "{}" };
-	struct folder one = folder_create(1), two = folder_create(2);
-	struct error err;
-	int count = 0;
-	ck_assert(look().none);
-	ck_assert_int_eq(begin(0), 1);
-	ck_assert_uint_eq(look().live, 0);
-	ck_assert_uint_eq(look().building, 1);
-	model_generation_go_live(redis, 1, done, &count);
-	fold(&one, &step, 0, 1);
-	ck_assert_int_eq(begin(0), 2);
-	ck_assert_uint_eq(look().live, 1);
-	fold(&two, &step, 0, 1);
-	model_generation_go_live(redis, 3, keep_error, &err);
-	settle();
-	ck_assert_int_eq(err.code, ERR_CONFLICT);
-	ck_assert_uint_eq(look().live, 1);
-	model_generation_go_live(redis, 2, done, &count);
-	model_generation_go_live(redis, 2, done, &count); /* an answer was lost */
-	settle();
-	ck_assert_int_eq(count, 3);
-	struct model_generations generations = look();
-	ck_assert_uint_eq(generations.live, 2);
-	ck_assert_uint_eq(generations.building, 0);
-	ck_assert_uint_eq(generations.highest, 2);
-	ck_assert_uint_eq(generations.dropped_count, 1);
-	ck_assert_uint_eq(generations.dropped[0], 1);
-	folder_destroy(&one);
-	folder_destroy(&two);
-}
-END_TEST
-
-START_TEST(a_process_of_a_former_version_may_begin)
-{
-	ck_assert_int_eq(begin(0), 1);
-	expect_command("HSET model:live builder_seen 1", "0");
-	expect_command("FCALL readmodel_begin 1 model:live 2 0", "2");
-	ck_assert_int_eq(begin_as("b#1", 0), -2);
-}
-END_TEST
-
-START_TEST(one_process_builds_a_generation)
-{
-	struct error err;
-	ck_assert_int_eq(begin_as("a#1", 0), 1);
-	ck_assert_int_eq(begin_as("b#1", 0), -1);
-	model_generation_seen(redis, 1, "a#1", keep_error, &err);
-	settle();
-	ck_assert_int_eq(err.code, ERR_NONE);
-	/* what was written by a former life, or before a failure, is of no use */
-	ck_assert_int_eq(begin_as("a#1", 0), 2);
-	ck_assert_int_eq(begin_as("a#2", 0), 3);
-	ck_assert_uint_eq(look().dropped_count, 2);
-	/* one that is silent for long has lost it, and what it wrote since goes too */
-	expect_command("HSET model:live builder_seen 1", "0");
-	ck_assert_int_eq(begin_as("b#1", 0), 4);
-	expect_command("HDEL model:live drop:3", "1");
-	model_generation_seen(redis, 3, "a#2", keep_error, &err);
-	settle();
-	ck_assert_int_eq(err.code, ERR_CONFLICT);
-	ck_assert_uint_eq(look().dropped_count, 3);
-	ck_assert_uint_eq(look().building, 4);
-	model_generation_go_live(redis, 4, keep_error, &err);
-	model_generation_seen(redis, 4, "b#1", keep_error, &err);
-	settle();
-	ck_assert_int_eq(err.code, ERR_NONE);
-	expect_command("HEXISTS model:live builder", "0");
-}
-END_TEST
-
-START_TEST(a_dropped_generation_leaves_nothing)
-{
-	static const struct step step = { "product", "entity_created", "p", 1, "{}" };
-	struct folder one = folder_create(1), two = folder_create(2);
-	int count = 0;
-	fold(&one, &step, 0, 1);
-	fold(&two, &step, 0, 1);
-	expect_command("HSET model:live generation 2 version 1 highest 2 drop:1 1", "4");
-	model_generation_drop(redis, 1, done, &count);
-	settle();
-	ck_assert_int_eq(count, 1);
-	ck_assert_uint_eq(look().dropped_count, 0);
-	expect_command("KEYS {model:1}*", "");
-	expect_command("EXISTS {model:2}product_entity:p", "1");
-	folder_destroy(&one);
-	folder_destroy(&two);
-}
-END_TEST
-
-START_TEST(another_version_of_code_builds_its_own)
-{
-	expect_command("HSET model:live generation 3 version 0 highest 4 building 4 "
-	               "building_version 0",
-	               "5");
-	ck_assert_uint_eq(look().live, 0);
-	ck_assert_uint_eq(look().building, 0);
-	ck_assert_int_eq(begin(0), 5);
-	ck_assert_uint_eq(look().dropped[0], 4);
-	ck_assert_uint_eq(look().building, 5);
-	expect_command("DEL model:live", "1");
-	ck_assert_int_eq(begin(7), 8); /* a number is never used twice */
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("read-model store");
@@ -526,11 +264,6 @@ int main(void)
 	tcase_add_test(tcase, an_order_keeps_its_place);
 	tcase_add_test(tcase, a_run_from_another_checkpoint_is_refused);
 	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
-	tcase_add_test(tcase, generations_change_over);
-	tcase_add_test(tcase, one_process_builds_a_generation);
-	tcase_add_test(tcase, a_process_of_a_former_version_may_begin);
-	tcase_add_test(tcase, a_dropped_generation_leaves_nothing);
-	tcase_add_test(tcase, another_version_of_code_builds_its_own);
 	tcase_add_test(tcase, a_redis_that_is_away_or_full_is_unavailable);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
