@@ -1,4 +1,5 @@
 #include "base/config.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -223,9 +224,5 @@ int main(void)
 	tcase_add_test(all, mistakes_in_the_file_are_named_by_line);
 	tcase_add_test(all, help_comes_from_the_table);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -2,9 +2,9 @@
 #include "base/arena.h"
 #include "base/backoff.h"
 #include "base/buffer.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 START_TEST(error_codes_map_both_ways)
@@ -113,9 +113,5 @@ int main(void)
 	tcase_add_test(all, buffer_grows_up_to_its_maximum);
 	tcase_add_test(all, backoff_doubles_up_to_a_second);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

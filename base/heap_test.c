@@ -1,5 +1,6 @@
 #include "base/heap.h"
 #include "base/random.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 
@@ -39,9 +40,5 @@ int main(void)
 	TCase *all = tcase_create("all");
 	tcase_add_loop_test(all, first_comes_first, 0, 20);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

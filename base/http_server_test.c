@@ -1,6 +1,7 @@
 /* Raw sockets against a real server: what a client library would hide is the point here. */
 #include "base/http_server.h"
 #include "base/clock.h"
+#include "tests/support/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -8,7 +9,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -465,9 +465,5 @@ int main(void)
 	tcase_add_test(tests, destroy_leaves_nobody_without_an_answer);
 	tcase_add_test(tests, an_address_in_use_is_named);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

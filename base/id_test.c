@@ -1,4 +1,5 @@
 #include "base/id.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -150,9 +151,5 @@ int main(void)
 	tcase_add_test(all, entry_ids_read_write_and_compare);
 	tcase_add_test(all, names_have_a_limit_and_an_alphabet);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include "proto/entities.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -355,9 +356,5 @@ int main(void)
 	tcase_add_test(all, long_values_are_clipped_between_characters);
 	tcase_add_test(all, strings_are_escaped_and_always_valid);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -1,9 +1,9 @@
 #include "base/clock.h"
 #include "base/loop.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct loop *loop;
@@ -213,9 +213,5 @@ int main(void)
 	tcase_add_test(all, a_removed_hook_is_not_called);
 	tcase_add_test(all, a_stopped_task_does_not_run);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,9 +1,9 @@
 /* What needs no server: URLs, and where in a cluster a command goes. */
 #include "base/redis_internal.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 START_TEST(wrong_urls_are_refused)
@@ -82,9 +82,5 @@ int main(void)
 	tcase_add_test(tcase, wrong_urls_are_refused);
 	tcase_add_test(tcase, slots_of_commands);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* What waits for replicas, and what a server that cannot write for now says. */
 #include "tests/support/redis_words.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -136,9 +137,5 @@ int main(void)
 	tcase_add_test(tcase, what_ends_a_blocking_read_is_replicated);
 	tcase_add_test(tcase, refusals_for_now_are_no_values);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "tests/support/redis_words.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <signal.h>
@@ -367,9 +368,5 @@ int main(void)
 	tcase_add_test(tcase, flushed_functions_are_repeated_behind_the_loop);
 	tcase_add_test(tcase, destroy_ends_what_waits);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,8 +1,8 @@
 /* The shapes of answers. */
 #include "base/redis_internal.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -66,9 +66,5 @@ int main(void)
 	tcase_add_loop_test(all, shapes, 0, ARRAY_LEN(cases));
 	tcase_add_test(all, errors_fit_nothing);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "base/rpc_fixture.h"
 #include "proto/health.pb-c.h"
 #include "proto/reflection.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <stdlib.h>
 #include <string.h>

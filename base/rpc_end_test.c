@@ -1,5 +1,6 @@
 /* How servers and channels end, and who may listen where. */
 #include "base/rpc_fixture.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -276,12 +276,3 @@ void ask_entity(const char *topic, unsigned timeout_ms, struct outcome *outcome)
 	          outcome);
 	fixture_wait(&outcome->closed, 1);
 }
-
-int run_suite(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}

@@ -59,6 +59,5 @@ extern const struct rpc_stream_events outcome_events;
 void outcome_unary(void *arg, const ProtobufCMessage *response, const struct error *err);
 /* Calls ReadEntity with this topic and waits. */
 void ask_entity(const char *topic, unsigned timeout_ms, struct outcome *outcome);
-int run_suite(Suite *suite);
 
 #endif

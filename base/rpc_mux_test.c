@@ -1,4 +1,5 @@
 #include "base/rpc_fixture.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* Calls that go well, calls that do not, and what is in between. */
 #include "base/rpc_fixture.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 #include "base/when.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -98,9 +99,5 @@ int main(void)
 	tcase_add_loop_test(all, what_is_no_moment_is_refused, 0, (int)ARRAY_LEN(wrong));
 	tcase_add_test(all, a_beginning_may_be_left_open);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

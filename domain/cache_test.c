@@ -1,10 +1,10 @@
 #include "domain/cache.h"
 
 #include "proto/entities.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 static Shop__Customer customer(const char *name)
 {
@@ -103,9 +103,5 @@ int main(void)
 	tcase_add_test(tests, what_is_held_stays);
 	tcase_add_test(tests, a_late_answer_does_not_touch_a_new_generation);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "domain/history_fixture.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -94,9 +95,5 @@ int main(void)
 	tcase_add_test(all, equal_logs_have_equal_hashes);
 	tcase_add_test(all, a_fold_is_the_last_of_each);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

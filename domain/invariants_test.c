@@ -1,5 +1,6 @@
 /* A history that breaks nothing, and for each invariant one that breaks it and nothing else. */
 #include "domain/history_fixture.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -261,9 +262,5 @@ int main(void)
 	tcase_add_test(all, every_invariant_has_a_case);
 	tcase_add_test(all, one_entity_can_be_asked);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "domain/memory_shop_fixture.h"
 
 #include "proto/entities.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -395,9 +396,5 @@ int main(void)
 	TCase *alone = tcase_create("same bytes");
 	tcase_add_test(alone, the_same_calls_give_the_same_log);
 	suite_add_tcase(suite, alone);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -1,7 +1,7 @@
 #include "domain/order_status.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Written down a second time, as a picture: rows are statuses, columns are moves in the order of
@@ -82,9 +82,5 @@ int main(void)
 	tcase_add_test(all, refusals_say_what_would_do);
 	tcase_add_test(all, moves_and_statuses_have_names);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -2,10 +2,10 @@
 #include "domain/rules_fixture.h"
 
 #include "proto/entities.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Orders ------------------------------------------------------------------------------ */
@@ -277,9 +277,5 @@ int main(void)
 	tcase_add_test(all, a_shipping_is_of_a_cleared_order);
 	tcase_add_test(all, a_returned_shipping_cannot_be_delivered);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

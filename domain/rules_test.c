@@ -2,10 +2,10 @@
 #include "domain/rules_fixture.h"
 
 #include "proto/entities.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- What all have in common ------------------------------------------------------------- */
@@ -272,9 +272,5 @@ int main(void)
 	tcase_add_test(all, carts_have_a_limit_of_units_and_of_products);
 	tcase_add_test(all, mails_are_events);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

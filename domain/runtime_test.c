@@ -4,6 +4,7 @@
 #include "domain/fake_store.h"
 
 #include "proto/entities.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -421,9 +422,5 @@ int main(void)
 	tcase_add_test(tests, what_should_be_new_is_not_loaded_unless_it_is_not);
 	tcase_add_test(tests, what_is_refused_for_now_is_decided_again_for_a_while);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

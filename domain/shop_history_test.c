@@ -4,11 +4,11 @@
 
 #include "base/id.h"
 #include "domain/order_status.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { RUNS = 60, COMMANDS = 200, PRODUCTS = 4, CARTS = 12 };
@@ -312,9 +312,5 @@ int main(void)
 	tcase_set_timeout(all, 60);
 	tcase_add_loop_test(all, any_history_ends_well, 0, RUNS);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

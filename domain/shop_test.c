@@ -3,10 +3,10 @@
 
 #include "base/id.h"
 #include "domain/order_status.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct memory_shop *shop;
@@ -330,9 +330,5 @@ int main(void)
 	tcase_add_test(all, a_delivery_that_meets_a_cancellation_is_refused);
 	tcase_add_test(all, a_delivery_that_died_half_way_is_completed);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "event-store/check.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -106,9 +107,5 @@ int main(void)
 	tcase_add_test(tests, json_depth);
 	tcase_add_test(tests, limits);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

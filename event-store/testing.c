@@ -1,6 +1,7 @@
 #include "event-store/testing.h"
 
 #include "base/clock.h"
+#include "tests/support/suite.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,12 +42,8 @@ static void end_serving(void)
 
 int testing_main(Suite *suite)
 {
-	SRunner *runner = srunner_create(suite);
-	srunner_set_fork_status(runner, CK_NOFORK);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	setenv("CK_FORK", "no", 1);
+	return run_suite(suite);
 }
 
 void testing_start(void)

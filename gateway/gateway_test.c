@@ -1,6 +1,7 @@
 /* The gateway before a fake shop, asked over HTTP from a thread of its own. */
 #include "gateway/fake_shop.h"
 #include "gateway/service.h"
+#include "tests/support/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -8,7 +9,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -357,9 +357,5 @@ int main(void)
 	tcase_add_test(stops, stopping_ends_an_open_feed);
 	tcase_set_timeout(stops, 60);
 	suite_add_tcase(suite, stops);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,7 +1,7 @@
 #include "gateway/routes.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char id[] = "8a55c38b-0b0f-4f5e-8a55-c38b9e6f30c1";
@@ -91,9 +91,5 @@ int main(void)
 	tcase_add_test(tests, unknown_paths);
 	tcase_add_test(tests, wrong_methods_say_what_is_allowed);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,8 +1,8 @@
 #include "gateway/tokens.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 START_TEST(the_highest_of_a_topic_counts)
@@ -48,9 +48,5 @@ int main(void)
 	tcase_add_test(tests, the_highest_of_a_topic_counts);
 	tcase_add_test(tests, the_table_is_bounded);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

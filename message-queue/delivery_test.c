@@ -1,7 +1,7 @@
 #include "message-queue/delivery.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 /* Every pair: rows are states, columns events; '.' is refused. */
 static const char *const expected[DELIVERY_STATES] = {
@@ -66,9 +66,5 @@ int main(void)
 	tcase_add_test(tcase, backoff_grows_and_ends);
 	Suite *suite = suite_create("delivery");
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

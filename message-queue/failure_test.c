@@ -1,6 +1,7 @@
 /* What happens when processes die, stop, or come twice. */
 #include "message-queue/test_fixture.h"
 #include "proto/health.pb-c.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,9 +298,5 @@ int main(void)
 	Suite *suite = suite_create("failure");
 	suite_add_tcase(suite, tcase);
 	suite_add_tcase(suite, disk);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

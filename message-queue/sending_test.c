@@ -1,5 +1,6 @@
 /* Messages that their senders send for the first time, and again (Sending in the proto). */
 #include "message-queue/test_fixture.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,9 +294,5 @@ int main(void)
 	tcase_add_test(tcase, again_says_so);
 	Suite *suite = suite_create("queue");
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

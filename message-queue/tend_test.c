@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "message-queue/store.h"
 #include "message-queue/test_fixture.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -384,9 +385,5 @@ int main(void)
 	tcase_add_test(tcase, wrong_requests_are_refused);
 	Suite *suite = suite_create("tend");
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

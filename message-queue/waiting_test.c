@@ -1,6 +1,7 @@
 /* What decides when a message is delivered: priority, delay, the end of a lease. */
 #include "base/clock.h"
 #include "message-queue/test_fixture.h"
+#include "tests/support/suite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,9 +323,5 @@ int main(void)
 	tcase_add_test(tcase, poison_holds_up_nobody);
 	Suite *suite = suite_create("waiting");
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "ordershop/event_line.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -163,9 +164,5 @@ int main(void)
 	tcase_add_test(all, errors_name_the_member);
 	tcase_add_test(all, a_hash_is_of_the_lines_in_order);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

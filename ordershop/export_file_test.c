@@ -1,5 +1,6 @@
 /* What is written is read; what was cut off or altered anywhere is refused, with its place. */
 #include "ordershop/export_file.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -342,9 +343,5 @@ int main(void)
 	tcase_add_test(all, a_line_has_a_limit);
 	tcase_add_test(all, other_files_are_refused);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

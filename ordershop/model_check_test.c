@@ -2,10 +2,10 @@
 #include "ordershop/model_check.h"
 
 #include "domain/history_fixture.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CUSTOMER_OF(letter)                                                                        \
@@ -131,9 +131,5 @@ int main(void)
 	tcase_add_test(tcase, entities_are_in_another_order);
 	tcase_add_test(tcase, a_mail_is_missing);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

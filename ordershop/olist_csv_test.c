@@ -1,4 +1,5 @@
 #include "ordershop/olist_csv.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -169,8 +170,6 @@ int main(void)
 	Suite *suite = suite_create("olist_csv");
 	TCase *texts = tcase_create("texts");
 	TCase *folders = tcase_create("folders");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(texts, money_is_read_exactly);
 	tcase_add_test(texts, times_are_utc);
@@ -180,8 +179,5 @@ int main(void)
 	tcase_add_loop_test(folders, what_is_wrong_is_named_with_its_line, 0, ARRAY_LEN(wrong));
 	suite_add_tcase(suite, texts);
 	suite_add_tcase(suite, folders);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_suite(suite);
 }

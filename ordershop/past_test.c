@@ -2,6 +2,7 @@
 #include "domain/invariants.h"
 #include "ordershop/event_line.h"
 #include "ordershop/olist_generator.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -293,8 +294,6 @@ int main(void)
 {
 	Suite *suite = suite_create("past");
 	TCase *tests = tcase_create("past");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, the_same_seed_gives_the_same_bytes);
@@ -304,9 +303,5 @@ int main(void)
 	tcase_add_test(tests, who_cannot_take_an_event_ends_it);
 	tcase_add_test(tests, a_step_waits_for_the_one_before_it);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_suite(suite);
 }

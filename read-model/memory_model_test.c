@@ -1,8 +1,8 @@
 #include "read-model/memory_model.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct memory_model *model;
@@ -168,9 +168,5 @@ int main(void)
 	tcase_add_test(all, orders_are_open_until_billed_shipped_or_cancelled);
 	tcase_add_test(all, runs_of_any_length_give_the_same);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

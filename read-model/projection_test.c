@@ -1,8 +1,8 @@
 #include "read-model/projection.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct projection *run;
@@ -177,9 +177,5 @@ int main(void)
 	tcase_add_test(tcase, what_cannot_be_read_is_passed_over);
 	tcase_add_test(tcase, place_in_lists);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -1,8 +1,8 @@
 /* How generations follow each other in a real Redis. */
 #include "read-model/store_fixture.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 static void keep_number(void *arg, uint64_t generation, bool mine, const struct error *err)
 {
@@ -150,9 +150,5 @@ int main(void)
 	tcase_add_test(tcase, a_dropped_generation_leaves_nothing);
 	tcase_add_test(tcase, another_version_of_code_builds_its_own);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

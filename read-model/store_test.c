@@ -1,5 +1,6 @@
 /* The model in a real Redis. What a run writes must not depend on how the log was cut into runs. */
 #include "read-model/store_fixture.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -266,9 +267,5 @@ int main(void)
 	tcase_add_loop_test(tcase, runs_may_be_cut_anywhere, 0, 4);
 	tcase_add_test(tcase, a_redis_that_is_away_or_full_is_unavailable);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 #include "base/id.h"
 #include "tests/integration/domain_client.h"
 #include "tests/integration/domain_processes.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -208,9 +209,5 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, a_killed_service_loses_and_doubles_nothing);
 	tcase_add_test(tests, a_stopped_service_leaves_nothing_behind);
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

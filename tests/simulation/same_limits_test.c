@@ -2,9 +2,9 @@
 #include "domain/limits.h"
 #include "event-store/group.h"
 #include "event-store/store_internal.h"
+#include "tests/support/suite.h"
 
 #include <check.h>
-#include <stdlib.h>
 
 /* limits_queue.c: the headers of both stores do not go together. */
 int limits_queue_outcome_s(void);
@@ -24,9 +24,5 @@ int main(void)
 	TCase *tcase = tcase_create("limits");
 	tcase_add_test(tcase, limits_are_those_of_the_services);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }
