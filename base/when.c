@@ -57,20 +57,26 @@ static const char *parse_fraction(const char *text, struct when *when)
 
 static bool parse_date(const char *text, struct when *when)
 {
-	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d" };
+	static const struct {
+		const char *form;
+		bool hours, seconds;
+	} forms[] = {
+		{ "%Y-%m-%dT%H:%M:%S", true, true }, { "%Y-%m-%d %H:%M:%S", true, true },
+		{ "%Y-%m-%dT%H:%M", true, false },   { "%Y-%m-%d %H:%M", true, false },
+		{ "%Y-%m-%d", false, false },
+	};
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		struct tm parts = { 0 };
-		const char *end = strptime(text, forms[i], &parts);
+		const char *end = strptime(text, forms[i].form, &parts);
 		int day = parts.tm_mday;
 		time_t seconds = end ? timegm(&parts) : -1;
 		/* timegm makes March of the 31st of February */
 		if (seconds <= 0 || parts.tm_mday != day)
 			continue;
 		*when = (struct when){ .time_ms = (uint64_t)seconds * 1000 };
-		if (strchr(forms[i], 'S'))
+		if (forms[i].seconds)
 			end = parse_fraction(end, when);
-		if (end != NULL &&
-		    (*end == '\0' || (strchr(forms[i], 'S') && strcmp(end, "Z") == 0)))
+		if (end != NULL && (*end == '\0' || (forms[i].hours && strcmp(end, "Z") == 0)))
 			return true;
 	}
 	return false;
@@ -86,7 +92,7 @@ bool when_parse(const char *text, uint64_t now_ms, struct when *when, struct err
 	if (!entry_id_parse(text, &id, err))
 		return error_set(err, ERR_INVALID,
 		                 "'%.60s' is no entry id such as 1700000000000-12 and no time such "
-		                 "as 2024-05-01T12:30:00 or 10m",
+		                 "as 2024-05-01, 2024-05-01T12:30:00 (UTC) or 10m (ago)",
 		                 text);
 	entry_id_format(id, when->entry_id);
 	return true;

@@ -12,8 +12,8 @@ struct when {
 	bool has_us;                  /* they were given */
 };
 
-/* "1700000000000-12" | "2024-05-01" | "2024-05-01T12:30:00[.123456][Z]" (UTC) | "90s", "10m", "2h", "3d" before
- * `now_ms` | "" */
+/* "1700000000000-12" | "2024-05-01" | "2024-05-01T12:30[:00[.123456]][Z]" (UTC) | "90s", "10m", "2h", "3d" before
+ * `now_ms` | "". What is left out of a time is zero. */
 MUST_USE bool when_parse(const char *text, uint64_t now_ms, struct when *when, struct error *err);
 
 /* "90s", "10m", "2h", "3d": how long it is, at most `max_ms`. False: it is none. */

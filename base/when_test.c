@@ -13,6 +13,9 @@ static const struct {
 	uint64_t ms, us; /* of the last moment that counts */
 } good[] = {
 	{ "2024-05-01", DAY_MS, 999 },
+	{ "2024-05-01T00:01", DAY_MS + 60000, 999 },
+	{ "2024-05-01T00:01Z", DAY_MS + 60000, 999 },
+	{ "2024-05-01 00:01", DAY_MS + 60000, 999 },
 	{ "2024-05-01T00:00:01", DAY_MS + 1000, 999 },
 	{ "2024-05-01 00:00:01", DAY_MS + 1000, 999 },
 	{ "2024-05-01T00:00:01Z", DAY_MS + 1000, 999 },
@@ -46,6 +49,11 @@ static const struct {
 	{ "noon", "is no entry id" },
 	{ "2024-05-01Z", "is no entry id" },
 	{ "2024-05-01.5", "is no entry id" },
+	{ "2024-05-01T12", "is no entry id" },
+	{ "2024-05-01T12:", "is no entry id" },
+	{ "2024-05-01T12:30:", "is no entry id" },
+	{ "2024-05-01T12:30.5", "is no entry id" },
+	{ "2024-05-01T12:60", "is no entry id" },
 	{ "2024-13-01", "is no entry id" },
 	{ "2024-02-30", "is no entry id" },
 	{ "2023-02-29T10:00:00", "is no entry id" },
@@ -62,6 +70,7 @@ static const struct {
 	{ "m", "is no entry id" },
 	{ "99999999999999999999d", "is no entry id" },
 	{ "2024-05-02", "is in the future" },
+	{ "2024-05-01T12:31", "is in the future" },
 	{ "2024-05-01T12:30:01", "is in the future" },
 	{ "1714566600124-0", "is in the future" },
 };

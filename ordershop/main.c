@@ -7,8 +7,9 @@
 
 /* The paragraph of commands that look back. */
 #define MOMENTS                                                                                    \
-	"\n\nTIME is 2024-05-01T12:30:00 (UTC; up to microseconds; a day alone is its first\n"     \
-	"moment), or `10m`, `2h`, `3d` ago; ID an entry id. What happened at that moment counts."
+	"\n\nTIME is 2024-05-01T12:30:00 (UTC; up to microseconds, or without seconds; a day\n"    \
+	"alone is its first moment), or `10m`, `2h`, `3d` ago; ID an entry id. What happened at "  \
+	"that moment counts."
 
 static const struct subcommand commands[] = {
 	{ "run", "", "Starts the whole shop and keeps it running.", run_command,
@@ -34,8 +35,9 @@ static const struct subcommand commands[] = {
 	{ "events", "TOPIC|--all", "Prints the events of a topic, or of all in one order.",
 	  events_command,
 	  "One line per event: time (UTC), topic, entry id, type, entity, version, data.\n"
-	  "--from takes an entry id (exclusive) or a time: 2024-05-01, 2024-05-01T12:30:00,\n"
-	  "or `10m`, `2h`, `3d` ago." },
+	  "--from takes an entry id (exclusive) or a time (UTC): 2024-05-01T12:30:00, also "
+	  "without\n"
+	  "the seconds or as a day alone, or `10m`, `2h`, `3d` ago." },
 	{ "rebuild", "", "Builds the read model anew from the log, and shows how far it is.",
 	  rebuild_command,
 	  "Queries are answered by the old model until the new one has caught up. If the service "
