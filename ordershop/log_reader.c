@@ -1,5 +1,6 @@
 #include "ordershop/log_reader.h"
 
+#include "ordershop/lines.h"
 #include "proto/eventstore_v1.pb-c.h"
 
 #include <string.h>
@@ -10,7 +11,9 @@ struct reading {
 	log_function *each;
 	void *arg;
 	struct rpc_stream *stream;
-	struct arena *arena; /* of one event */
+	struct arena *arena;    /* of one event */
+	uint64_t events;        /* within the range */
+	struct entry_id beyond; /* the first event after `until` */
 	bool enough, failed, closed;
 	struct error error;
 };
@@ -26,8 +29,11 @@ static bool read_event(struct reading *reading, const Es__Event *event)
 		reading->failed = true;
 		return false;
 	}
-	if (range->until && entry_id_compare(entry, *range->until) > 0)
+	if (range->until && entry_id_compare(entry, *range->until) > 0) {
+		reading->beyond = entry;
 		return range->backward;
+	}
+	reading->events++;
 	if (range->entity_id && strcmp(event->entity_id, range->entity_id) != 0)
 		return true;
 	arena_reset(reading->arena);
@@ -91,30 +97,53 @@ static void send_request(struct reading *reading)
 	rpc_stream_end_sends(reading->stream);
 }
 
+static bool read_log(struct reading *reading, struct error *err)
+{
+	static const struct rpc_stream_events events = { .message = message, .closed = closed };
+	struct client *client = reading->client;
+
+	reading->arena = arena_create();
+	reading->stream =
+	    rpc_stream_open(client->channels[TARGET_EVENT_STORE],
+	                    client_service(TARGET_EVENT_STORE), "Read", &events, reading);
+	send_request(reading);
+	while (!reading->closed) /* others on this loop may stop it too */
+		loop_run(client->loop);
+	arena_destroy(reading->arena);
+	if (reading->failed)
+		*err = reading->error;
+	return !reading->failed;
+}
+
 bool log_read_range(struct client *client, const struct log_range *range, log_function *each,
                     void *arg, struct error *err)
 {
-	static const struct rpc_stream_events events = { .message = message, .closed = closed };
-	struct reading reading = {
-		.client = client, .range = range, .each = each, .arg = arg, .arena = arena_create()
-	};
+	struct reading reading = { .client = client, .range = range, .each = each, .arg = arg };
 
-	reading.stream =
-	    rpc_stream_open(client->channels[TARGET_EVENT_STORE],
-	                    client_service(TARGET_EVENT_STORE), "Read", &events, &reading);
-	send_request(&reading);
-	while (!reading.closed) /* others on this loop may stop it too */
-		loop_run(client->loop);
-	arena_destroy(reading.arena);
-	if (reading.failed)
-		*err = reading.error;
-	return !reading.failed;
+	return read_log(&reading, err);
+}
+
+/* Of a moment before the first event. */
+static bool nothing_yet(const struct reading *reading, struct error *err)
+{
+	char first[LINE_TIME_SIZE], entry[ENTRY_ID_SIZE];
+
+	if (reading->beyond.ms == 0)
+		return error_set(err, ERR_NOT_FOUND,
+		                 "nothing had happened by then: there are no events yet");
+	entry_id_format(reading->beyond, entry);
+	return error_set(err, ERR_NOT_FOUND,
+	                 "nothing had happened by then: the first event is at %s (%s)",
+	                 line_entry_time(reading->beyond, first), entry);
 }
 
 bool log_read(struct client *client, const struct entry_id *until, log_function *each, void *arg,
               struct error *err)
 {
 	const struct log_range all = { .until = until };
+	struct reading reading = { .client = client, .range = &all, .each = each, .arg = arg };
 
-	return log_read_range(client, &all, each, arg, err);
+	if (!read_log(&reading, err))
+		return false;
+	return !until || reading.events > 0 || nothing_yet(&reading, err);
 }

@@ -19,7 +19,8 @@ struct log_range {
 MUST_USE bool log_read_range(struct client *client, const struct log_range *range,
                              log_function *each, void *arg, struct error *err);
 
-/* Reads what stands in the log now, up to and with `until` (NULL: all). */
+/* Reads what stands in the log now, up to and with `until` (NULL: all). ERR_NOT_FOUND when nothing had happened by
+ * then: it names the first event. */
 MUST_USE bool log_read(struct client *client, const struct entry_id *until, log_function *each,
                        void *arg, struct error *err);
 

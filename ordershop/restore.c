@@ -293,12 +293,13 @@ static struct entry_id last_of(const struct export_end *end)
 static bool compare(struct restore *restore, struct error *err)
 {
 	struct reading reading = { .fold = fold_create(), .hash = log_hash_create() };
-	struct entry_id last = last_of(restore->end);
+	const struct entry_id last = last_of(restore->end);
+	const struct log_range range = { .until = &last };
 	char log[DIGEST_TEXT_SIZE], state[DIGEST_TEXT_SIZE];
 	bool same;
 
 	buffer_init(&reading.line, EVENT_LINE_MAX);
-	same = log_read(&restore->client, &last, read_back, &reading, err);
+	same = log_read_range(&restore->client, &range, read_back, &reading, err);
 	if (same) {
 		log_hash_text(reading.hash, log);
 		fold_hash(reading.fold, state);

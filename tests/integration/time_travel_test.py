@@ -67,6 +67,11 @@ class TimeTravel(unittest.TestCase):
         self.assertIn(f"up to {placed} (", early)
         self.assertIn("at rest was not checked", early)
         self.assertNotEqual(early.split("hash")[-1], out.split("hash")[-1])
+        first = json.loads(self.shop.command("events", "--all", "--json", "--limit", "1"))
+        for words in (["verify"], ["bisect", "no-oversell"]):
+            code, out, err = run(self.shop, *words, "--at", "2020-01-01T10:15")
+            self.assertEqual((code, out), (1, ""), err)
+            self.assertIn(f"the first event is at {first['time']} ({first['entry_id']})", err)
 
     def test_1_a_wrong_model_is_found(self):
         def redis(*words):
