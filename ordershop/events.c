@@ -219,6 +219,19 @@ static bool topic_known(struct listing *listing, const char *topic, struct error
 	                 topic);
 }
 
+/* Silence could be a mistake as well. */
+static void say_nothing_there(struct when from)
+{
+	char when[LINE_TIME_SIZE];
+
+	fprintf(stderr, "there are no events");
+	if (*from.entry_id)
+		fprintf(stderr, " after %s", from.entry_id);
+	else if (from.time_ms > 0)
+		fprintf(stderr, " from %sZ on", line_time(from.time_ms, when));
+	fprintf(stderr, flag("follow") ? " yet; waiting for them\n" : " yet\n");
+}
+
 /* Reads, then follows when asked to. */
 static bool list_events(struct listing *listing, const char *topic, struct when from,
                         const struct subcommand *self, struct error *err)
@@ -230,6 +243,8 @@ static bool list_events(struct listing *listing, const char *topic, struct when 
 			return false;
 		(void)command_fail(self, "%s", err->message); /* it may come */
 	}
+	if (!listing->failed && listing->printed == 0)
+		say_nothing_there(from);
 	if (!listing->failed && !listing->full && flag("follow"))
 		follow_log(listing, topic, from);
 	if (!listing->failed || listing->full)

@@ -206,20 +206,27 @@ class Olist(unittest.TestCase):
                          lines[:3])
         self.assertEqual(len(shop.command("events", "--all", "--from", "1h").splitlines()),
                          sum(counts.values()))
-        self.assertEqual(shop.command("events", "order", "--from", "2999-01-01"), "")
+        for words, said in [(["--from", "2999-01-01"], "no events from 2999-01-01T00:00:00.000Z on yet"),
+                            (["--from", "2999-01-01T10:15"], "from 2999-01-01T10:15:00.000Z on"),
+                            (["--from", ids[-1]], f"no events after {ids[-1]} yet")]:
+            done = ordershop("events", "order", *words, "--data", shop.data)
+            self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+            self.assertIn(said, done.stderr)
         with self.assertRaisesRegex(AssertionError, "did you mean 'order'"):
             shop.command("events", "ordr")
         last = json.loads(shop.command("events", "product", "--json").splitlines()[-1])
         follower = subprocess.Popen([EXECUTABLE, "events", "product", "--follow", "--from",
                                      last["entry_id"], "--data", shop.data],
-                                    stdout=subprocess.PIPE, text=True)
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
+            self.assertIn("waiting for them", follower.stderr.readline())
             shop.result("POST", "/product", {"name": "seen live", "price": 1})
             self.assertIn("seen live", follower.stdout.readline())
         finally:
             follower.terminate()
             follower.wait()
             follower.stdout.close()
+            follower.stderr.close()
 
     def test_interrupted_and_real(self):
         """Killed on the way, with services killed as well; then to the end."""
