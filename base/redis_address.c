@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 enum { SEEDS_MAX = 16, REPLICAS_MAX = 16 };
 
@@ -205,6 +206,18 @@ bool redis_seeds_parse(const char *urls, struct redis_seeds *out, struct error *
 		                 "(several with commas: a cluster), unix:///path[?db=N] or "
 		                 "sentinel://host:port,.../master-name, 16 places at most; and "
 		                 "?replicas=N, 1 to 16, at the end");
+	}
+	for (size_t i = 0; i < seeds.count; i++) {
+		const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+		size_t len = seeds.items[i].path ? strlen(seeds.items[i].path) : 0;
+		if (len <= most)
+			continue;
+		redis_seeds_free(&seeds);
+		return error_set(
+		    err, ERR_INVALID,
+		    "redis: the path of a socket may have %zu bytes, this one has %zu: "
+		    "choose a shorter one, or redis://host:port",
+		    most, len);
 	}
 	*out = seeds;
 	return true;

@@ -35,6 +35,19 @@ START_TEST(wrong_urls_are_refused)
 }
 END_TEST
 
+START_TEST(a_socket_has_a_limit)
+{
+	struct error err;
+	struct redis *redis;
+	char url[128] = "unix:///";
+	size_t start = strlen(url);
+	memset(url + start, 'x', 107); /* with the slash one too many */
+	ck_assert(!redis_create(NULL, url, NULL, 0, 100, &redis, &err));
+	ck_assert_msg(strstr(err.message, "may have 107 bytes, this one has 108") != NULL, "%s",
+	              err.message);
+}
+END_TEST
+
 START_TEST(slots_of_commands)
 {
 	static const struct {
@@ -80,6 +93,7 @@ int main(void)
 	Suite *suite = suite_create("redis address");
 	TCase *tcase = tcase_create("address");
 	tcase_add_test(tcase, wrong_urls_are_refused);
+	tcase_add_test(tcase, a_socket_has_a_limit);
 	tcase_add_test(tcase, slots_of_commands);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);

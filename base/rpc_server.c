@@ -97,8 +97,10 @@ static bool check_unix_path(const char *path, struct error *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(address.sun_path))
-		return error_set(err, ERR_INVALID, "socket path %s is longer than %zu bytes", path,
-		                 sizeof(address.sun_path) - 1);
+		return error_set(err, ERR_INVALID,
+		                 "the path of a socket may have %zu bytes, this one has %zu: "
+		                 "choose a shorter one, or host:port, instead of %s",
+		                 sizeof(address.sun_path) - 1, strlen(path), path);
 	strcpy(address.sun_path, path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)

@@ -2,11 +2,16 @@
 
 #include "base/clock.h"
 #include "base/when.h"
+#include "ordershop/control.h"
+#include "ordershop/data_folder.h"
+#include "ordershop/lines.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
 #include "proto/readmodel_v1.pb-c.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 enum { CALL_TIMEOUT_MS = 10000 };
 
@@ -21,13 +26,13 @@ static const struct {
 
 void client_open(struct client *client, const struct config_option *options, size_t count)
 {
-	const char *data = config_string(options, count, "data");
-
 	memset(client, 0, sizeof(*client));
+	client->data = config_string(options, count, "data");
 	client->loop = loop_create();
 	client->arena = arena_create();
 	for (enum target i = 0; i < TARGETS; i++) {
-		client->targets[i] = target_find(options, count, i, data);
+		client->targets[i] =
+		    target_find(options, count, i, client->data, &client->origins[i]);
 		client->channels[i] = rpc_channel_create(client->loop, client->targets[i]);
 	}
 }
@@ -67,14 +72,70 @@ const ProtobufCServiceDescriptor *client_service(enum target target)
 	return services_of[target].service;
 }
 
+/* gRPC takes no longer path either, but does not say so. */
+static bool socket_too_long(const char *target)
+{
+	static const char scheme[] = "unix:";
+
+	return strncmp(target, scheme, strlen(scheme)) == 0 &&
+	       strlen(target) - strlen(scheme) >= sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
+/* Of the shop that the folder names: is only this service away? */
+static bool shop_runs(const char *data)
+{
+	char control[PATH_MAX];
+	struct buffer answer;
+	struct error err;
+	bool runs;
+
+	buffer_init(&answer, LINE_MAX_BYTES);
+	runs = data_folder_address(data, "control", control, sizeof(control)) &&
+	       control_ask(control, "status", &answer, &err);
+	buffer_free(&answer);
+	return runs;
+}
+
+static bool nobody_there(const struct client *client, enum target target, struct error *err)
+{
+	const char *name = services_of[target].name, *at = client->targets[target];
+	char tried[96];
+
+	switch (client->origins[target]) {
+	case ORIGIN_OPTION:
+		return error_wrap(err, "%s at %s (is it running?)", name, at);
+	case ORIGIN_ENVIRONMENT:
+		return error_wrap(err, "%s at %s (is it running? The environment names it)", name,
+		                  at);
+	case ORIGIN_USUAL_PORT:
+		snprintf(tried, sizeof(tried), ", and nothing answers at %.60s", at);
+		return data_folder_idle(client->data, tried, err);
+	case ORIGIN_ADDRESSES:
+		if (shop_runs(client->data))
+			return error_wrap(err, "%s at %s (stopped? See ordershop status)", name,
+			                  at);
+		break;
+	case ORIGIN_NAMED_FOLDER:
+		break;
+	}
+	return data_folder_idle(client->data, "", err);
+}
+
 bool client_wrap(const struct client *client, enum target target, struct error *err)
 {
-	const char *hint = "";
+	const char *at = client->targets[target];
 
-	if (strncmp(err->message, RPC_NO_CONNECTION, strlen(RPC_NO_CONNECTION)) == 0)
-		hint = " (is the shop running? --data names its folder)";
-	return error_wrap(err, "%s at %s%s", services_of[target].name, client->targets[target],
-	                  hint);
+	if (socket_too_long(at) && client->origins[target] == ORIGIN_OPTION)
+		return error_set(err, ERR_INVALID,
+		                 "%s: the path of a socket may have %zu bytes, this one has %zu; "
+		                 "name it by a shorter one, as a link in /tmp",
+		                 services_of[target].name,
+		                 sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+		                 strlen(at) - strlen("unix:"));
+	if (socket_too_long(at) ||
+	    strncmp(err->message, RPC_NO_CONNECTION, strlen(RPC_NO_CONNECTION)) == 0)
+		return nobody_there(client, target, err);
+	return error_wrap(err, "%s at %s", services_of[target].name, at);
 }
 
 bool client_call(struct client *client, enum target target, const char *method,

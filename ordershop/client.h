@@ -10,7 +10,9 @@
 struct client {
 	struct loop *loop;
 	struct arena *arena; /* of responses; reset it when they are no longer needed */
+	const char *data;    /* the shop's folder */
 	const char *targets[TARGETS];
+	enum target_origin origins[TARGETS];
 	struct rpc_channel *channels[TARGETS];
 };
 

@@ -143,6 +143,25 @@ void data_folder_socket(const struct data_folder *folder, const char *name, char
 	join(folder->sockets, file, out);
 }
 
+bool data_folder_idle(const char *data, const char *tried, struct error *err)
+{
+	enum { SHOWN_MAX = 96 };
+	char path[PATH_MAX], here[PATH_MAX] = "";
+	bool exists = realpath(data, path) != NULL;
+
+	if (!exists) {
+		bool relative = *data != '/' && getcwd(here, sizeof(here));
+		size_t used = (size_t)snprintf(path, sizeof(path), "%s", here);
+
+		snprintf(path + used, sizeof(path) - used, "%s%s", relative ? "/" : "", data);
+	}
+	size_t len = strlen(path), cut = len > SHOWN_MAX ? len - SHOWN_MAX : 0;
+	return error_set(err, ERR_UNAVAILABLE,
+	                 "no shop runs on %s%s%s%s; start one with ordershop run, or name its "
+	                 "folder with --data",
+	                 cut ? "..." : "", path + cut, exists ? "" : " (no such folder)", tried);
+}
+
 bool data_folder_address(const char *data, const char *key, char *out, size_t size)
 {
 	char path[PATH_MAX], line[PATH_MAX];

@@ -30,6 +30,10 @@ void data_folder_close(struct data_folder *folder);
 void data_folder_file(const struct data_folder *folder, const char *name, char *out);
 void data_folder_socket(const struct data_folder *folder, const char *name, char *out);
 
+/* ERR_UNAVAILABLE: that no shop runs on the folder, what else was tried (", and ..." or ""), and what to do. Always
+ * returns false. */
+bool data_folder_idle(const char *data, const char *tried, struct error *err);
+
 /* One value of DATA/addresses. False when no shop has written one. */
 bool data_folder_address(const char *data, const char *key, char *out, size_t size);
 

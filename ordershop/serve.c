@@ -70,7 +70,7 @@ struct service_kind {
 
 static const char *target(enum target which)
 {
-	return target_find(options, ARRAY_LEN(options), which, NULL);
+	return target_find(options, ARRAY_LEN(options), which, NULL, NULL);
 }
 
 static const char *redis_url(void)

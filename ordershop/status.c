@@ -197,15 +197,9 @@ int status_command(const struct subcommand *self, int argc, char **argv)
 		fflush(stdout);
 		if (parts[i](&client, &err))
 			continue;
-		if (i == 0 && !supervised && err.code == ERR_UNAVAILABLE) {
-			outcome = command_fail(self,
-			                       "no shop runs in the folder '%s', and nothing "
-			                       "answers at %s; start one with ordershop run, or "
-			                       "name its folder with --data",
-			                       data, client.targets[TARGET_EVENT_STORE]);
-			break;
-		}
 		outcome = command_fail(self, "%s", err.message);
+		if (i == 0 && !supervised && err.code == ERR_UNAVAILABLE)
+			break; /* nothing of a shop is there */
 	}
 	client_close(&client);
 	return outcome;

@@ -32,27 +32,32 @@ static void print_stopped(const char *name)
 	       without[service ? service->stage : STAGE_REDIS], name);
 }
 
+static bool ask_shop(const char *data, const char *request, struct error *err)
+{
+	char path[PATH_MAX];
+	struct buffer answer;
+	bool done;
+
+	if (!data_folder_address(data, "control", path, sizeof(path)))
+		return data_folder_idle(data, "", err);
+	buffer_init(&answer, 65536);
+	done = control_ask(path, request, &answer, err);
+	buffer_free(&answer);
+	return done || (err->code == ERR_UNAVAILABLE && data_folder_idle(data, "", err));
+}
+
 static int change_service(const struct subcommand *self, int argc, char **argv)
 {
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
-	const char *data = config_string(options, ARRAY_LEN(options), "data");
-	char path[PATH_MAX], request[128];
-	struct buffer answer;
+	char request[128];
 	struct error err;
-	bool done;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
 	if (argc != 2)
 		return command_misuse(self, "name one service");
-	if (!data_folder_address(data, "control", path, sizeof(path)))
-		return command_fail(self, "no shop runs in %s; name its folder with --data DIR",
-		                    data);
 	snprintf(request, sizeof(request), "%s %.100s", self->name, argv[1]);
-	buffer_init(&answer, 65536);
-	done = control_ask(path, request, &answer, &err);
-	buffer_free(&answer);
-	if (!done) {
+	if (!ask_shop(config_string(options, ARRAY_LEN(options), "data"), request, &err)) {
 		err.message[strcspn(err.message, "\n")] = '\0';
 		return command_fail(self, "%s", err.message);
 	}

@@ -27,22 +27,36 @@ static bool data_is_given(const struct config_option *options, size_t count)
 	return false;
 }
 
-const char *target_find(const struct config_option *options, size_t count, enum target target,
-                        const char *data)
+static enum target_origin find(const struct config_option *options, size_t count,
+                               enum target target, const char *data, char out[PATH_MAX])
 {
-	static char found[TARGETS][PATH_MAX];
 	const char *given = config_string(options, count, rows[target].option);
 	const char *host = getenv(rows[target].host_env);
 	const char *port = getenv(rows[target].port_env);
+	bool environment = host || port;
 
-	if (given)
-		return given;
-	if (data && data_folder_address(data, rows[target].key, found[target], PATH_MAX))
-		return found[target];
-	if (!host && !port && data && data_is_given(options, count))
-		snprintf(found[target], PATH_MAX, "unix:%s/%s.sock", data, rows[target].key);
-	else
-		snprintf(found[target], PATH_MAX, "%s:%s", host ? host : "127.0.0.1",
-		         port ? port : rows[target].port);
+	if (given) {
+		snprintf(out, PATH_MAX, "%s", given);
+		return ORIGIN_OPTION;
+	}
+	if (data && data_folder_address(data, rows[target].key, out, PATH_MAX))
+		return ORIGIN_ADDRESSES;
+	if (!environment && data && data_is_given(options, count)) {
+		snprintf(out, PATH_MAX, "unix:%s/%s.sock", data, rows[target].key);
+		return ORIGIN_NAMED_FOLDER;
+	}
+	snprintf(out, PATH_MAX, "%s:%s", host ? host : "127.0.0.1",
+	         port ? port : rows[target].port);
+	return environment ? ORIGIN_ENVIRONMENT : ORIGIN_USUAL_PORT;
+}
+
+const char *target_find(const struct config_option *options, size_t count, enum target target,
+                        const char *data, enum target_origin *origin)
+{
+	static char found[TARGETS][PATH_MAX];
+	enum target_origin from = find(options, count, target, data, found[target]);
+
+	if (origin)
+		*origin = from;
 	return found[target];
 }

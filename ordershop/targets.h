@@ -11,6 +11,14 @@
 
 enum target { TARGET_EVENT_STORE, TARGET_MESSAGE_QUEUE, TARGET_READ_MODEL, TARGETS };
 
+enum target_origin {
+	ORIGIN_OPTION,
+	ORIGIN_ADDRESSES, /* of the data folder */
+	ORIGIN_ENVIRONMENT,
+	ORIGIN_NAMED_FOLDER, /* without addresses in it */
+	ORIGIN_USUAL_PORT
+};
+
 /* The rows for a command's table of options. */
 #define TARGET_OPTIONS                                                                             \
 	{ .name = "event_store",                                                                   \
@@ -32,8 +40,8 @@ enum target { TARGET_EVENT_STORE, TARGET_MESSAGE_QUEUE, TARGET_READ_MODEL, TARGE
 	  .fallback = "data" },                                                                    \
 	    TARGET_OPTIONS
 
-/* `data` NULL: no folder is looked at. The text lives as long as the process. */
+/* `data` NULL: no folder is looked at. The text lives as long as the process. `origin` may be NULL. */
 const char *target_find(const struct config_option *options, size_t count, enum target target,
-                        const char *data);
+                        const char *data, enum target_origin *origin);
 
 #endif

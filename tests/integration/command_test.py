@@ -63,20 +63,36 @@ class Words(unittest.TestCase):
             self.assertEqual(done.returncode, 2, words)
             self.assertIn(said, done.stderr, words)
 
+    def check_refused(self, done, *said):
+        """One line that says all of this."""
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+        for words in said:
+            self.assertIn(words, done.stderr)
+
     def test_no_shop(self):
-        with tempfile.TemporaryDirectory() as data:
-            for words in [["stop", "order"], ["start", "order"]]:
-                done = ordershop(*words, "--data", data)
-                self.assertEqual(done.returncode, 1)
-                self.assertIn("--data", done.stderr)
-            nowhere = ["--event-store", f"unix:{data}/none", "--data", data]
-            done = ordershop("status", *nowhere)
-            self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1))
-            self.assertIn("ordershop run", done.stderr)
-            done = ordershop("events", "order", *nowhere)
-            self.assertEqual(done.returncode, 1)
-            self.assertIn(f"no connection to unix:{data}/none", done.stderr)
-            self.assertIn("is the shop running?", done.stderr)
+        elsewhere = {k: v for k, v in os.environ.items() if not k.startswith("EVENT_STORE_")}
+        with tempfile.TemporaryDirectory() as folder:
+            folder = os.path.realpath(folder)
+            data, missing = os.path.join(folder, "here"), os.path.join(folder, "x" * 120)
+            os.mkdir(data)
+            for words in (["stop", "order"], ["start", "order"], ["status"], ["events", "order"], ["verify"]):
+                self.check_refused(ordershop(*words, "--data", "here", cwd=folder, env=elsewhere),
+                                   f"no shop runs on {data};", "ordershop run", "--data")
+                self.check_refused(ordershop(*words, "--data", missing), "no shop runs on ...xxx",
+                                   "(no such folder)", "ordershop run", "--data")
+            with open(os.path.join(data, "addresses"), "w") as left:  # by one that was killed
+                left.write(f"event-store: unix:{data}/none\ncontrol: {data}/control.sock\n")
+            for words in (["stop", "order"], ["status"], ["events", "order"]):
+                self.check_refused(ordershop(*words, "--data", data), f"no shop runs on {data};")
+            nowhere = ["--event-store", f"unix:{folder}/none", "--data", data]
+            for words in (["status"], ["events", "order"]):
+                self.check_refused(ordershop(*words, *nowhere), f"no connection to unix:{folder}/none",
+                                   "is it running?")
+            self.check_refused(ordershop("events", "order", "--event-store", f"unix:{missing}"),
+                               "may have 107 bytes", f"has {len(missing)}")
+            port = str(free_ports(1)[0])
+            self.check_refused(ordershop("events", "order", cwd=folder, env={**elsewhere,
+                               "EVENT_STORE_PORTNR": port}), f"127.0.0.1:{port}", "The environment names it")
 
 
 class Run(unittest.TestCase):
@@ -164,7 +180,10 @@ class Run(unittest.TestCase):
                 shop.command("stop", "mial")
             self.assertIn("UNAVAILABLE", shop.command("stop", "redis-model"))
             shop.command("stop", "redis")
-            with self.assertRaisesRegex(AssertionError, r"redis at (?!.*is the shop running)"):
+            with self.assertRaisesRegex(AssertionError, r"redis at (?!.*running)"):
+                shop.command("events", "order")
+            shop.command("stop", "event-store")
+            with self.assertRaisesRegex(AssertionError, "stopped\\? See ordershop status"):
                 shop.command("events", "order")
 
 
