@@ -160,7 +160,8 @@ static bool bisect(struct client *client, void *arg, struct error *err)
 	if (!(rest ? read_at_rest(search, client, err) : read_all(search, client, add_event, err)))
 		return false;
 	if (!search->finding.found) {
-		printf("%s holds: %" PRIu64 " events\n", search->invariant->name, search->events);
+		printf("%s holds: %" PRIu64 " %s\n", search->invariant->name, search->events,
+		       plural(search->events, "event", "events"));
 		return true;
 	}
 	if (rest)

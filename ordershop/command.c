@@ -2,7 +2,6 @@
 
 #include "ordershop/lines.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,19 +123,4 @@ const char *closest_hint(char hint[HINT_SIZE], const char *word, const char *con
 	if (near)
 		snprintf(hint, HINT_SIZE, "; did you mean '%s'?", near);
 	return hint;
-}
-
-bool file_write(const char *path, const struct buffer *bytes, struct error *err)
-{
-	FILE *file;
-	bool ok;
-
-	if (bytes->overflow)
-		return error_set(err, ERR_TOO_LARGE, "%s would be larger than %zu bytes", path,
-		                 bytes->max);
-	file = fopen(path, "we");
-	ok = file && fwrite(bytes->bytes, 1, bytes->len, file) == bytes->len;
-	if (file && fclose(file) != 0)
-		ok = false;
-	return ok || error_set(err, ERR_INTERNAL, "cannot write %s: %s", path, strerror(errno));
 }

@@ -6,7 +6,6 @@
 #ifndef ORDERSHOP_COMMAND_H
 #define ORDERSHOP_COMMAND_H
 
-#include "base/buffer.h"
 #include "base/config.h"
 #include "base/error.h"
 
@@ -58,8 +57,5 @@ const char *closest_name(const char *word, const char *const *names, size_t coun
 enum { HINT_SIZE = 96 };
 const char *closest_hint(char hint[HINT_SIZE], const char *word, const char *const *names,
                          size_t count);
-
-/* Writes the whole file anew. */
-MUST_USE bool file_write(const char *path, const struct buffer *bytes, struct error *err);
 
 #endif

@@ -120,9 +120,10 @@ static void print_comparison(const struct comparison *comparison)
 		changed += t->before && !t->entity->deleted;
 		deleted += t->before && t->entity->deleted;
 	}
-	printf("%s%" PRIu64 " events: %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
-	       " deleted; %" PRIu64 " mails and other events of no entity\n",
-	       comparison->first ? "\n" : "", comparison->events, created, changed, deleted,
+	printf("%s%" PRIu64 " %s: %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
+	       " deleted; %" PRIu64 " of no entity, as mails\n",
+	       comparison->first ? "\n" : "", comparison->events,
+	       plural(comparison->events, "event", "events"), created, changed, deleted,
 	       comparison->loose);
 }
 

@@ -1,5 +1,7 @@
 #include "ordershop/export_fold.h"
 
+#include "ordershop/lines.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -23,6 +25,7 @@ bool export_finish_fold(struct export_writer *writer, const struct fold *fold, s
 
 void export_print_end(const char *path, const struct export_end *end)
 {
-	printf("%s: %" PRIu64 " events of %zu topics\nlog hash   %s\nstate hash %s\n", path,
-	       end->events, end->topic_count, end->log_hash, end->state_hash);
+	printf("%s: %" PRIu64 " %s of %zu %s\nlog hash   %s\nstate hash %s\n", path, end->events,
+	       plural(end->events, "event", "events"), end->topic_count,
+	       plural(end->topic_count, "topic", "topics"), end->log_hash, end->state_hash);
 }

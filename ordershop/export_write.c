@@ -1,4 +1,5 @@
 #include "ordershop/export_file.h"
+#include "ordershop/out_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -83,6 +84,8 @@ static bool open_file(struct export_writer *writer, const char *path, bool force
 
 	if (path_len >= PATH_MAX || len >= PATH_MAX)
 		return error_set(err, ERR_INVALID, "%.60s...: the path is too long", path);
+	if (!out_file_check(path, err))
+		return false;
 	if (!force && access(path, F_OK) == 0)
 		return error_set(err, ERR_EXISTS, "%s exists; --force replaces it", path);
 	writer->file = open(writer->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

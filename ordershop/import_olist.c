@@ -1,6 +1,7 @@
 /* import_olist.c - `ordershop import olist DIR`. */
 #include "ordershop/client.h"
 #include "ordershop/command.h"
+#include "ordershop/lines.h"
 #include "ordershop/olist_play.h"
 #include "ordershop/verify.h"
 
@@ -21,7 +22,8 @@ static bool play_files(struct play *play, struct error *err)
 	if (done && play->sent > 0)
 		play_settle(play);
 	if (done || play->sent > 0)
-		fprintf(stderr, "%llu commands in %.1f s\n", (unsigned long long)play->sent,
+		fprintf(stderr, "%llu %s in %.1f s\n", (unsigned long long)play->sent,
+		        plural(play->sent, "command", "commands"),
 		        (double)(clock_monotonic_ms() - begin) / 1000);
 	/* Also after a failure: the table says how far it came. */
 	if (!play_verify(play, &difference) && done) {

@@ -61,6 +61,11 @@ void line_object(struct buffer *line, const char *name, const char *text)
 	put_json(line, name, text, true);
 }
 
+const char *plural(uint64_t count, const char *one, const char *many)
+{
+	return count == 1 ? one : many;
+}
+
 /* ---- For people -------------------------------------------------------------------------- */
 
 /* Bytes of the control character that `text` begins with; 0: it is none. U+0080 to U+009F are some too. */

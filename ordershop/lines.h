@@ -21,6 +21,9 @@ void line_json(struct buffer *line, const char *name, const char *text);
 /* The same, but only an object goes in as it is. */
 void line_object(struct buffer *line, const char *name, const char *text);
 
+/* The noun after `count` of them. */
+const char *plural(uint64_t count, const char *one, const char *many);
+
 /* For people: control characters, which would move their terminal, become spaces. Printed with a line break. */
 void line_print(const char *text);
 void line_printf(const char *format, ...) PRINTF(1, 2);

@@ -1,5 +1,6 @@
 #include "ordershop/model_check.h"
 
+#include "ordershop/lines.h"
 #include "proto/entities.pb-c.h"
 
 #include <string.h>
@@ -109,10 +110,10 @@ static void check_list(struct checking *checking)
 	for (const struct fold_entity *e = checking->topic->entities; e != NULL; e = e->hh.next)
 		expected += checking->belongs(checking, e);
 	if (checking->ok && expected != checking->seen)
-		checking->ok =
-		    error_set(checking->err, ERR_INTERNAL,
-		              "the read model's list %s has %zu entities, by the log %zu",
-		              checking->list, checking->seen, expected);
+		checking->ok = error_set(checking->err, ERR_INTERNAL,
+		                         "the read model's list %s has %zu %s, by the log %zu",
+		                         checking->list, checking->seen,
+		                         plural(checking->seen, "entity", "entities"), expected);
 }
 
 static void count_mail(void *arg, const char *id, const char *json)
@@ -128,9 +129,10 @@ static void check_mails(struct checking *checking)
 	uint64_t there = 0, expected = topic == NULL ? 0 : topic->loose;
 	memory_model_mails(checking->model, count_mail, &there);
 	if (checking->ok && there != expected)
-		checking->ok = error_set(checking->err, ERR_INTERNAL,
-		                         "the read model has %llu mails, the log %llu",
-		                         (unsigned long long)there, (unsigned long long)expected);
+		checking->ok =
+		    error_set(checking->err, ERR_INTERNAL,
+		              "the read model has %llu %s, the log %llu", (unsigned long long)there,
+		              plural(there, "mail", "mails"), (unsigned long long)expected);
 }
 
 bool model_equals_fold(const struct memory_model *model, const struct fold *fold, struct error *err)

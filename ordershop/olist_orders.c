@@ -1,5 +1,6 @@
 #include "ordershop/olist_orders.h"
 #include "base/clock.h"
+#include "ordershop/lines.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -201,8 +202,9 @@ static void show_progress(struct play *play, bool last)
 	if (!last && now - play->shown_ms < (tty ? SHOW_TTY_MS : SHOW_LOG_MS))
 		return;
 	play->shown_ms = now;
-	fprintf(stderr, "%s%zu of %zu orders, %" PRIu64 " commands%s", tty ? "\r" : "",
-	        play->finished, play->olist->order_count, play->sent, tty && !last ? "" : "\n");
+	fprintf(stderr, "%s%zu of %zu %s, %" PRIu64 " %s%s", tty ? "\r" : "", play->finished,
+	        play->olist->order_count, plural(play->olist->order_count, "order", "orders"),
+	        play->sent, plural(play->sent, "command", "commands"), tty && !last ? "" : "\n");
 	fflush(stderr);
 }
 
@@ -215,9 +217,10 @@ static void tick(void *arg)
 	if (clock_monotonic_ms() - play->news_ms > STUCK_MS) {
 		if (play->failures++ == 0)
 			error_set(&play->failure, ERR_DEADLINE,
-			          "no news for %d s with %zu orders on their way; see ordershop "
+			          "no news for %d s with %zu %s under way; see ordershop "
 			          "status",
-			          STUCK_MS / 1000, play->active);
+			          STUCK_MS / 1000, play->active,
+			          plural(play->active, "order", "orders"));
 		loop_stop(play->client->loop);
 		return;
 	}

@@ -1,5 +1,6 @@
 /* olist_verify.c - the read model against the files. */
 #include "base/buffer.h"
+#include "ordershop/lines.h"
 #include "ordershop/olist_orders.h"
 #include "ordershop/olist_play.h"
 
@@ -177,8 +178,9 @@ bool play_verify(struct play *play, struct error *err)
 		print_table(&comparison.files, &comparison.shop, paid);
 	}
 	if (done && comparison.differences > 0)
-		done = error_set(err, ERR_INTERNAL, "the shop differs from the files in %zu places",
-		                 comparison.differences);
+		done = error_set(err, ERR_INTERNAL, "the shop differs from the files in %zu %s",
+		                 comparison.differences,
+		                 plural(comparison.differences, "place", "places"));
 	free(comparison.found);
 	free(comparison.billed);
 	return done;

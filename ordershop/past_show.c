@@ -31,8 +31,9 @@ static void show_progress(struct showing *showing, const char *entry_id)
 	    !entry_id_parse(entry_id, &id, &err))
 		return;
 	showing->shown_us = now_us;
-	fprintf(stderr, "%" PRIu64 " events up to %.10s%s", showing->events,
-	        line_entry_time(id, time), showing->tty ? "\r" : "\n");
+	fprintf(stderr, "%" PRIu64 " %s up to %.10s%s", showing->events,
+	        plural(showing->events, "event", "events"), line_entry_time(id, time),
+	        showing->tty ? "\r" : "\n");
 	fflush(stderr);
 }
 
@@ -49,10 +50,10 @@ static void print_counts(const struct past_counts *counts, uint64_t took_us)
 {
 	char first[LINE_TIME_SIZE], last[LINE_TIME_SIZE];
 
-	fprintf(stderr,
-	        "%" PRIu64 " orders from %.10s to %.10s: %" PRIu64 " events in %.2f s, %.0f/s\n",
-	        counts->orders, line_time(counts->first_us / 1000, first),
-	        line_time(counts->last_us / 1000, last), counts->events, (double)took_us / 1e6,
+	fprintf(stderr, "%" PRIu64 " %s from %.10s to %.10s: %" PRIu64 " %s in %.2f s, %.0f/s\n",
+	        counts->orders, plural(counts->orders, "order", "orders"),
+	        line_time(counts->first_us / 1000, first), line_time(counts->last_us / 1000, last),
+	        counts->events, plural(counts->events, "event", "events"), (double)took_us / 1e6,
 	        (double)counts->events * 1e6 / (double)(took_us + 1));
 }
 

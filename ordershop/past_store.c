@@ -1,4 +1,5 @@
 #include "ordershop/past_store.h"
+#include "ordershop/lines.h"
 #include "ordershop/past_show.h"
 #include "ordershop/rebuild.h"
 
@@ -57,7 +58,7 @@ static bool write_all(struct importer *importer, const struct past_source *sourc
 	struct importer_group groups[PAST_GROUPS_MAX];
 
 	if (importer_was_finished(importer)) {
-		fprintf(stderr, "all %" PRIu64 " events were there already\n",
+		fprintf(stderr, "all events were there already (%" PRIu64 ")\n",
 		        importer_resumed(importer));
 		return true;
 	}
@@ -65,8 +66,9 @@ static bool write_all(struct importer *importer, const struct past_source *sourc
 	    !importer_finish(importer, groups, past_groups(groups), err))
 		return give_up(importer, err);
 	if (importer_resumed(importer) > 0)
-		fprintf(stderr, "%" PRIu64 " of them were there already\n",
-		        importer_resumed(importer));
+		fprintf(stderr, "%" PRIu64 " of them %s there already\n",
+		        importer_resumed(importer),
+		        plural(importer_resumed(importer), "was", "were"));
 	return true;
 }
 

@@ -46,7 +46,14 @@ static bool flag(const char *name)
 static bool call(struct task *task, const char *method, const ProtobufCMessage *request,
                  const ProtobufCMessage **response, struct error *err)
 {
-	return client_call(&task->client, TARGET_MESSAGE_QUEUE, method, request, response, err);
+	if (client_call(&task->client, TARGET_MESSAGE_QUEUE, method, request, response, err))
+		return true;
+	/* The service names its own method. */
+	if (err->code == ERR_NOT_FOUND)
+		error_set(err, ERR_NOT_FOUND,
+		          "there is no queue %s/%s; ordershop queue list shows all", task->service,
+		          task->function);
+	return false;
 }
 
 static bool get_queues(struct task *task, const Mq__QueuesResponse **queues, struct error *err)
@@ -113,8 +120,9 @@ static void print_letter(const struct task *task, const Mq__DeadLetter *letter)
 		print_letter_json(task, letter);
 		return;
 	}
-	printf("%sZ %s/%s %s %u attempts: ", line_time(letter->parked_at_ms, when), task->service,
-	       task->function, letter->message->message_id, letter->attempts);
+	printf("%sZ %s/%s %s %u %s: ", line_time(letter->parked_at_ms, when), task->service,
+	       task->function, letter->message->message_id, letter->attempts,
+	       plural(letter->attempts, "attempt", "attempts"));
 	line_print(letter->reason);
 }
 
@@ -205,11 +213,13 @@ static bool move_dead(struct task *task, const char *method, const char *done, s
 	count = ((const Mq__DeadCount *)response)->count;
 	printf("%" PRIu64 " %s\n", count, done);
 	if (count < task->word_count)
-		return error_set(err, ERR_NOT_FOUND,
-		                 "%" PRIu64 " of them are no dead letters of %s/%s; "
-		                 "`ordershop queue dead %s/%s` lists these",
-		                 task->word_count - count, task->service, task->function,
-		                 task->service, task->function);
+		return error_set(
+		    err, ERR_NOT_FOUND,
+		    "%" PRIu64 " of them %s of %s/%s; "
+		    "`ordershop queue dead %s/%s` lists these",
+		    task->word_count - count,
+		    plural(task->word_count - count, "is no dead letter", "are no dead letters"),
+		    task->service, task->function, task->service, task->function);
 	return true;
 }
 
@@ -337,7 +347,7 @@ int queue_command(const struct subcommand *self, int argc, char **argv)
 	if (!action)
 		return no_action(self, argv[1]);
 	if (!take_words(&task, action, argc, argv))
-		return command_misuse(self, "usage: ordershop queue %s", action->usage);
+		return command_misuse(self, "it is ordershop queue %s", action->usage);
 	client_open(&task.client, options, ARRAY_LEN(options));
 	done = action->run(&task, &err);
 	client_close(&task.client);

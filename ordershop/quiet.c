@@ -1,6 +1,7 @@
 #include "ordershop/quiet.h"
 
 #include "base/clock.h"
+#include "ordershop/lines.h"
 #include "ordershop/services.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
@@ -55,7 +56,7 @@ static void look_at_queues(struct look *look)
 
 		if (of_the_shop(queue->service) && queue->depth + queue->in_flight > 0)
 			snprintf(look->what, QUIET_TEXT_SIZE,
-			         "queue %.40s/%.40s: %" PRIu64 " wait, %" PRIu64 " in flight",
+			         "queue %.40s/%.40s: %" PRIu64 " waiting, %" PRIu64 " in flight",
 			         queue->service, queue->function, queue->depth, queue->in_flight);
 	}
 }
@@ -77,8 +78,9 @@ static void look_at_groups(struct look *look)
 
 			if (of_the_shop(group->group) && group->lag + group->in_flight > 0)
 				snprintf(look->what, QUIET_TEXT_SIZE,
-				         "group %.40s of topic %.40s: %" PRIu64 " events wait",
-				         group->group, topics->topics[i]->topic, group->lag);
+				         "group %.40s of topic %.40s: %" PRIu64 " %s waiting",
+				         group->group, topics->topics[i]->topic, group->lag,
+				         plural(group->lag, "event", "events"));
 		}
 	}
 }

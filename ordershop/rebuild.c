@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "ordershop/command.h"
 #include "ordershop/rebuild.h"
+#include "ordershop/lines.h"
 #include "proto/readmodel_v1.pb-c.h"
 
 #include <inttypes.h>
@@ -57,9 +58,10 @@ static void print_progress(const struct progress *progress, const Rm__Checkpoint
 {
 	double percent =
 	    at->log_events == 0 ? 100 : 100.0 * (double)at->events / (double)at->log_events;
-	printf("%s%s: %" PRIu64 " of %" PRIu64 " events, %.0f %%%s",
-	       progress->on_terminal ? "\r" : "", at->projection, at->events, at->log_events,
-	       percent > 100 ? 100 : percent, progress->on_terminal ? "   " : "\n");
+	printf("%s%s: %" PRIu64 " of %" PRIu64 " %s, %.0f %%%s", progress->on_terminal ? "\r" : "",
+	       at->projection, at->events, at->log_events,
+	       plural(at->log_events, "event", "events"), percent > 100 ? 100 : percent,
+	       progress->on_terminal ? "   " : "\n");
 	fflush(stdout);
 }
 

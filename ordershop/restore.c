@@ -4,6 +4,7 @@
 #include "ordershop/command.h"
 #include "ordershop/export_file.h"
 #include "ordershop/importer.h"
+#include "ordershop/lines.h"
 #include "ordershop/log_reader.h"
 #include "ordershop/rebuild.h"
 #include "proto/eventstore_v1.pb-c.h"
@@ -148,12 +149,13 @@ static bool check_file(struct restore *restore, struct error *err)
 	invariants_destroy(invariants);
 	if (!good)
 		return false;
-	printf("%s is whole: %" PRIu64 " events of %zu topics\n", restore->path,
-	       restore->end->events, restore->end->topic_count);
+	printf("%s is whole: %" PRIu64 " %s of %zu %s\n", restore->path, restore->end->events,
+	       plural(restore->end->events, "event", "events"), restore->end->topic_count,
+	       plural(restore->end->topic_count, "topic", "topics"));
 	if (check.others > 0)
-		printf("%" PRIu64
-		       " violations of invariants are in it; ordershop verify tells them\n",
-		       check.others);
+		printf("%" PRIu64 " %s in it; ordershop verify tells them\n", check.others,
+		       plural(check.others, "violation of an invariant is",
+		              "violations of invariants are"));
 	snprintf(restore->import_id, sizeof(restore->import_id), "restore-%.48s",
 	         restore->end->log_hash);
 	return true;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "ordershop/client.h"
 #include "ordershop/command.h"
+#include "ordershop/out_file.h"
 #include "ordershop/scenario_live.h"
 #include "ordershop/scenario_memory.h"
 #include "ordershop/scenario_report.h"
@@ -36,7 +37,7 @@ static struct config_option options[] = {
 	  .help = "print the hashes of log and state of each scenario, and nothing else" },
 	{ .name = "log",
 	  .placeholder = "DIR",
-	  .help = "write the log of each scenario to DIR/NAME.jsonl; DIR must be there" },
+	  .help = "write the log of each scenario to DIR/NAME.jsonl" },
 	{ .name = "junit", .placeholder = "FILE", .help = "write the outcomes as JUnit XML" },
 	SHOP_OPTIONS,
 };
@@ -111,6 +112,12 @@ static const char *name_of(struct runner *runner, const char *path)
 	return name;
 }
 
+static const char *log_path(struct runner *runner, const char *path)
+{
+	return arena_printf(runner->arena, "%s/%s.jsonl", runner->log_folder,
+	                    name_of(runner, path));
+}
+
 /* Each log must have a file of its own. */
 static bool names_differ(struct runner *runner, struct error *err)
 {
@@ -127,6 +134,16 @@ static bool names_differ(struct runner *runner, struct error *err)
 		}
 	}
 	return true;
+}
+
+/* Better now than when all have run. */
+static bool can_write(struct runner *runner, struct error *err)
+{
+	const char *junit = config_string(options, ARRAY_LEN(options), "junit");
+
+	if (runner->log_folder && !out_file_check(log_path(runner, runner->paths[0]), err))
+		return error_wrap(err, "--log");
+	return !junit || out_file_check(junit, err) || error_wrap(err, "--junit");
 }
 
 /* All files are read before any is run. */
@@ -153,14 +170,12 @@ static bool write_log(struct runner *runner, const char *path, struct shop *shop
 	struct buffer lines;
 	if (!shop->methods->events(shop->shop, &events, err))
 		return false;
-	const char *to =
-	    arena_printf(runner->arena, "%s/%s.jsonl", runner->log_folder, name_of(runner, path));
 	buffer_init(&lines, LOG_MAX);
 	for (size_t i = 0; i < events.count; i++) {
 		shop_event_write(&lines, &events.events[i]);
 		buffer_putc(&lines, '\n');
 	}
-	bool ok = file_write(to, &lines, err);
+	bool ok = out_file_write(log_path(runner, path), &lines, err);
 	buffer_free(&lines);
 	return ok;
 }
@@ -262,7 +277,7 @@ int scenario_command(const struct subcommand *self, int argc, char **argv)
 	const char *why = err.message;
 	if (!find_all(&runner, argc, argv, &err) ||
 	    (runner.log_folder != NULL && !names_differ(&runner, &err)) ||
-	    !read_all(&runner, &why)) {
+	    !can_write(&runner, &err) || !read_all(&runner, &why)) {
 		(void)command_fail(self, "%s", why);
 		outcome = EXIT_USAGE;
 	} else {

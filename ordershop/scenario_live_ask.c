@@ -1,5 +1,6 @@
 /* scenario_live_ask.c - questions to a shop that runs: is it at rest, and what has its read model? */
 #include "base/clock.h"
+#include "ordershop/lines.h"
 #include "ordershop/quiet.h"
 #include "ordershop/scenario_live.h"
 #include "proto/eventstore_v1.pb-c.h"
@@ -44,10 +45,10 @@ bool live_rest(void *shop, struct error *err)
 		if (lag == 0)
 			return true;
 		if (clock_monotonic_ms() > deadline)
-			return error_set(err, ERR_DEADLINE,
-			                 "not at rest within %d s: the read model is %" PRIu64
-			                 " events behind",
-			                 REST_TIMEOUT_MS / 1000, lag);
+			return error_set(
+			    err, ERR_DEADLINE,
+			    "not at rest within %d s: the read model is %" PRIu64 " %s behind",
+			    REST_TIMEOUT_MS / 1000, lag, plural(lag, "event", "events"));
 		nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000L }, NULL);
 	}
 	return false;

@@ -1,6 +1,8 @@
 #include "ordershop/scenario_report.h"
 
 #include "ordershop/command.h"
+#include "ordershop/lines.h"
+#include "ordershop/out_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,9 +28,11 @@ void outcome_print(const struct scenario_outcome *outcome)
 
 void outcome_print_summary(const size_t counts[OUTCOME_STATES])
 {
-	printf("%zu scenarios: %zu ok, %zu failed, %zu skipped\n",
-	       counts[OUTCOME_OK] + counts[OUTCOME_FAILED] + counts[OUTCOME_SKIPPED],
-	       counts[OUTCOME_OK], counts[OUTCOME_FAILED], counts[OUTCOME_SKIPPED]);
+	size_t all = counts[OUTCOME_OK] + counts[OUTCOME_FAILED] + counts[OUTCOME_SKIPPED];
+
+	printf("%zu %s: %zu ok, %zu failed, %zu skipped\n", all,
+	       plural(all, "scenario", "scenarios"), counts[OUTCOME_OK], counts[OUTCOME_FAILED],
+	       counts[OUTCOME_SKIPPED]);
 }
 
 /* ---- JUnit ------------------------------------------------------------------------------- */
@@ -101,7 +105,7 @@ bool outcome_write_junit(const char *path, const struct scenario_outcome *outcom
 	struct buffer text;
 	buffer_init(&text, JUNIT_MAX);
 	put_suite(&text, outcomes, count);
-	bool ok = file_write(path, &text, err);
+	bool ok = out_file_write(path, &text, err);
 	buffer_free(&text);
 	return ok;
 }

@@ -1,6 +1,8 @@
 /* simulate_command.c - `ordershop simulate`: random histories, until something is found. */
 #include "base/clock.h"
 #include "ordershop/command.h"
+#include "ordershop/lines.h"
+#include "ordershop/out_file.h"
 #include "ordershop/scenario_memory.h"
 #include "ordershop/simulate.h"
 
@@ -51,14 +53,25 @@ static void print_counts(const struct simulation *simulation)
 static void print_totals(const struct simulation *simulation, uint64_t took_us)
 {
 	double seconds = (double)(took_us == 0 ? 1 : took_us) / 1e6;
-	uint64_t faults = simulation->kinds[ACTION_FAULT] + simulation->kinds[ACTION_REDIS];
-	printf("%" PRIu64 " steps in %.2f s, %.0f a second\n", simulation->taken, seconds,
+	printf("%" PRIu64 " %s in %.2f s, %.0f a second\n", simulation->taken,
+	       plural(simulation->taken, "step", "steps"), seconds,
 	       (double)simulation->taken / seconds);
-	printf("%" PRIu64 " histories, %" PRIu64 " commands, %" PRIu64 " events, %" PRIu64
-	       " faults, %" PRIu64 " rests; of all messages %" PRIu64 " accepted, %" PRIu64
-	       " refused\n",
-	       simulation->histories, simulation->kinds[ACTION_SEND], simulation->events, faults,
-	       simulation->rests, simulation->accepted, simulation->refused);
+	const struct {
+		uint64_t count;
+		const char *one, *many;
+	} totals[] = {
+		{ simulation->histories, "history", "histories" },
+		{ simulation->kinds[ACTION_SEND], "command", "commands" },
+		{ simulation->events, "event", "events" },
+		{ simulation->kinds[ACTION_FAULT] + simulation->kinds[ACTION_REDIS], "fault",
+		  "faults" },
+		{ simulation->rests, "rest", "rests" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(totals); i++)
+		printf("%s%" PRIu64 " %s", i > 0 ? ", " : "", totals[i].count,
+		       plural(totals[i].count, totals[i].one, totals[i].many));
+	printf("; of all messages %" PRIu64 " accepted, %" PRIu64 " refused\n",
+	       simulation->accepted, simulation->refused);
 	printf("hash %s\n", simulation->hash);
 }
 
@@ -75,14 +88,15 @@ static int report_finding(const struct subcommand *self, struct simulation *simu
 	fflush(stdout);
 	uint64_t plays = script_shrink(&simulation->script, &simulation->cast, &simulation->finding,
 	                               simulation->arena, PLAYS_MAX);
-	printf("shrunk from %zu to %zu actions in %" PRIu64 " plays: %s\n", before,
-	       simulation->script.count, plays, simulation->finding.what);
+	printf("shrunk from %zu to %zu %s in %" PRIu64 " %s: %s\n", before,
+	       simulation->script.count, plural(simulation->script.count, "action", "actions"),
+	       plays, plural(plays, "play", "plays"), simulation->finding.what);
 	snprintf(comment, sizeof(comment),
 	         "Found by: ordershop simulate --seed %" PRIu64 " --steps %" PRIu64,
 	         simulation->seed, simulation->steps);
 	buffer_init(&text, SCENARIO_MAX);
 	script_write(&simulation->script, &simulation->finding, comment, &text);
-	bool written = file_write(path, &text, &err);
+	bool written = out_file_write(path, &text, &err);
 	buffer_free(&text);
 	if (!written)
 		return command_fail(self, "--scenario: %s", err.message);
@@ -99,6 +113,9 @@ int simulate_command(const struct subcommand *self, int argc, char **argv)
 		return go;
 	if (argc > 1)
 		return command_misuse(self, "takes no '%s'", argv[1]);
+	struct error err;
+	if (!out_file_check(config_string(options, ARRAY_LEN(options), "scenario"), &err))
+		return command_misuse(self, "--scenario: %s", err.message);
 	struct simulation simulation = {
 		.cast = { domain_services, domain_service_count },
 		.seed = (uint64_t)config_integer(options, ARRAY_LEN(options), "seed"),

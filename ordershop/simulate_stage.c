@@ -1,3 +1,4 @@
+#include "ordershop/lines.h"
 #include "ordershop/simulate.h"
 
 #include "base/array.h"
@@ -124,7 +125,8 @@ void stage_end(struct stage *stage)
 		return;
 	strcpy(finding->invariant, "comes-to-rest");
 	snprintf(finding->what, sizeof(finding->what),
-	         "all services live, but %zu messages and %zu events are set aside again%s",
-	         memory_shop_dead(shop), memory_shop_parked(shop),
+	         "all services live, but %zu %s and %zu %s are set aside again%s",
+	         memory_shop_dead(shop), plural(memory_shop_dead(shop), "message", "messages"),
+	         memory_shop_parked(shop), plural(memory_shop_parked(shop), "event", "events"),
 	         memory_shop_dead(shop) + memory_shop_parked(shop) > 0 ? "" : ", and some wait");
 }

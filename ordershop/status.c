@@ -3,6 +3,7 @@
 #include "ordershop/command.h"
 #include "ordershop/control.h"
 #include "ordershop/data_folder.h"
+#include "ordershop/lines.h"
 #include "proto/eventstore_v1.pb-c.h"
 #include "proto/messagequeue_v1.pb-c.h"
 #include "proto/readmodel_v1.pb-c.h"
@@ -151,8 +152,8 @@ static bool print_queues(struct client *client, struct error *err)
 		       name, queue->depth, queue->in_flight, queue->oldest_age_ms, queue->dead,
 		       queue->consumers);
 	}
-	printf("%zu %squeues are empty, with consumers\n", idle,
-	       idle < queues->n_queues ? "other " : "");
+	printf("%zu %s%s empty, with consumers\n", idle, idle < queues->n_queues ? "other " : "",
+	       plural(idle, "queue is", "queues are"));
 	return true;
 }
 

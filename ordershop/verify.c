@@ -101,7 +101,9 @@ static void print_hashes(const struct verification *verification)
 			last = t->last;
 	}
 	entry_id_format(last, entry);
-	printf("\n%" PRIu64 " events in %zu topics", fold_events(fold), topics);
+	printf("\n%" PRIu64 " %s in %zu %s", fold_events(fold),
+	       plural(fold_events(fold), "event", "events"), topics,
+	       plural(topics, "topic", "topics"));
 	if (topics > 0)
 		printf(" up to %s (%s)", entry, line_entry_time(last, when));
 	log_hash_text(verification->hash, hash);
@@ -170,7 +172,8 @@ bool verify_shop(struct client *client, const struct entry_id *at, uint64_t show
 	log_hash_destroy(verification.hash);
 	buffer_free(&verification.line);
 	if (done && broken > 0)
-		return error_set(err, ERR_INTERNAL, "%" PRIu64 " violations", broken);
+		return error_set(err, ERR_INTERNAL, "%" PRIu64 " %s", broken,
+		                 plural(broken, "violation", "violations"));
 	return done;
 }
 

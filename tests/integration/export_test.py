@@ -63,7 +63,8 @@ class Export(unittest.TestCase):
             cls.report = shop.result("GET", "/report")
             cls.refused = [run(shop, "export", cls.file),
                            run(shop, "restore", cls.file),
-                           run(shop, "export", "/nowhere/log")]
+                           run(shop, "export", "/nowhere/log"),
+                           run(shop, "export", cls.folder.name, "--force")]
         cls.empty = Shop().start()
         cls.addClassCleanup(cls.empty.stop)
 
@@ -72,11 +73,12 @@ class Export(unittest.TestCase):
         self.assertEqual(self.hashes, self.verified)
         self.assertIn(f"{len(self.log)} events of 8 topics", self.exported)
         self.assertEqual(os.listdir(self.folder.name), ["log"])
-        again, own, nowhere = self.refused
+        again, own, nowhere, folder = self.refused
         self.assertIn("--force replaces it", again[2])
         self.assertEqual(own[0], 1)
         self.assertIn("has events that this import did not write", own[2])
-        self.assertIn("/nowhere/log.partial: No such file", nowhere[2])
+        self.assertIn("/nowhere/log: there is no folder /nowhere; make it first", nowhere[2])
+        self.assertIn(f"{self.folder.name} is a folder; name a file in it", folder[2])
 
     def nothing_is_written(self, text, *said):
         path = os.path.join(self.folder.name, "other")

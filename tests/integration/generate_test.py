@@ -113,7 +113,7 @@ class Generate(unittest.TestCase):
                                   (["7"], 2, "'7'"),
                                   (["--out", self.path, "--abandon"], 2, "--abandon"),
                                   (["--out", "/nowhere/at/all"], 1, "/nowhere/at/all"),
-                                  (["--data", "/nowhere"], 1, "unix:/nowhere/event-store.sock (is the shop running?")]:
+                                  (["--data", "/nowhere"], 1, "no shop runs on /nowhere (no such folder)")]:
             done = ordershop("generate", *words)
             self.assertEqual(done.returncode, code, done.stderr)
             self.assertIn(said, done.stderr)

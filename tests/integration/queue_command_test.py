@@ -77,7 +77,7 @@ class QueueCommand(unittest.TestCase):
         for words in [[], [NAME], ["work.do"]]:
             lines = self.run_queue("dead", *words).stdout.splitlines()
             self.assertEqual([line.split()[2] for line in lines], ids)
-            self.assertTrue(lines[0].endswith(f"1 attempts: no ink for {ids[0]}"), lines[0])
+            self.assertTrue(lines[0].endswith(f"1 attempt: no ink for {ids[0]}"), lines[0])
         self.assertEqual(len(self.run_queue("dead", "--limit", "2").stdout.splitlines()), 2)
         letter = json.loads(self.run_queue("dead", NAME, "--json").stdout.splitlines()[1])
         self.assertEqual((letter["message_id"], letter["payload"], letter["attempts"]),
@@ -87,7 +87,7 @@ class QueueCommand(unittest.TestCase):
         self.assertEqual(self.run_queue("requeue", NAME, ids[1]).stdout, "1 requeued\n")
         again = self.run_queue("requeue", NAME, ids[1], ids[2], status=1)
         self.assertEqual(again.stdout, "1 requeued\n")
-        self.assertIn("1 of them are no dead letters of work/do", again.stderr)
+        self.assertIn("1 of them is no dead letter of work/do", again.stderr)
         self.assertEqual(self.run_queue("drop", NAME, "--all").stdout, "1 dropped\n")
         self.assertIn("no dead letters", self.run_queue("dead").stderr)
 
@@ -113,11 +113,13 @@ class QueueCommand(unittest.TestCase):
                 (2, ["drop", NAME, "x", "--all"], "ID...|--all"), (2, ["purge", "work"], "SERVICE"),
                 (2, ["purge", NAME, "--all"], "queue purge"), (1, ["limit", NAME, "many"], "'many'"),
                 (1, ["limit", NAME, "1000001"], "1000000"),
-                (1, ["purge", "work/dx"], "there is no queue work/dx"),
+                (1, ["purge", "work/dx"], "there is no queue work/dx; ordershop queue list shows"),
+                (1, ["dead", "work/dx"], "there is no queue work/dx; ordershop queue list shows"),
                 (1, ["drop", "work/do?", "--all"], "function")]:
             self.send()
             done = self.run_queue(*words, status=status)
             self.assertIn(said, done.stderr, words)
+            self.assertLessEqual(done.stderr.count("usage:"), 1, done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1 if status == 1 else 2, done.stderr)
 
 

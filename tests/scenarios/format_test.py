@@ -231,7 +231,7 @@ class Format(unittest.TestCase):
             path = write(self.folder, ALICE + text + "\n")
             output = scenario(path, expect=1).replace(path, "FILE")
             self.assertIn(told, output, text)
-            self.assertIn("1 scenarios: 0 ok, 1 failed, 0 skipped", output)
+            self.assertIn("1 scenario: 0 ok, 1 failed, 0 skipped", output)
 
     def test_junit_tells_it_too(self):
         path = write(self.folder, ALICE.replace("Alice\n", "\"<Alice> & \\x01\"\n", 1) + BROKEN[0][0])
@@ -269,6 +269,17 @@ class Format(unittest.TestCase):
         told = scenario(*paths, "--log", self.folder, expect=2)
         self.assertIn("two scenarios would be written to x.jsonl", told)
         scenario(*paths)
+
+    def test_where_nothing_can_be_written_nothing_is_run(self):
+        path, missing = write(self.folder, ALICE), os.path.join(self.folder, "none")
+        for option, value, said in [
+                ("--log", missing, f"--log: cannot write {missing}/x.jsonl: there is no folder {missing}; make it first"),
+                ("--log", path, f"there is no folder {path};"),
+                ("--junit", os.path.join(missing, "out.xml"), f"--junit: cannot write {missing}/out.xml: there is no folder {missing};"),
+                ("--junit", self.folder, f"--junit: {self.folder} is a folder; name a file in it")]:
+            told = scenario(path, option, value, expect=2)
+            self.assertIn(said, told)
+            self.assertNotIn("ok ", told)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ class SimulateTest(unittest.TestCase):
         status, out, _ = simulate("--help")
         self.assertEqual(status, 0)
         self.assertIn("Exit status", out)
-        for options in (["--steps", "0"], ["--seed", "x"], ["7"], ["--stepps", "7"]):
+        for options in (["--steps", "0"], ["--seed", "x"], ["7"], ["--stepps", "7"],
+                        ["--scenario", "/tmp"], ["--scenario", "/none/found.yaml"]):
             status, _, err = simulate(*options)
             self.assertEqual(status, 2, options)
             self.assertIn("simulate", err)
