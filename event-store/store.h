@@ -185,31 +185,35 @@ void store_group_info(struct store *store, const char *topic, const char *group,
 
 /* --- the live tail, on a connection and a thread of its own --- */
 
-MUST_USE bool store_tail_connect(const char *url, struct redis **out, struct error *err);
+struct store_tail;
+MUST_USE bool store_tail_connect(const char *url, struct store_tail **out, struct error *err);
+void store_tail_destroy(struct store_tail *tail);
 struct store_tail_topic {
 	const char *topic;
 	struct entry_id last;
 	bool began; /* its first events came; whose they are is not known yet */
 	bool own;   /* they are no import's */
 };
-/* What a read answers, in one or several parts: nil, or pairs (key, entries). */
+/* What a read answers, in one or several parts: pairs (key, entries). On a cluster a part may be that of a read
+ * before, whose master answers late: it begins after what was then the last. */
 typedef void store_tail_take(void *arg, const struct redis_value *value);
 /* Reads what came after `last` in the registry and in each topic, at most `count` of each. With
  * block_ms it waits so long for the first. *closed: up to here all topics were read, unless they had
- * more than `count`; 0-0 when nothing is known about that. What was taken before a failure counts. */
-MUST_USE bool store_tail_read(struct redis *redis, struct entry_id registry_last,
+ * more than `count`; 0-0 when nothing is known about that. What was taken before a failure counts: on a cluster
+ * that is all that the healthy masters have, within half a second. */
+MUST_USE bool store_tail_read(struct store_tail *tail, struct entry_id registry_last,
                               const struct store_tail_topic *topics, size_t topic_count,
                               size_t count, unsigned block_ms, struct entry_id *closed,
                               store_tail_take *take, void *arg, struct error *err);
 /* The topic of a key that store_tail_read answered; NULL: the registry. In the arena. */
 const char *store_tail_topic(const struct redis_value *key, struct arena *arena);
 /* The last id ever given in the topic (NULL: in the registry); 0-0 when it is empty. */
-MUST_USE bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *last,
+MUST_USE bool store_tail_last(struct store_tail *tail, const char *topic, struct entry_id *last,
                               struct error *err);
 /* Whether an import brought the events of a topic, up to now or to the end of its history. */
-MUST_USE bool store_tail_imported(struct redis *redis, const char *topic, bool *imported,
+MUST_USE bool store_tail_imported(struct store_tail *tail, const char *topic, bool *imported,
                                   struct error *err);
-MUST_USE bool store_tail_topics(struct redis *redis, const struct redis_value **entries,
+MUST_USE bool store_tail_topics(struct store_tail *tail, const struct redis_value **entries,
                                 struct error *err);
 
 #endif

@@ -4,22 +4,25 @@
 #include "base/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <utlist.h>
 
 enum {
 	TIMEOUT_MS = 5000,
 	STEP_MS = 100,
-	NAP_MAX_MS = 16 /* between two reads of a cluster that bring nothing */
+	PATIENCE_MS = 250, /* with the masters of a cluster */
+	NAP_MAX_MS = 16    /* between two reads of a cluster that bring nothing */
 };
 static const char events_before[] = "events:{";
 static const char registry[] = "topics";
 
-static void add_events_key(struct redis_command *command, const char *topic)
+enum { KEY_SIZE = 128 };
+static const char *events_key(const char *topic, char *key)
 {
-	char key[128];
-	snprintf(key, sizeof(key), "%s%s}", events_before, topic);
-	redis_arg(command, key);
+	snprintf(key, KEY_SIZE, "%s%s}", events_before, topic);
+	return key;
 }
 
 static void add_id(struct redis_command *command, struct entry_id id)
@@ -29,142 +32,261 @@ static void add_id(struct redis_command *command, struct entry_id id)
 	redis_arg(command, text);
 }
 
-bool store_tail_connect(const char *url, struct redis **out, struct error *err)
-{
-	return redis_create(NULL, url, NULL, 0, TIMEOUT_MS, out, err);
-}
-
-struct read {
-	size_t left; /* answers */
-	bool any;    /* entries came */
-	struct entry_id closed;
-	store_tail_take *take;
+struct store_tail {
+	struct redis *redis;
+	struct question *open;
+	store_tail_take *take; /* NULL: no round is under way */
 	void *arg;
+	/* of the round: */
+	uint64_t round;
+	size_t left; /* answers to what it asked */
+	bool any;    /* entries came */
 	bool failed;
+	struct entry_id closed;
 	struct error *err;
 };
 
-static bool answered(struct read *read, const struct redis_value *value, const char *shape,
+/* What Redis was asked, until it has answered; that may be in a later round. */
+struct question {
+	struct store_tail *tail;
+	struct question *prev, *next;
+	uint64_t round;
+	size_t left; /* answers */
+	char key[];  /* ""; or one that others are not asked for together with */
+};
+
+bool store_tail_connect(const char *url, struct store_tail **out, struct error *err)
+{
+	struct redis *redis;
+	if (!redis_create(NULL, url, NULL, 0, TIMEOUT_MS, &redis, err))
+		return false;
+	struct store_tail *tail = calloc(1, sizeof(*tail));
+	ASSERT(tail != NULL);
+	tail->redis = redis;
+	*out = tail;
+	return true;
+}
+
+void store_tail_destroy(struct store_tail *tail)
+{
+	redis_destroy(tail->redis);
+	ASSERT(tail->open == NULL);
+	free(tail);
+}
+
+static struct question *new_question(struct store_tail *tail, const char *key)
+{
+	size_t size = strlen(key) + 1;
+	struct question *question = calloc(1, sizeof(*question) + size);
+	ASSERT(question != NULL);
+	question->tail = tail;
+	question->round = tail->round;
+	memcpy(question->key, key, size);
+	DL_APPEND(tail->open, question);
+	return question;
+}
+
+static void expect(struct question *question, size_t answers)
+{
+	question->left = answers;
+	question->tail->left += answers;
+}
+
+static bool is_open(const struct store_tail *tail, const char *key)
+{
+	const struct question *question;
+	DL_FOREACH(tail->open, question)
+	{
+		if (strcmp(question->key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* True: it is of use. What a round before asked for is as good. */
+static bool answered(struct question *question, const struct redis_value *value, const char *shape,
                      const struct error *err)
 {
-	read->left--;
-	if (redis_check(value, shape, err, read->err))
+	struct store_tail *tail = question->tail;
+	if (question->round == tail->round)
+		tail->left--;
+	if (--question->left == 0) {
+		DL_DELETE(tail->open, question);
+		free(question);
+	}
+	if (tail->take == NULL)
+		return false;
+	if (redis_check(value, shape, err, tail->err))
 		return true;
-	read->failed = true;
+	tail->failed = true;
 	return false;
 }
 
 static void got_time(void *arg, const struct redis_value *value, const struct error *err)
 {
-	struct read *read = arg;
-	if (!answered(read, value, "(ss)", err))
+	struct question *question = arg;
+	struct store_tail *tail = question->tail;
+	if (!answered(question, value, "(ss)", err))
 		return;
 	struct entry_id closed = store_closed(value);
-	if (entry_id_compare(closed, read->closed) < 0)
-		read->closed = closed;
+	if (entry_id_compare(closed, tail->closed) < 0)
+		tail->closed = closed;
 }
 
 /* Nothing, or a list of keys, each with its entries. */
 static void got_entries(void *arg, const struct redis_value *value, const struct error *err)
 {
-	struct read *read = arg;
-	if (!answered(read, value, "?[(s[(sa)])]", err))
+	struct question *question = arg;
+	struct store_tail *tail = question->tail;
+	if (!answered(question, value, "?[(s[(sa)])]", err) || redis_value_count(value) == 0)
 		return;
-	if (redis_value_count(value) == 0)
-		return;
-	read->any = true;
-	read->take(read->arg, value);
+	tail->any = true;
+	tail->take(tail->arg, value);
 }
 
-static void wait_for_all(struct redis *redis, const struct read *read)
+static void wait_for_all(struct store_tail *tail)
 {
-	while (read->left > 0)
-		redis_step(redis, STEP_MS);
+	while (tail->left > 0)
+		redis_step(tail->redis, STEP_MS);
 }
 
-/* XREAD of `topics`, and of the registry unless that is NULL. */
-static void queue_read(struct redis *redis, struct read *read, const struct entry_id *registry_last,
-                       const struct store_tail_topic *topics, size_t topic_count, size_t count,
-                       unsigned block_ms)
+/* For the others a master that is dead is no reason to wait. */
+static void wait_patiently(struct store_tail *tail)
+{
+	uint64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+	for (uint64_t now_ms; tail->left > 0 && (now_ms = clock_monotonic_ms()) < until_ms;) {
+		uint64_t rest_ms = until_ms - now_ms;
+		redis_step(tail->redis, rest_ms < STEP_MS ? (unsigned)rest_ms : STEP_MS);
+	}
+}
+
+static void queue_time(struct store_tail *tail)
 {
 	struct redis_command command;
+	tail->closed = ENTRY_ID_LAST;
 	redis_command_init(&command);
-	redis_arg(&command, "XREAD");
-	redis_arg(&command, "COUNT");
-	redis_arg_integer(&command, (int64_t)count);
+	redis_arg(&command, "TIME");
+	struct question *question = new_question(tail, "");
+	expect(question, redis_queue_all(tail->redis, &command, got_time, question));
+	redis_command_free(&command);
+}
+
+static void begin_read(struct redis_command *command, size_t count)
+{
+	redis_command_init(command);
+	redis_arg(command, "XREAD");
+	redis_arg(command, "COUNT");
+	redis_arg_integer(command, (int64_t)count);
+}
+
+static void queue_read(struct store_tail *tail, struct redis_command *command, const char *key)
+{
+	struct question *question = new_question(tail, key);
+	expect(question, 1);
+	redis_queue(tail->redis, command, got_entries, question);
+	redis_command_free(command);
+}
+
+/* One XREAD of the registry and of all topics. */
+static void queue_read_all(struct store_tail *tail, struct entry_id registry_last,
+                           const struct store_tail_topic *topics, size_t topic_count, size_t count,
+                           unsigned block_ms)
+{
+	struct redis_command command;
+	begin_read(&command, count);
 	if (block_ms > 0) {
 		redis_arg(&command, "BLOCK");
 		redis_arg_integer(&command, block_ms);
 	}
 	redis_arg(&command, "STREAMS");
-	if (registry_last != NULL)
-		redis_arg(&command, registry);
-	for (size_t i = 0; i < topic_count; i++)
-		add_events_key(&command, topics[i].topic);
-	if (registry_last != NULL)
-		add_id(&command, *registry_last);
+	redis_arg(&command, registry);
+	for (size_t i = 0; i < topic_count; i++) {
+		char key[KEY_SIZE];
+		redis_arg(&command, events_key(topics[i].topic, key));
+	}
+	add_id(&command, registry_last);
 	for (size_t i = 0; i < topic_count; i++)
 		add_id(&command, topics[i].last);
-	read->left++;
-	redis_queue(redis, &command, got_entries, read);
-	redis_command_free(&command);
+	queue_read(tail, &command, "");
 }
 
-static void queue_time(struct redis *redis, struct read *read)
+static void queue_read_one(struct store_tail *tail, const char *key, struct entry_id last,
+                           size_t count)
 {
 	struct redis_command command;
-	redis_command_init(&command);
-	redis_arg(&command, "TIME");
-	read->left += redis_queue_all(redis, &command, got_time, read);
-	redis_command_free(&command);
+	if (is_open(tail, key))
+		return;
+	begin_read(&command, count);
+	redis_arg(&command, "STREAMS");
+	redis_arg(&command, key);
+	add_id(&command, last);
+	queue_read(tail, &command, key);
 }
 
 /* A command names keys of one slot, and a blocking one holds up its connection: so each topic is
  * asked for by itself, again and again. The clocks of all masters come first: a topic that the registry
- * does not have yet begins after them. */
-static void read_cluster(struct redis *redis, struct read *read,
-                         const struct entry_id *registry_last,
+ * does not have yet begins after them. While a master owes an answer nothing is closed, and the others go on. */
+static void read_cluster(struct store_tail *tail, struct entry_id registry_last,
                          const struct store_tail_topic *topics, size_t topic_count, size_t count)
 {
-	uint64_t redirects = redis_redirects(redis);
-	queue_time(redis, read);
-	wait_for_all(redis, read);
-	queue_read(redis, read, registry_last, NULL, 0, count, 0);
-	for (size_t i = 0; i < topic_count; i++)
-		queue_read(redis, read, NULL, &topics[i], 1, count, 0);
-	wait_for_all(redis, read);
-	if (redis_redirects(redis) != redirects)
-		read->closed = ENTRY_ID_FIRST; /* the clock of the new master was not asked */
+	uint64_t redirects = redis_redirects(tail->redis);
+	if (tail->open == NULL) {
+		queue_time(tail);
+		wait_patiently(tail);
+	}
+	queue_read_one(tail, registry, registry_last, count);
+	for (size_t i = 0; i < topic_count; i++) {
+		char key[KEY_SIZE];
+		queue_read_one(tail, events_key(topics[i].topic, key), topics[i].last, count);
+	}
+	wait_patiently(tail);
+	if (redis_redirects(tail->redis) != redirects)
+		tail->closed = ENTRY_ID_FIRST; /* the clock of the new master was not asked */
+	if (tail->open != NULL && !tail->failed)
+		tail->failed =
+		    !error_set(tail->err, ERR_UNAVAILABLE,
+		               "a master of the cluster has not answered for %d ms", PATIENCE_MS);
 }
 
-bool store_tail_read(struct redis *redis, struct entry_id registry_last,
+static void begin_round(struct store_tail *tail)
+{
+	tail->round++;
+	tail->left = 0;
+	tail->any = false;
+	tail->failed = false;
+	tail->closed = ENTRY_ID_FIRST;
+}
+
+bool store_tail_read(struct store_tail *tail, struct entry_id registry_last,
                      const struct store_tail_topic *topics, size_t topic_count, size_t count,
                      unsigned block_ms, struct entry_id *closed, store_tail_take *take, void *arg,
                      struct error *err)
 {
-	struct read read = { .take = take, .arg = arg, .err = err };
 	uint64_t until_ms = clock_monotonic_ms() + block_ms;
-	if (!redis_is_cluster(redis)) {
-		if (block_ms == 0) {
-			read.closed = ENTRY_ID_LAST;
-			queue_time(redis, &read);
-		}
-		queue_read(redis, &read, &registry_last, topics, topic_count, count, block_ms);
-		wait_for_all(redis, &read);
+	tail->take = take;
+	tail->arg = arg;
+	tail->err = err;
+	begin_round(tail);
+	if (!redis_is_cluster(tail->redis)) {
+		if (block_ms == 0)
+			queue_time(tail);
+		queue_read_all(tail, registry_last, topics, topic_count, count, block_ms);
+		wait_for_all(tail);
 		/* Whoever asks again at once would ask without end. */
-		if (!read.any && !read.failed && clock_monotonic_ms() + block_ms / 2 < until_ms)
-			read.failed = !error_set(err, ERR_INTERNAL, "XREAD did not wait");
+		if (!tail->any && !tail->failed && clock_monotonic_ms() + block_ms / 2 < until_ms)
+			tail->failed = !error_set(err, ERR_INTERNAL, "XREAD did not wait");
 	}
-	for (unsigned nap_ms = 1; redis_is_cluster(redis); nap_ms *= 2) {
-		read.closed = ENTRY_ID_LAST;
-		read_cluster(redis, &read, &registry_last, topics, topic_count, count);
-		if (read.any || read.failed || clock_monotonic_ms() + nap_ms > until_ms)
+	for (unsigned nap_ms = 1; redis_is_cluster(tail->redis); nap_ms *= 2) {
+		begin_round(tail);
+		read_cluster(tail, registry_last, topics, topic_count, count);
+		if (tail->any || tail->failed || clock_monotonic_ms() + nap_ms > until_ms)
 			break;
 		struct timespec nap = { 0, (nap_ms < NAP_MAX_MS ? nap_ms : NAP_MAX_MS) * 1000000L };
 		nanosleep(&nap, NULL);
 	}
-	*closed = read.failed ? ENTRY_ID_FIRST : read.closed;
-	return !read.failed;
+	tail->take = NULL;
+	*closed = tail->failed ? ENTRY_ID_FIRST : tail->closed;
+	return !tail->failed;
 }
 
 const char *store_tail_topic(const struct redis_value *key, struct arena *arena)
@@ -176,20 +298,20 @@ const char *store_tail_topic(const struct redis_value *key, struct arena *arena)
 	return arena_copy(arena, text + before, len - before - 1);
 }
 
-static bool run(struct redis *redis, const char *const *words, size_t count, const char *shape,
+static bool run(struct store_tail *tail, const char *const *words, size_t count, const char *shape,
                 const struct redis_value **value, struct error *err)
 {
 	struct redis_command command;
 	redis_command_init(&command);
 	for (size_t i = 0; i < count; i++)
 		redis_arg(&command, words[i]);
-	bool ok = redis_wait(redis, &command, TIMEOUT_MS, value, err) &&
+	bool ok = redis_wait(tail->redis, &command, TIMEOUT_MS, value, err) &&
 	          redis_check(*value, shape, NULL, err);
 	redis_command_free(&command);
 	return ok;
 }
 
-bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *last,
+bool store_tail_last(struct store_tail *tail, const char *topic, struct entry_id *last,
                      struct error *err)
 {
 	const struct redis_value *value;
@@ -198,10 +320,10 @@ bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *la
 	    topic == NULL ? registry : arena_printf(arena, "%s%s}", events_before, topic);
 	const char *words[] = { "EXISTS", key };
 	const char *info[] = { "XINFO", "STREAM", key };
-	bool ok = run(redis, words, 2, "i", &value, err);
+	bool ok = run(tail, words, 2, "i", &value, err);
 	if (ok && redis_value_integer(value) == 0) {
 		*last = (struct entry_id){ 0, 0 };
-	} else if (ok && (ok = run(redis, info, 3, "a", &value, err))) {
+	} else if (ok && (ok = run(tail, info, 3, "a", &value, err))) {
 		size_t len;
 		ok = error_set(err, ERR_INTERNAL, "XINFO names no last-generated-id");
 		for (size_t i = 0; !ok && i + 1 < redis_value_count(value); i += 2) {
@@ -215,22 +337,24 @@ bool store_tail_last(struct redis *redis, const char *topic, struct entry_id *la
 	return ok;
 }
 
-bool store_tail_imported(struct redis *redis, const char *topic, bool *imported, struct error *err)
+bool store_tail_imported(struct store_tail *tail, const char *topic, bool *imported,
+                         struct error *err)
 {
 	const struct redis_value *value;
 	char key[128];
 	size_t len;
 	snprintf(key, sizeof(key), "import:{%s}", topic);
 	const char *words[] = { "HGET", key, "count" };
-	if (!run(redis, words, 3, "?s", &value, err))
+	if (!run(tail, words, 3, "?s", &value, err))
 		return false;
 	const char *count = redis_value_string(value, &len);
 	*imported = len > 0 && strcmp(count, "0") != 0;
 	return true;
 }
 
-bool store_tail_topics(struct redis *redis, const struct redis_value **entries, struct error *err)
+bool store_tail_topics(struct store_tail *tail, const struct redis_value **entries,
+                       struct error *err)
 {
 	const char *words[] = { "XRANGE", registry, "-", "+" };
-	return run(redis, words, 4, "[(s[s])]", entries, err);
+	return run(tail, words, 4, "[(s[s])]", entries, err);
 }

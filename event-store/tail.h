@@ -38,7 +38,7 @@ struct tail_listener {
 };
 
 MUST_USE bool tail_create(struct loop *loop, const char *url, struct tail **out, struct error *err);
-/* Waits for the thread, up to the end of its current read (250 ms). */
+/* Waits for the thread, up to the end of its current read (250 ms; of a cluster 500 ms). */
 void tail_destroy(struct tail *tail);
 /* `closed` only grows. */
 void tail_on_closed(struct tail *tail, void (*closed)(void *arg, struct entry_id id), void *arg);

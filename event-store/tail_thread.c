@@ -33,7 +33,7 @@ struct tail_thread {
 	bool drained; /* there are none; for the end */
 
 	/* the thread's own */
-	struct redis *redis;
+	struct store_tail *store;
 	unsigned generation; /* 0: not reading */
 	bool failed;         /* logged already */
 	struct entry_id registry_last;
@@ -143,11 +143,11 @@ static bool open_tail(struct tail_thread *thread, struct error *err)
 	thread->registry_last = ENTRY_ID_FIRST;
 	thread->newest = ENTRY_ID_FIRST;
 	thread->count = COUNT_MAX;
-	if (!store_tail_topics(thread->redis, &entries, err))
+	if (!store_tail_topics(thread->store, &entries, err))
 		return false;
 	add_registered(thread, entries);
 	for (size_t i = 0; i < thread->topic_count; i++) {
-		if (!store_tail_last(thread->redis, thread->topics[i].topic,
+		if (!store_tail_last(thread->store, thread->topics[i].topic,
 		                     &thread->topics[i].last, err))
 			return false;
 		if (entry_id_compare(thread->topics[i].last, thread->newest) > 0)
@@ -202,6 +202,18 @@ static bool has_history(const struct round *round, const char *topic)
 	return false;
 }
 
+/* What was asked for when this was the last. It may have been passed since: then it is asked for again. */
+static bool goes_on(const struct redis_value *entries, struct entry_id last)
+{
+	struct entry_id first;
+	struct error ignored;
+	size_t len;
+	const struct redis_value *entry = redis_value_at(entries, 0);
+	return entry_id_parse(redis_value_string(redis_value_at(entry, 0), &len), &first,
+	                      &ignored) &&
+	       entry_id_compare(first, last) > 0;
+}
+
 static void take(void *arg, const struct redis_value *value)
 {
 	struct round *round = arg;
@@ -211,6 +223,8 @@ static void take(void *arg, const struct redis_value *value)
 		const struct redis_value *pair = redis_value_at(value, i);
 		const struct redis_value *entries = redis_value_at(pair, 1);
 		const char *name = store_tail_topic(redis_value_at(pair, 0), batch->arena);
+		if (name == NULL && !goes_on(entries, thread->registry_last))
+			continue;
 		if (name == NULL) {
 			add_registered(thread, entries);
 			pass_histories(round, entries);
@@ -218,7 +232,7 @@ static void take(void *arg, const struct redis_value *value)
 			continue;
 		}
 		struct store_tail_topic *topic = find_topic(thread, name);
-		if (topic == NULL || has_history(round, name))
+		if (topic == NULL || has_history(round, name) || !goes_on(entries, topic->last))
 			continue;
 		if (!topic->own && entry_id_compare(topic->last, ENTRY_ID_FIRST) == 0) {
 			topic->began = round->began = true;
@@ -241,19 +255,22 @@ static void take(void *arg, const struct redis_value *value)
  * the registry tells of it; only after its first events were seen can it be known whose they are. */
 static bool ask_whose(struct tail_thread *thread, struct error *err)
 {
+	bool ok = true;
 	for (size_t i = 0; i < thread->topic_count; i++) {
 		struct store_tail_topic *topic = &thread->topics[i];
 		bool imported;
 		if (!topic->began)
 			continue;
-		if (!store_tail_imported(thread->redis, topic->topic, &imported, err))
-			return false;
-		topic->began = false;
+		topic->began = false; /* else its first events are read again */
+		if (!store_tail_imported(thread->store, topic->topic, &imported, err)) {
+			ok = false;
+			continue;
+		}
 		topic->own = !imported;
 		if (imported)
 			topic->last = ENTRY_ID_LAST;
 	}
-	return true;
+	return ok;
 }
 
 static void adapt_count(struct tail_thread *thread, const struct event_batch *batch)
@@ -271,7 +288,7 @@ static bool read_once(struct tail_thread *thread, unsigned block_ms, struct erro
 		               .batch = event_batch_create(),
 		               .complete = ENTRY_ID_LAST };
 	struct entry_id closed;
-	bool ok = store_tail_read(thread->redis, thread->registry_last, thread->topics,
+	bool ok = store_tail_read(thread->store, thread->registry_last, thread->topics,
 	                          thread->topic_count, thread->count, block_ms, &closed, take,
 	                          &round, err);
 	struct event_batch *batch = round.batch;
@@ -295,7 +312,8 @@ static bool read_once(struct tail_thread *thread, unsigned block_ms, struct erro
 	} else {
 		event_batch_unref(batch);
 	}
-	return ok && (!round.began || ask_whose(thread, err));
+	bool asked = !round.began || ask_whose(thread, err);
+	return ok && asked;
 }
 
 static bool read_tail(struct tail_thread *thread, struct error *err)
@@ -351,19 +369,19 @@ bool tail_thread_create(struct loop *loop, const char *url,
                         void (*posted)(void *arg, struct tail_post *post), void *arg,
                         struct tail_thread **out, struct error *err)
 {
-	struct redis *redis;
-	if (!store_tail_connect(url, &redis, err))
+	struct store_tail *store;
+	if (!store_tail_connect(url, &store, err))
 		return false;
 	struct tail_thread *thread = calloc(1, sizeof(*thread));
 	ASSERT(thread != NULL);
 	thread->loop = loop;
 	thread->posted = posted;
 	thread->arg = arg;
-	thread->redis = redis;
+	thread->store = store;
 	pthread_mutex_init(&thread->mutex, NULL);
 	pthread_cond_init(&thread->changed, NULL);
 	if (pthread_create(&thread->thread, NULL, run, thread) != 0) {
-		redis_destroy(redis);
+		store_tail_destroy(store);
 		free(thread);
 		return error_set(err, ERR_EXHAUSTED, "no thread for the tail");
 	}
@@ -382,7 +400,7 @@ void tail_thread_destroy(struct tail_thread *thread)
 	pthread_join(thread->thread, NULL);
 	thread->drained = thread->posts == 0;
 	loop_drain_until(thread->loop, &thread->drained);
-	redis_destroy(thread->redis);
+	store_tail_destroy(thread->store);
 	forget_topics(thread);
 	free(thread->topics);
 	pthread_mutex_destroy(&thread->mutex);

@@ -29,12 +29,15 @@ class Client:
         self.file = self.socket.makefile("rb")
 
     def call(self, *words):
+        self.send(*words)
+        return self.read()
+
+    def send(self, *words):
         parts = [b"*%d\r\n" % len(words)]
         for word in words:
             word = word if isinstance(word, bytes) else str(word).encode()
             parts.append(b"$%d\r\n%s\r\n" % (len(word), word))
         self.socket.sendall(b"".join(parts))
-        return self.read()
 
     def read(self):
         line = self.file.readline()

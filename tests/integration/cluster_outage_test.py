@@ -1,0 +1,129 @@
+"""A master of a Redis Cluster that is gone, and whose place nobody takes: who listens to topics of the others goes on,
+who listens to all of them in one order waits, and misses nothing when it is back.
+"""
+import os
+import threading
+import time
+import unittest
+
+import grpc
+
+import eventstore_v1_pb2 as es
+from redis_servers import Client, Cluster
+from shop import wait_until
+from store_load import Stores
+from stores_test import key, new_event
+
+TOPICS = [f"t{i}" for i in range(9)]
+ROUNDS = 12   # of events: together they are longer than a connection waits for an answer
+SOON_S = 2.5  # half of that
+
+
+class Reader:
+    """What a stream brings: [(entry id as numbers, topic)]."""
+
+    def __init__(self, call, events_of):
+        self.call, self.seen = call, []
+        self.thread = threading.Thread(target=self.read, args=(events_of,))
+        self.thread.start()
+
+    def read(self, events_of):
+        try:
+            for answer in self.call:
+                self.seen += [(key(event.entry_id), event.topic) for event in events_of(answer)]
+        except grpc.RpcError:
+            pass
+
+    def end(self):
+        self.call.cancel()
+        self.thread.join()
+
+
+class ClusterOutageTest(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster("--cluster-require-full-coverage", "no",
+                               "--cluster-replica-no-failover", "yes")
+        self.addCleanup(self.cluster.close)
+        stores = Stores(self.cluster.url(), 1, os.path.join(self.cluster.folder, "store.log"))
+        self.addCleanup(stores.close)
+        self.store = stores.stubs[0]
+        by_master = {}
+        for topic in TOPICS:
+            owner = self.cluster.owner(self.cluster.slot("events:{%s}" % topic))
+            by_master.setdefault(owner.port, []).append(topic)
+        registry = self.cluster.owner(self.cluster.slot("topics"))
+        self.victim = next(s for s in self.cluster.masters() if s is not registry)
+        self.lost = by_master.pop(self.victim.port)[0]
+        self.healthy = [topics[0] for topics in by_master.values()]
+        self.assertEqual(len(self.healthy), 2)
+
+    def reader(self, call, events_of=lambda answer: answer.events):
+        reader = Reader(call, events_of)
+        self.addCleanup(reader.end)
+        return reader
+
+    def append(self, topic):
+        answer = self.store.Append(es.AppendRequest(topic=topic, events=[new_event("e")]), timeout=10)
+        return key(answer.events[0].entry_id), topic
+
+    def group(self, topic):
+        start = es.ConsumeStart(topic=topic, group="g", credits=100)
+        open_end = threading.Event()
+        self.addCleanup(open_end.set)
+
+        def requests():
+            yield es.ConsumeRequest(start=start)
+            open_end.wait()
+        return self.reader(self.store.Consume(requests()),
+                           lambda answer: [d.event for d in answer.deliveries])
+
+    def stop_victim(self):
+        self.victim.pause()
+        stat = f"/proc/{self.victim.process.pid}/stat"
+
+        def stopped():
+            with open(stat, encoding="utf-8") as file:
+                return file.read().rsplit(")", 1)[1].split()[0] == "T"
+        wait_until(stopped, what="the master stands still")
+
+    def test_the_others_go_on(self):
+        sent = [self.append(topic) for topic in [self.lost, *self.healthy]]
+        single = {t: self.reader(self.store.Subscribe(es.SubscribeRequest(topics=[t])))
+                  for t in self.healthy}
+        group = self.group(self.healthy[0])
+        merged = self.reader(self.store.Subscribe(es.SubscribeRequest()))
+        wait_until(lambda: len(merged.seen) == len(sent) and group.seen and
+                   all(reader.seen for reader in single.values()), what="what was there before")
+
+        with Client(self.victim.port) as redis:
+            self.stop_victim()
+            late = (int(time.time() * 1000) + 1, 0), self.lost
+            event = new_event("late")
+            words = ["XADD", "events:{%s}" % self.lost, "%d-%d" % late[0]]
+            for field in ("event_id", "event_action", "event_data", "event_type", "entity_id"):
+                words += [field, getattr(event, field)]
+            redis.send(*words, "entity_version", "1", "metadata", "{}")
+            sent.append(late)
+            time.sleep(0.01)
+            for _ in range(ROUNDS):
+                for topic in self.healthy:
+                    sent.append(self.append(topic))
+                    expected = [e for e in sent if e[1] == topic]
+                    wait_until(lambda t=topic, e=expected: single[t].seen == e, SOON_S,
+                               f"the subscriber of {topic}, while another master is dead")
+                    if topic == group.seen[0][1]:
+                        wait_until(lambda e=expected: group.seen == e, SOON_S,
+                                   f"the group of {topic}, while another master is dead")
+                time.sleep(0.4)
+            self.assertEqual([e for e in merged.seen if e > late], [],
+                             "what comes after an event that the dead master may still give")
+            self.victim.resume()
+            self.assertEqual(redis.read(), "%d-%d" % late[0])
+        for more in range(2):
+            wait_until(lambda: len(merged.seen) >= len(sent), what="all, in one order")
+            self.assertEqual(merged.seen, sorted(sent))
+            sent += [self.append(topic) for topic in [*self.healthy, self.lost] if not more]
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
