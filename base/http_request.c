@@ -88,16 +88,37 @@ const char *http_path(const struct http_request *request)
 
 const char *http_query(struct http_request *request, const char *name)
 {
-	const char *raw =
-	    MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-	if (raw == NULL)
+	const char *raw;
+	size_t raw_len;
+	if (MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, name,
+	                                  strlen(name), &raw, &raw_len) == MHD_NO)
 		return NULL;
+	if (raw == NULL)
+		return "";
 	struct http_decoded *decoded = malloc(sizeof(*decoded) + strlen(raw) + 1);
 	ASSERT(decoded != NULL);
 	strcpy(decoded->text, raw);
 	decoded->next = request->decoded;
 	request->decoded = decoded;
-	return percent_decode(decoded->text, true) ? decoded->text : NULL;
+	if (!percent_decode(decoded->text, true))
+		strcpy(decoded->text, raw);
+	return decoded->text;
+}
+
+static enum MHD_Result take_name(void *arg, enum MHD_ValueKind kind, const char *name,
+                                 const char *value)
+{
+	(void)kind;
+	(void)value;
+	*(const char **)arg = name;
+	return MHD_NO;
+}
+
+const char *http_query_first(struct http_request *request)
+{
+	const char *name = NULL;
+	MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, take_name, &name);
+	return name;
 }
 
 const char *http_header(const struct http_request *request, const char *name)

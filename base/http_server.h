@@ -40,8 +40,10 @@ void http_server_destroy(struct http_server *server, unsigned grace_ms);
 const char *http_method(const struct http_request *request); /* "GET" */
 /* Decoded, without the query. A malformed encoding is answered 400 without the handler. */
 const char *http_path(const struct http_request *request);
-/* These two on the HTTP thread only, within the handler. NULL: none. */
-const char *http_query(struct http_request *request, const char *name); /* decoded */
+/* These on the HTTP thread only, within the handler. NULL: none. */
+/* Decoded; as it was sent if its encoding is malformed; "" without a value. */
+const char *http_query(struct http_request *request, const char *name);
+const char *http_query_first(struct http_request *request); /* a parameter's name, not decoded */
 const char *http_header(const struct http_request *request, const char *name);
 const char *http_body(const struct http_request *request, size_t *len);
 

@@ -283,7 +283,9 @@ START_TEST(paths_and_queries_are_decoded)
 {
 	ask("GET /a%20b/%C3%BC HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a b/\xc3\xbc ");
 	ask("GET /query?q=a%26b+c&r=1 HTTP/1.1\r\nHost: x\r\nX-Header: h\r\n\r\n", "[a&b c][h]");
-	ask("GET /query?q=%zz HTTP/1.1\r\nHost: x\r\n\r\n", "[none][none]");
+	ask("GET /query?q=%zz HTTP/1.1\r\nHost: x\r\n\r\n", "[%zz][none]");
+	ask("GET /query?q HTTP/1.1\r\nHost: x\r\n\r\n", "[][none]");
+	ask("GET /query?p=1 HTTP/1.1\r\nHost: x\r\n\r\n", "[none][none]");
 	int before = atomic_load(&handled);
 	const char *const malformed[] = { "/%", "/%2", "/%zz", "/%00", "/%ff", "/\xff" };
 	for (size_t i = 0; i < ARRAY_LEN(malformed); i++) {

@@ -125,6 +125,16 @@ bool command_accepts(const struct route *route, const struct http_request *reque
 
 /* ---- on the loop ---- */
 
+/* The message is in the queue and stays there: the same id gives its outcome. */
+static void say_it_waits(const struct exchange *exchange, struct error *err)
+{
+	error_set(err, ERR_DEADLINE,
+	          "no answer from %s within %d s (ordershop status shows whether it runs); the "
+	          "command waits for it. Its outcome: this request again, with the header "
+	          "Idempotency-Key: %s",
+	          exchange->entity->service, CALL_TIMEOUT_MS / 1000, exchange->message_id);
+}
+
 static void on_result(void *arg, const ProtobufCMessage *message, const struct error *failure)
 {
 	struct exchange *exchange = arg;
@@ -138,6 +148,8 @@ static void on_result(void *arg, const ProtobufCMessage *message, const struct e
 		struct error err;
 		error_set(&err, error_from_grpc((int)result->error->code), "%s",
 		          result->error->message);
+		if (err.code == ERR_DEADLINE)
+			say_it_waits(exchange, &err);
 		exchange_fail(exchange, &err);
 		return;
 	}

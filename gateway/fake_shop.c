@@ -38,6 +38,10 @@ static void submit(void *ctx, struct rpc_call *call, const ProtobufCMessage *mes
 		answer.tag = item->tag;
 		if (strstr(item->message->payload, "refuse") != NULL) {
 			result.error = &error;
+		} else if (strstr(item->message->payload, "late") != NULL) {
+			error.code = 4;
+			error.message = "no outcome in time";
+			result.error = &error;
 		} else {
 			result.result = "[\"" FAKE_ID "\"]";
 			result.n_tokens = 1;

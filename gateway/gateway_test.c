@@ -194,8 +194,19 @@ START_TEST(what_is_wrong_is_said)
 	refused(405, "DELETE /customer", "", "takes only POST; one customer is at /customer/ID");
 	refused(405, "POST /health", "", "takes only GET, HEAD\"");
 	refused(409, "POST /customer", "{\"refuse\": 1}", "the customer is not like that");
+	refused(504, "POST /customer\nIdempotency-Key: " FAKE_ID "\r\n", "{\"late\": 1}",
+	        "no answer from customer-service within 30 s");
+	const char *late = ask("PUT /order/" FAKE_ID, "{\"late\": 1}", "order-service");
+	ck_assert_ptr_nonnull(strstr(late, "again, with the header Idempotency-Key: "));
+	ck_assert_msg(strstr(late, shop.message_id) != NULL, "%s", late);
 	refused(415, "POST /customer\nContent-Type: text/plain\r\n", "{}", "application/json");
 	ask("POST /customer\nContent-Type: application/json; charset=utf-8\r\n", "{}", "result");
+	refused(400, "GET /health?verbose=1", "", "verbose: /health takes no parameters");
+	refused(400, "GET /summary?at=10m", "", "at: /summary takes no parameters; at, of routes");
+	refused(400, "GET /style.css?v", "", "v: /style.css takes no");
+	refused(400, "GET /orders?at", "", "at: is empty");
+	refused(400, "GET /orders?at=%zz", "", "at: '%zz' is no entry id");
+	ask("GET /orders?pagesize=10", "", "{\"result\": ["); /* clients of the original may */
 	refused(400, "GET /events\nLast-Event-ID: nonsense\r\n", "", "Last-Event-ID");
 }
 END_TEST

@@ -195,6 +195,23 @@ static void collect(struct gateway *gateway, struct http_request *request,
 	gateway->last = &exchange->next;
 }
 
+/* Not of the original, whose clients may send what they like: here a parameter is a mistake. */
+static const bool takes_no_parameters[ROUTE_ACTIONS] = {
+	[ROUTE_STYLE] = true,   [ROUTE_SCRIPT] = true, [ROUTE_EVENTS] = true,
+	[ROUTE_SUMMARY] = true, [ROUTE_HEALTH] = true, [ROUTE_METRICS] = true,
+};
+
+static bool check_parameters(struct http_request *request, const struct route *route,
+                             struct error *err)
+{
+	const char *name = takes_no_parameters[route->action] ? http_query_first(request) : NULL;
+	return name == NULL ||
+	       error_set(err, ERR_INVALID,
+	                 "%.60s: %s takes no parameters; at, of routes that ask the read model, is "
+	                 "the only one there is",
+	                 name, route->pattern);
+}
+
 static void handle(void *ctx, struct http_request *request)
 {
 	struct gateway *gateway = ctx;
@@ -210,7 +227,10 @@ static void handle(void *ctx, struct http_request *request)
 		break;
 	}
 	enum route_action action = match.route->action;
-	if (actions[action] == NULL) {
+	struct error err;
+	if (!check_parameters(request, match.route, &err)) {
+		refuse(gateway, request, match.route, 400, err.message);
+	} else if (actions[action] == NULL) {
 		metrics_count(gateway->metrics, match.route, 200, 0);
 		page_answer(action, request);
 	} else if (actions[action] == command_run && !command_accepts(match.route, request)) {
