@@ -107,7 +107,7 @@ invariant_check check_status_path, check_stock_mark, check_total, check_order_of
 invariant_check check_stock_moves, check_no_oversell, check_refund, check_delivery,
     check_mails_once;
 /* invariants_rest.c */
-invariant_check rest_order, rest_stock, rest_cart, rest_refund;
+invariant_check rest_order, rest_stock, rest_cart, rest_refund, rest_shipping;
 /* Of all that are pending; takes no entity. */
 invariant_check rest_mails;
 

@@ -95,6 +95,21 @@ void rest_refund(struct invariants *all, const struct fold_entity *entity)
 		                  order_status_name(status), billing->refunded ? "true" : "false");
 }
 
+/* Of orders that are there, rest_order tells. */
+void rest_shipping(struct invariants *all, const struct fold_entity *entity)
+{
+	const Shop__Shipping *shipping = (const Shop__Shipping *)entity->state;
+	const struct fold_entity *order = fold_find(all->fold, "order", shipping->order_id);
+	if (order == NULL || !order->deleted || order->state == NULL ||
+	    ((const Shop__Order *)order->state)->status != SHOP__ORDER_STATUS__DELIVERED)
+		return;
+	if (shipping->delivered == 0)
+		invariants_broken(all, entity,
+		                  "delivered: must be set, as order %.60s was deleted when it was "
+		                  "DELIVERED",
+		                  order->id);
+}
+
 void rest_cart(struct invariants *all, const struct fold_entity *entity)
 {
 	const Shop__Cart *cart = (const Shop__Cart *)entity->state;

@@ -69,19 +69,29 @@ static enum step permit_creation(struct context *context, const Shop__Shipping *
 	return refuse_creation(context, order, shipping->order_id);
 }
 
+/* An earlier try of such a command came so far; the order may have been deleted since. */
+static bool is_delivered(const struct entity *loaded)
+{
+	if (loaded == NULL)
+		return false;
+	const ProtobufCMessage *state = loaded->state != NULL ? loaded->state : loaded->last;
+	return state != NULL &&
+	       ((const Shop__Order *)state)->status == SHOP__ORDER_STATUS__DELIVERED;
+}
+
 static enum step permit_delivery(struct context *context, struct change *change,
                                  const char *order_id)
 {
 	enum step step;
-	const struct entity *loaded = load_existing(context, "order", order_id, &step);
+	Shop__OrderStatus next;
+	change->event_type = "ShippingDelivered";
+	const struct entity *loaded = decide_load(context, "order", order_id);
+	if (is_delivered(loaded))
+		return STEP_DONE;
+	loaded = load_existing(context, "order", order_id, &step);
 	if (loaded == NULL)
 		return step;
 	const Shop__Order *order = (const Shop__Order *)loaded->state;
-	Shop__OrderStatus next;
-	change->event_type = "ShippingDelivered";
-	/* An earlier try of such a command came so far. */
-	if (order->status == SHOP__ORDER_STATUS__DELIVERED)
-		return STEP_DONE;
 	/* Until it is SHIPPED the shipping may still be recalled. */
 	if (order_can(order->status, ORDER_SHIP))
 		return decide_fail_for_now(context, "order %s is %s: it is being shipped", order_id,
