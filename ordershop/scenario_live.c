@@ -277,7 +277,8 @@ bool scenario_live_open(struct client *client, const struct http_target *rest, s
 	live->rest = rest;
 	live->arena = arena_create();
 	uuid_v4(live->run_id);
-	if (!start_at_end(live, err) || !live_parked(live, &live->parked_before, err)) {
+	if ((rest != NULL && !live_rest_same_shop(live, err)) || !start_at_end(live, err) ||
+	    !live_parked(live, &live->parked_before, err)) {
 		live_close(live);
 		return false;
 	}

@@ -46,6 +46,8 @@ MUST_USE bool live_parked(void *shop, uint64_t *count, struct error *err);
 MUST_USE bool live_ask(void *shop, const struct shop_question *question, struct shop_list *list,
                        struct error *err);
 
+/* ERR_PRECONDITION: what was written last by REST is not in the log of the client's shop. */
+MUST_USE bool live_rest_same_shop(struct live *live, struct error *err);
 /* By REST; *handled is false where there is no route for it. */
 MUST_USE bool live_rest_command(struct live *live, const struct shop_command *command,
                                 struct shop_answer *answer, bool *handled, struct error *err);

@@ -1,6 +1,8 @@
 /* scenario_rest.c - the same shop by REST. */
 #include "ordershop/scenario_live.h"
 
+#include "ordershop/log_reader.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +47,59 @@ static bool take_answer(struct live *live, int status, const char *body, struct 
 		ok = error_set(err, ERR_INTERNAL, "status %d with %.100s", status, body);
 	}
 	json_free(json);
+	return ok;
+}
+
+/* ---- Is it the same shop? ---------------------------------------------------------------- */
+
+static bool find_event(void *arg, const struct event *event, const char *data)
+{
+	struct entry_id *wanted = arg, entry;
+	struct error err;
+	(void)data;
+	if (entry_id_parse(event->entry_id, &entry, &err) && entry_id_compare(entry, *wanted) == 0)
+		*wanted = (struct entry_id){ 0 };
+	return false; /* the newest up to it was enough */
+}
+
+static bool log_has(struct live *live, const char *topic, struct entry_id entry, struct error *err)
+{
+	const struct entry_id until = entry;
+	const struct log_range range = { .topic = topic, .until = &until, .backward = true };
+	char text[ENTRY_ID_SIZE];
+	if (!log_read_range(live->client, &range, find_event, &entry, err))
+		return false;
+	if (entry.ms == 0)
+		return true;
+	entry_id_format(entry, text);
+	return error_set(
+	    err, ERR_PRECONDITION,
+	    "--rest: its shop is another than that of --data: %s of its topic %s is not in the log "
+	    "of the event store at %s",
+	    text, topic, live->client->targets[TARGET_EVENT_STORE]);
+}
+
+/* A gateway that has no summary, or no events yet, is believed. */
+bool live_rest_same_shop(struct live *live, struct error *err)
+{
+	const struct http_question question = { .method = "GET", .path = "/summary" };
+	struct json *summary;
+	struct entry_id entry;
+	struct error ignored;
+	int status;
+	const char *body;
+	if (!http_ask(live->rest, &question, live->arena, &status, &body, err))
+		return error_wrap(err, "--rest");
+	if (status != 200 || !json_parse(body, strlen(body), &summary, &ignored))
+		return true;
+	const struct json *events = json_member(summary, "recent_events");
+	const struct json *last = events ? json_first(events) : NULL;
+	const struct json *topic = last ? json_member(last, "topic") : NULL;
+	const struct json *id = last ? json_member(last, "entry_id") : NULL;
+	bool told = topic && json_text(topic) && id && json_text(id) &&
+	            entry_id_parse(json_text(id), &entry, &ignored);
+	bool ok = !told || log_has(live, json_text(topic), entry, err);
+	json_free(summary);
 	return ok;
 }
 
