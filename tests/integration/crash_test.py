@@ -6,12 +6,12 @@ would. At the end every order has gone its way, each mail was sent once and the 
 import os
 import random
 import signal
-import threading
 import time
 import unittest
 import urllib.error
 import uuid
 
+from clients import Clients
 from shop import Shop, wait_until
 
 CLIENTS = 8
@@ -22,19 +22,17 @@ KEEPERS = ["event-store", "message-queue", "read-model", "gateway", "redis", "re
 DOMAIN = ["customer", "product", "inventory", "cart", "order", "billing", "shipping", "crm", "mail"]
 
 
-class Load:
+class Load(Clients):
     """Clients that create customers with carts, orders and billings until stopped."""
 
     def __init__(self, shop):
+        super().__init__(CLIENTS)
         self.shop = shop
-        self.stopping = threading.Event()
-        self.lock = threading.Lock()
-        self.customers, self.orders, self.failures = [], [], []
+        self.customers, self.orders = [], []
         self.products = self.must("POST", "/product", [
             {"name": f"p{i}", "price": 100 + i} for i in range(PRODUCTS)])
         self.must("POST", "/inventory", [{"product_id": p, "amount": STOCK}
                                          for p in self.products])
-        self.threads = [threading.Thread(target=self.client, args=(i,)) for i in range(CLIENTS)]
 
     def must(self, method, path, body):
         """Repeats with one key until it is acknowledged."""
@@ -54,32 +52,19 @@ class Load:
             time.sleep(0.05)
 
     def client(self, number):
-        try:
-            count = 0
-            while not self.stopping.is_set():
-                count += 1
-                mine = f"c{number}-{count}"
-                customer, = self.must("POST", "/customer", {
-                    "name": mine, "email": f"{mine}@example.com"})
-                product = random.randrange(PRODUCTS)
-                cart, = self.must("POST", "/cart", {
-                    "customer_id": customer, "product_ids": [self.products[product]] * 2})
-                order, = self.must("POST", "/order", {"cart_id": cart})
-                with self.lock:
-                    self.customers.append((customer, mine))
-                    self.orders.append((order, product))
-        except AssertionError as error:
-            self.failures.append(str(error))
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
+        count = 0
+        while not self.stopping.is_set():
+            count += 1
+            mine = f"c{number}-{count}"
+            customer, = self.must("POST", "/customer", {
+                "name": mine, "email": f"{mine}@example.com"})
+            product = random.randrange(PRODUCTS)
+            cart, = self.must("POST", "/cart", {
+                "customer_id": customer, "product_ids": [self.products[product]] * 2})
+            order, = self.must("POST", "/order", {"cart_id": cart})
+            with self.lock:
+                self.customers.append((customer, mine))
+                self.orders.append((order, product))
 
 
 class Crash(unittest.TestCase):

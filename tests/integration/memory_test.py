@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import tempfile
-import threading
 import time
 import unittest
 import uuid
@@ -17,6 +16,7 @@ import eventstore_v1_pb2_grpc as es_grpc
 import messagequeue_v1_pb2 as mq
 import messagequeue_v1_pb2_grpc as mq_grpc
 from chaos_fight import Fight
+from clients import Clients
 from parts import Redis, Service
 from shop import Shop, wait_until
 
@@ -83,15 +83,15 @@ class FailingAllocations(Fight, unittest.TestCase):
                 self.assertIn(LINE.format(name), self.log(shop, name))
 
 
-class Load:
+class Load(Clients):
     """Clients that send large things, each with one id until it is acknowledged."""
     SIZE, CLIENTS = 700000, 8
 
     def __init__(self, once):
-        self.once, self.acked, self.failures, self.stopping = once, [], [], threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(self.CLIENTS)]
+        super().__init__(self.CLIENTS)
+        self.once, self.acked = once, []
 
-    def run(self):
+    def client(self, number):
         while not self.stopping.is_set():
             name = str(uuid.uuid4())
             while True:
@@ -101,19 +101,8 @@ class Load:
                     break
                 except grpc.RpcError as error:
                     if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                        self.failures.append(error)
-                        return
+                        raise AssertionError(repr(error)) from None
                     time.sleep(0.05)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
 
 
 class LittleMemory(unittest.TestCase):

@@ -14,6 +14,7 @@ import grpc
 
 import eventstore_v1_pb2 as es
 import eventstore_v1_pb2_grpc as es_grpc
+from clients import Clients
 from ports import free_ports
 from shop import EXECUTABLE, wait_until
 
@@ -55,18 +56,15 @@ class Stores:
         self.close()
 
 
-class Load:
+class Load(Clients):
     """Clients and readers that run until the end of the `with`."""
 
     def __init__(self, stores, topics, clients=6):
+        super().__init__(clients)
         self.stores, self.topics = stores, topics
-        self.stopping = threading.Event()
-        self.lock = threading.Lock()
-        self.acknowledged, self.failures = [], []
-        self.repeats = 0
+        self.acknowledged, self.repeats = [], 0
         self.seen = [[] for _ in stores.stubs]  # by reader: (entry id, topic, event id)
         self.positions = [None for _ in stores.stubs]
-        self.threads = [threading.Thread(target=self.client, args=(i,)) for i in range(clients)]
         self.readers = [threading.Thread(target=self.read, args=(i,))
                         for i in range(len(stores.stubs))]
         self.read_until = None
@@ -90,23 +88,20 @@ class Load:
 
     def client(self, number):
         versions = {topic: 0 for topic in self.topics}
-        try:
-            while not self.stopping.is_set():
-                topic = random.choice(self.topics)
-                events = [es.NewEvent(
-                    event_id=str(uuid.uuid4()), event_action="entity_updated", event_data="{}",
-                    entity_id=f"e{number}", expect=es.EXPECT_EXACT,
-                    expected_version=versions[topic] + i) for i in range(random.choice((1, 1, 3)))]
-                answer = self.append(es.AppendRequest(topic=topic, events=events))
-                for event, appended in zip(events, answer.events):
-                    versions[topic] += 1
-                    if appended.version != versions[topic]:
-                        raise AssertionError(f"{appended} is not version {versions[topic]}")
-                    with self.lock:
-                        self.acknowledged.append((topic, event.event_id, appended.entry_id,
-                                                  appended.version))
-        except AssertionError as error:
-            self.failures.append(str(error))
+        while not self.stopping.is_set():
+            topic = random.choice(self.topics)
+            events = [es.NewEvent(
+                event_id=str(uuid.uuid4()), event_action="entity_updated", event_data="{}",
+                entity_id=f"e{number}", expect=es.EXPECT_EXACT,
+                expected_version=versions[topic] + i) for i in range(random.choice((1, 1, 3)))]
+            answer = self.append(es.AppendRequest(topic=topic, events=events))
+            for event, appended in zip(events, answer.events):
+                versions[topic] += 1
+                if appended.version != versions[topic]:
+                    raise AssertionError(f"{appended} is not version {versions[topic]}")
+                with self.lock:
+                    self.acknowledged.append((topic, event.event_id, appended.entry_id,
+                                              appended.version))
 
     # --- readers ---
 
@@ -135,15 +130,13 @@ class Load:
                 call.cancel()
 
     def __enter__(self):
-        for thread in self.threads + self.readers:
-            thread.start()
-        return self
+        for reader in self.readers:
+            reader.start()
+        return super().__enter__()
 
     def __exit__(self, *_):
         """The clients stop; the readers read what is left."""
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
+        super().__exit__()
         try:
             self.log = self.read_log()
         finally:
