@@ -120,7 +120,10 @@ static enum step refund(struct context *context, const struct command *command)
 static const struct function functions[] = {
 	{ .name = "create_billings", .decide = rules_create, .rules = &rules },
 	{ .name = "update_billing", .decide = rules_update, .rules = &rules },
-	{ .name = "delete_billing", .decide = rules_delete, .rules = &rules },
+	{ .name = "delete_billing",
+	  .decide = rules_delete,
+	  .rules = &rules,
+	  .first_topic = "order" },
 	{ .name = "refund", .decide = refund },
 };
 

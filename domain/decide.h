@@ -166,6 +166,8 @@ struct function {
 	decide_function *decide;
 	/* For rules_create and its like: of which entity. */
 	const struct entity_rules *rules;
+	/* Of the events that may go before those of the service's own topic; NULL: there are none. */
+	const char *first_topic;
 	/* Only for the sagas of the same service, never taken from the queue. */
 	bool local;
 };

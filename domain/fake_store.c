@@ -20,7 +20,7 @@ struct fake_entity {
 struct fake_event {
 	char key[256]; /* topic and event id */
 	uint64_t version;
-	char entry_id[32];
+	char entry_id[32]; /* empty: given up */
 	UT_hash_handle hh;
 };
 
@@ -131,12 +131,21 @@ void fake_store_know(struct fake_store *store, const char *topic, const char *ev
 		event_add(store, topic, event_id);
 }
 
+void fake_store_give_up(struct fake_store *store, const char *topic, const char *event_id)
+{
+	if (event_find(store, topic, event_id) == NULL)
+		event_add(store, topic, event_id)->entry_id[0] = '\0';
+}
+
 static void apply(struct fake_store *store, const char *topic, const Es__NewEvent *event,
                   Es__Appended *appended)
 {
 	struct fake_event *known = event_find(store, topic, event->event_id);
 	appended->duplicate = known != NULL;
-	if (known == NULL) {
+	if (known == NULL && event->expect == ES__EXPECT__EXPECT_NEVER) {
+		fake_store_give_up(store, topic, event->event_id);
+		known = event_find(store, topic, event->event_id);
+	} else if (known == NULL) {
 		known = event_add(store, topic, event->event_id);
 		fake_store_write(store, topic, event->entity_id, event->event_action,
 		                 event->event_data);
@@ -146,6 +155,17 @@ static void apply(struct fake_store *store, const char *topic, const Es__NewEven
 	appended->entry_id = known->entry_id;
 }
 
+/* ERR_NONE: it is appended. */
+static enum error_code judge(struct fake_store *store, const Es__AppendRequest *request)
+{
+	const Es__NewEvent *first = request->events[0];
+	const struct fake_event *known = event_find(store, request->topic, first->event_id);
+	if (known != NULL && known->entry_id[0] == '\0' &&
+	    first->expect != ES__EXPECT__EXPECT_NEVER)
+		return ERR_EXISTS;
+	return known != NULL || expected(store, request) ? ERR_NONE : ERR_CONFLICT;
+}
+
 static void append(struct fake_store *store, const Es__AppendItem *item, Es__AppendResult *result,
                    struct arena *arena)
 {
@@ -153,13 +173,13 @@ static void append(struct fake_store *store, const Es__AppendItem *item, Es__App
 	result->tag = item->tag;
 	if (store->hook != NULL)
 		store->hook(store->arg, request->topic, ++store->asked);
-	if (event_find(store, request->topic, request->events[0]->event_id) == NULL &&
-	    !expected(store, request)) {
-		store->conflicts++;
+	enum error_code refused = judge(store, request);
+	if (refused != ERR_NONE) {
+		store->conflicts += refused == ERR_CONFLICT;
 		result->error = arena_alloc(arena, sizeof(*result->error));
 		es__error__init(result->error);
-		result->error->code = (uint32_t)error_grpc_status(ERR_CONFLICT);
-		result->error->message = "version";
+		result->error->code = (uint32_t)error_grpc_status(refused);
+		result->error->message = "refused";
 		return;
 	}
 	result->events = arena_alloc(arena, request->n_events * sizeof(*result->events));

@@ -18,6 +18,8 @@ void fake_store_write(struct fake_store *store, const char *topic, const char *i
                       const char *action, const char *data);
 /* Somebody else's instance applied the event of this id; what it wrote is for fake_store_write. */
 void fake_store_know(struct fake_store *store, const char *topic, const char *event_id);
+/* Somebody else's instance gave up the event of this id. */
+void fake_store_give_up(struct fake_store *store, const char *topic, const char *event_id);
 /* The entity's data, "" when it was never written; *version its version. */
 const char *fake_store_data(struct fake_store *store, const char *topic, const char *id,
                             uint64_t *version);

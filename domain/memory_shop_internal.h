@@ -15,6 +15,7 @@
 #include "base/heap.h"
 #include "domain/memory_shop.h"
 #include "domain/pool.h"
+#include "domain/probe.h"
 
 #include "domain/limits.h"
 #include "message-queue/delivery.h"
@@ -93,6 +94,13 @@ struct logged {
 	const ProtobufCMessage *state;
 	char *json; /* made when asked for */
 	UT_hash_handle hh;
+};
+
+/* An event that never comes: its command was refused. */
+struct given_up {
+	char event_id[UUID_SIZE];
+	uint64_t at_us;
+	UT_hash_handle hh; /* in their order */
 };
 
 /* The entities whose field has a value, in the order of their first events. */
@@ -178,7 +186,8 @@ struct run {
 	struct json *params; /* owned */
 	struct origin *origin;
 	bool direct;
-	bool probed, undoing;
+	enum probe probe; /* the last one */
+	bool undoing;
 	bool comes_again; /* after a CONFLICT */
 	unsigned tries;
 	uint64_t sleep_ms;
@@ -234,6 +243,7 @@ struct memory_shop {
 	struct logged **log;
 	size_t log_first, log_count, log_capacity; /* kept: log[first .. first + count) */
 	struct logged *by_event_id;
+	struct given_up *given_up;
 	bool keep_nothing;
 	struct index indexes[INDEXES_MAX];
 	size_t index_count;
@@ -283,6 +293,9 @@ const ProtobufCMessage *entity_state(const struct memory_entity *entity);
 
 /* NULL: not known, or for longer than a day. */
 struct logged *shop_log_known(struct memory_shop *shop, const char *event_id);
+/* An event that is not known never comes. */
+void shop_log_give_up(struct memory_shop *shop, const char *event_id);
+bool shop_log_given_up(const struct memory_shop *shop, const char *event_id);
 void logged_unref(struct memory_shop *shop, struct logged *logged);
 void origin_unref(struct origin *origin);
 struct origin *origin_create(bool given, const char *id, const char *metadata);

@@ -83,6 +83,38 @@ struct logged *shop_log_known(struct memory_shop *shop, const char *event_id)
 	return logged == NULL || logged->at_us + DAY_US <= shop->clock_us ? NULL : logged;
 }
 
+static void given_up_free(struct memory_shop *shop, struct given_up *given_up)
+{
+	HASH_DEL(shop->given_up, given_up);
+	free(given_up);
+}
+
+static struct given_up *find_given_up(const struct memory_shop *shop, const char *event_id)
+{
+	struct given_up *given_up;
+	HASH_FIND(hh, shop->given_up, event_id, UUID_SIZE - 1, given_up);
+	return given_up;
+}
+
+void shop_log_give_up(struct memory_shop *shop, const char *event_id)
+{
+	while (shop->given_up != NULL && shop->given_up->at_us + DAY_US <= shop->clock_us)
+		given_up_free(shop, shop->given_up);
+	if (shop_log_known(shop, event_id) != NULL || find_given_up(shop, event_id) != NULL)
+		return;
+	struct given_up *given_up = malloc(sizeof(*given_up));
+	ASSERT(given_up != NULL);
+	given_up->at_us = shop->clock_us;
+	memcpy(given_up->event_id, event_id, UUID_SIZE);
+	HASH_ADD(hh, shop->given_up, event_id, UUID_SIZE - 1, given_up);
+}
+
+bool shop_log_given_up(const struct memory_shop *shop, const char *event_id)
+{
+	const struct given_up *given_up = find_given_up(shop, event_id);
+	return given_up != NULL && given_up->at_us + DAY_US > shop->clock_us;
+}
+
 static void log_add(struct memory_shop *shop, struct logged *logged)
 {
 	while (shop->keep_nothing && shop->log_count > 0 &&
@@ -116,6 +148,8 @@ void shop_log_free(struct memory_shop *shop)
 	}
 	for (size_t i = 0; i < shop->log_count; i++)
 		logged_unref(shop, shop->log[shop->log_first + i]);
+	while (shop->given_up != NULL)
+		given_up_free(shop, shop->given_up);
 	for (size_t i = 0; i < shop->index_count; i++) {
 		free(shop->indexes[i].value);
 		free(shop->indexes[i].entities);

@@ -125,7 +125,7 @@ static void try_again(struct memory_shop *shop, struct run *run)
 		fail(shop, run, &err);
 		return;
 	}
-	run->probed = false;
+	run->probe = PROBE_NONE;
 	context_forget(&run->context);
 	shop_task_ready(shop, &run->task);
 }
@@ -216,6 +216,13 @@ static void append(struct memory_shop *shop, struct run *run)
 	/* One atomic append each, the service's own topic last. */
 	ASSERT(run->undoing ||
 	       (strcmp(batch->topic, service->topic) == 0) == (batch->next == NULL));
+	if (!run->undoing && shop_log_given_up(shop, batch->events->event_id)) {
+		struct error err;
+		(void)probe_error(&err);
+		run->batch = NULL;
+		fail(shop, run, &err);
+		return;
+	}
 	bool repeated = shop_log_known(shop, batch->events->event_id) != NULL;
 	if (!repeated && !run->undoing && !versions_hold(shop, batch)) {
 		try_again(shop, run);
@@ -231,20 +238,22 @@ static void append(struct memory_shop *shop, struct run *run)
 static void wake(struct memory_shop *shop, struct timer *timer)
 {
 	struct run *run = CONTAINER(timer, struct run, timer);
-	run->probed = false;
+	run->probe = PROBE_NONE;
 	context_forget(&run->context);
 	shop_task_ready(shop, &run->task);
 }
 
 /* What the rule refuses for now may be right in a moment. */
-static bool sleep_on_it(struct memory_shop *shop, struct run *run)
+static bool may_pass(const struct run *run)
 {
-	if (!run->context.passing || run->answer != NULL || run->sleep_ms == PASSING_LAST_MS)
-		return false;
+	return run->context.passing && run->answer == NULL && run->sleep_ms < PASSING_LAST_MS;
+}
+
+static void sleep_on_it(struct memory_shop *shop, struct run *run)
+{
 	run->sleep_ms = run->sleep_ms == 0 ? PASSING_FIRST_MS : 2 * run->sleep_ms;
 	shop_timer_set(shop, &shop->timers, &run->timer, shop->clock_us + 1000 * run->sleep_ms,
 	               wake);
-	return true;
 }
 
 /* Events are checked by the store; a refusal must not rest on what is only assumed. */
@@ -256,24 +265,42 @@ static bool guesses(const struct run *run)
 	return need != NULL;
 }
 
+/* Asks the log for the first event, or gives it up there. */
+static void ask_log(struct memory_shop *shop, struct run *run, enum probe probe)
+{
+	char event_id[UUID_SIZE];
+	applied_event_id(run->command.message_id,
+	                 probe_topic(probe, run->task.server->service, run->function), event_id);
+	run->probe = probe;
+	if (probe != PROBE_ASKED)
+		shop_log_give_up(shop, event_id);
+	bool there = shop_log_known(shop, event_id) != NULL;
+	if (there && probe == PROBE_FIRST_GIVEN_UP)
+		context_forget(&run->context);
+	else
+		run->command.applied = there;
+	shop_task_ready(shop, &run->task);
+}
+
 static void conclude(struct memory_shop *shop, struct run *run, enum step step)
 {
 	const struct service *service = run->task.server->service;
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
+	bool passes = step == STEP_FAILED && may_pass(run);
 	bool maybe_applied = run->tries > 0 || (!has_events && run->context.needs != NULL);
+	enum probe probe = PROBE_NONE;
+	if (maybe_applied && !run->command.applied && service->topic != NULL)
+		probe = probe_next(run->probe, run->function, !has_events && !passes);
 	if (!has_events && guesses(run)) {
+		run->probe = PROBE_NONE;
 		context_forget(&run->context);
 		shop_task_ready(shop, &run->task);
-	} else if (maybe_applied && !run->probed && service->topic != NULL) {
-		char event_id[UUID_SIZE];
-		applied_event_id(run->command.message_id, service->topic, event_id);
-		run->probed = true;
-		run->command.applied =
-		    run->command.applied || shop_log_known(shop, event_id) != NULL;
-		shop_task_ready(shop, &run->task);
+	} else if (probe != PROBE_NONE) {
+		ask_log(shop, run, probe);
+	} else if (passes) {
+		sleep_on_it(shop, run);
 	} else if (step == STEP_FAILED) {
-		if (!sleep_on_it(shop, run))
-			fail(shop, run, &run->context.error);
+		fail(shop, run, &run->context.error);
 	} else if (has_events) {
 		run->batch = run->context.batches;
 		shop_task_ready(shop, &run->task);

@@ -329,7 +329,7 @@ static enum step mark_released(struct context *context, const struct command *co
 }
 
 static const struct function functions[] = {
-	{ .name = "create_orders", .decide = rules_create, .rules = &rules },
+	{ .name = "create_orders", .decide = rules_create, .rules = &rules, .first_topic = "cart" },
 	{ .name = "update_order", .decide = rules_update, .rules = &rules },
 	{ .name = "delete_order", .decide = rules_delete, .rules = &rules },
 	{ .name = "cancel_order", .decide = cancel },

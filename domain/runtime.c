@@ -104,7 +104,7 @@ void run_try_again(struct run *run)
 		return;
 	}
 	run->fresh = false;
-	run->probed = false;
+	run->probe = PROBE_NONE;
 	context_forget(&run->context);
 	run_advance(run);
 }
@@ -116,33 +116,41 @@ static void wake(void *arg)
 	struct run *run = arg;
 	DL_DELETE(run->runtime->sleeping, run);
 	run->fresh = true;
-	run->probed = false;
+	run->probe = PROBE_NONE;
 	context_forget(&run->context);
 	run_advance(run);
 }
 
 /* What the rule refuses for now may be right in a moment. */
-static bool sleep_on_it(struct run *run)
+static bool may_pass(const struct run *run)
 {
-	if (!run->context.passing || run->sleep_ms == PASSING_LAST_MS)
-		return false;
+	return run->context.passing && run->sleep_ms < PASSING_LAST_MS;
+}
+
+static void sleep_on_it(struct run *run)
+{
 	run->sleep_ms = run->sleep_ms == 0 ? PASSING_FIRST_MS : 2 * run->sleep_ms;
 	DL_APPEND(run->runtime->sleeping, run);
 	loop_timer_start(run->runtime->loop, &run->timer, run->sleep_ms, wake, run);
-	return true;
 }
 
 static void conclude(struct run *run, enum step step)
 {
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
+	bool passes = step == STEP_FAILED && may_pass(run);
+	bool ends = !has_events && !passes;
 	/* Events that are in the log already come back as duplicates. Another decision than the first
 	 * time needs the question: after a conflict, and whenever nothing would be appended on account
 	 * of what was loaded. That this is the first delivery says little: the second one, to another
 	 * instance when our lease ended, may have been faster. */
 	bool maybe_applied = run->tries > 0 || (!has_events && run->context.needs != NULL);
+	enum probe probe = PROBE_NONE;
+	if (maybe_applied && !run->command.applied && run->runtime->service->topic != NULL)
+		probe = probe_next(run->probe, run->task->function, ends);
 	if (!has_events && !run->fresh && run_guesses(run)) {
 		/* Events are checked by the store; a refusal must not rest on a guess. */
 		run->fresh = true;
+		run->probe = PROBE_NONE;
 		context_forget(&run->context);
 		for (struct need *need = run->context.needs; need != NULL; need = need->next)
 			need->runner = NULL;
@@ -151,12 +159,15 @@ static void conclude(struct run *run, enum step step)
 			DL_APPEND(run->runtime->behind, run);
 		else
 			run_advance(run);
-	} else if (maybe_applied && !run->probed && run->runtime->service->topic != NULL) {
-		/* After the load, so that it knows all that the decision has seen. */
-		run_probe(run);
+	} else if (probe != PROBE_NONE) {
+		/* After the load, so that it knows all that the decision has seen. What is given up cannot
+		 * be done any more, so nothing newer is taken from the cache from here on. */
+		run->fresh = run->fresh || ends;
+		run_probe(run, probe);
+	} else if (passes) {
+		sleep_on_it(run);
 	} else if (step == STEP_FAILED) {
-		if (!sleep_on_it(run))
-			run_fail(run, &run->context.error);
+		run_fail(run, &run->context.error);
 	} else if (has_events) {
 		run->batch = run->context.batches;
 		run_append(run);

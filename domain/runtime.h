@@ -12,7 +12,7 @@
  *
  * A command that was delivered before, or is being applied by another instance, may be in the log. Its
  * event ids are derived, so the same decision is answered as a duplicate; before another one counts,
- * the runtime asks the store for the first of these ids. */
+ * the runtime asks the store for the first of these ids, or gives it up (probe.h). */
 #ifndef DOMAIN_RUNTIME_H
 #define DOMAIN_RUNTIME_H
 

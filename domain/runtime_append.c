@@ -129,18 +129,20 @@ static void probed(void *arg, const ProtobufCMessage *item, const struct error *
 		run_fail(run, &err);
 		return;
 	}
-	run->probed = true;
-	if (entry_id != NULL) {
+	if (entry_id != NULL && run->probe == PROBE_FIRST_GIVEN_UP) {
+		context_forget(&run->context);
+	} else if (entry_id != NULL) {
 		run->command.applied = true;
 		run_add_token(run, run->runtime->service->topic, entry_id);
 	}
 	run_advance(run);
 }
 
-void run_probe(struct run *run)
+void run_probe(struct run *run, enum probe probe)
 {
-	const char *topic = run->runtime->service->topic;
+	const char *topic = probe_topic(probe, run->runtime->service, run->task->function);
 	char event_id[UUID_SIZE];
 	applied_event_id(run->task->message_id, topic, event_id);
-	domain_store_ask(run->runtime->store, topic, event_id, probed, run);
+	run->probe = probe;
+	domain_store_ask(run->runtime->store, topic, event_id, probe != PROBE_ASKED, probed, run);
 }

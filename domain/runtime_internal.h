@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "domain/cache.h"
+#include "domain/probe.h"
 #include "domain/runtime.h"
 
 enum { TOKENS_MAX = 4 };
@@ -36,8 +37,8 @@ struct run {
 	const char *metadata; /* of its events; made when first needed */
 	unsigned waiting;     /* loads in flight */
 	unsigned tries;
-	bool fresh;  /* own entities come from the store, not from the cache */
-	bool probed; /* the store was asked whether our events are in it */
+	bool fresh;       /* own entities come from the store, not from the cache */
+	enum probe probe; /* the last one */
 	bool undoing;
 	struct error failure;
 	struct batch *batch;      /* being appended */
@@ -82,7 +83,7 @@ bool run_fetch(struct run *run);
 
 /* Appends run->batch and those after it. */
 void run_append(struct run *run);
-/* Asks whether the events of this message are in the log already. */
-void run_probe(struct run *run);
+/* Asks the store for the events of this message. */
+void run_probe(struct run *run, enum probe probe);
 
 #endif

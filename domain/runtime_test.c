@@ -38,6 +38,15 @@ static enum step take(struct context *context, const struct command *command)
 	return before == NULL ? STEP_MORE : take_from(context, before, 1);
 }
 
+/* New goods may come in any moment. */
+static enum step take_patiently(struct context *context, const struct command *command)
+{
+	const struct entity *before = decide_load(context, "inventory", stock_id);
+	if (before != NULL && ((const Shop__Inventory *)before->state)->amount == 0)
+		return decide_fail_for_now(context, "nothing is left");
+	return take(context, command);
+}
+
 /* Marks a cart first, then takes: the mark is undone when nothing is left. */
 static enum step mark_and_take(struct context *context, const struct command *command)
 {
@@ -92,7 +101,11 @@ static enum step wait_for_it(struct context *context, const struct command *comm
 }
 
 static const struct function take_function = { .name = "take", .decide = take };
-static const struct function mark_function = { .name = "mark", .decide = mark_and_take };
+static const struct function take_patiently_function = { .name = "take_patiently",
+	                                                 .decide = take_patiently };
+static const struct function mark_function = { .name = "mark",
+	                                       .decide = mark_and_take,
+	                                       .first_topic = "cart" };
 static const struct function make_function = { .name = "make", .decide = make };
 static const struct function wait_function = { .name = "wait", .decide = wait_for_it };
 static const struct service service = { .name = "test", .topic = "inventory" };
@@ -379,6 +392,64 @@ START_TEST(a_first_delivery_that_decides_last_is_not_refused)
 }
 END_TEST
 
+START_TEST(what_was_refused_stays_refused)
+{
+	uint64_t version;
+	stock(0);
+	ck_assert_int_eq(run_one(&take_function, shared_id, NULL)->error.code, ERR_PRECONDITION);
+	stock(5);
+	const struct outcome *late = run_one(&take_function, shared_id, NULL);
+	ck_assert_int_eq(late->error.code, ERR_PRECONDITION);
+	ck_assert_ptr_nonnull(strstr(late->error.message, "another delivery of this message"));
+	ck_assert_int_eq(stock_left(&version), 5);
+	ck_assert_str_eq(run_one(&take_function, NULL, NULL)->result, "true");
+	ck_assert_int_eq(stock_left(&version), 4);
+}
+END_TEST
+
+static void refuse_elsewhere(void *arg, const char *topic, uint64_t append)
+{
+	char event_id[UUID_SIZE];
+	(void)arg;
+	(void)append;
+	if (strcmp(topic, "inventory") != 0)
+		return;
+	applied_event_id(shared_id, "inventory", event_id);
+	fake_store_give_up(fake, "inventory", event_id);
+}
+
+/* It stood still longer than its lease, between its two appends. */
+START_TEST(what_another_instance_refused_meanwhile_is_undone)
+{
+	uint64_t version;
+	stock(1);
+	mark_cart("");
+	const char *cart = arena_strdup(arena, fake_store_data(fake, "cart", cart_id, &version));
+	fake_store_before_append(fake, refuse_elsewhere, NULL);
+	comes_again = true;
+	ck_assert_int_eq(run_one(&mark_function, shared_id, NULL)->error.code, ERR_PRECONDITION);
+	ck_assert_int_eq(stock_left(&version), 1);
+	ck_assert_str_eq(fake_store_data(fake, "cart", cart_id, &version), cart);
+	ck_assert_uint_eq(version, 3);
+}
+END_TEST
+
+static void deliver_goods(void *arg, const char *topic, uint64_t append)
+{
+	(void)arg;
+	if (append == 1)
+		stock(1);
+	ck_assert_str_eq(topic, "inventory");
+}
+
+START_TEST(what_is_refused_for_now_is_not_given_up)
+{
+	stock(0);
+	fake_store_before_append(fake, deliver_goods, NULL);
+	ck_assert_str_eq(run_one(&take_patiently_function, NULL, NULL)->result, "true");
+}
+END_TEST
+
 START_TEST(what_should_be_new_is_not_loaded_unless_it_is_not)
 {
 	char params[256];
@@ -419,6 +490,9 @@ int main(void)
 	tcase_add_test(tests, after_a_conflict_nothing_is_undone_if_the_message_comes_again);
 	tcase_add_test(tests, what_another_instance_applied_meanwhile_is_not_refused);
 	tcase_add_test(tests, a_first_delivery_that_decides_last_is_not_refused);
+	tcase_add_test(tests, what_was_refused_stays_refused);
+	tcase_add_test(tests, what_another_instance_refused_meanwhile_is_undone);
+	tcase_add_test(tests, what_is_refused_for_now_is_not_given_up);
 	tcase_add_test(tests, what_should_be_new_is_not_loaded_unless_it_is_not);
 	tcase_add_test(tests, what_is_refused_for_now_is_decided_again_for_a_while);
 	suite_add_tcase(suite, tests);

@@ -176,7 +176,10 @@ static enum step recall(struct context *context, const struct command *command)
 
 static const struct function functions[] = {
 	{ .name = "create_shippings", .decide = rules_create, .rules = &rules },
-	{ .name = "update_shipping", .decide = rules_update, .rules = &rules },
+	{ .name = "update_shipping",
+	  .decide = rules_update,
+	  .rules = &rules,
+	  .first_topic = "order" },
 	{ .name = "delete_shipping", .decide = rules_delete, .rules = &rules },
 	{ .name = "recall", .decide = recall },
 };

@@ -1,6 +1,7 @@
 #include "domain/store.h"
 
 #include "base/log.h"
+#include "domain/probe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,8 +170,10 @@ static bool item_error(const Es__AppendResult *result, const struct error *failu
 	if (result->error == NULL)
 		return false;
 	enum error_code code = error_from_grpc((int)result->error->code);
-	if (code == ERR_EXISTS || code == ERR_NOT_FOUND || code == ERR_PRECONDITION)
-		code = ERR_CONFLICT; /* the names of other failed expectations */
+	if (code == ERR_EXISTS)
+		code = ERR_PRECONDITION; /* void */
+	else if (code == ERR_PRECONDITION)
+		code = ERR_CONFLICT; /* some of it known, or an import: later it may go */
 	(void)error_set(err, code, "%s", result->error->message);
 	return true;
 }
@@ -179,8 +182,11 @@ bool domain_store_appended(const struct batch *batch, const ProtobufCMessage *it
                            const struct error *failure, struct error *err)
 {
 	const Es__AppendResult *result = (const Es__AppendResult *)item;
-	if (item_error(result, failure, err))
+	if (item_error(result, failure, err)) {
+		if (err->code == ERR_PRECONDITION)
+			return probe_error(err);
 		return error_wrap(err, "append to %s", batch->topic);
+	}
 	if (result->n_events != batch->count)
 		return error_set(err, ERR_INTERNAL, "append to %s: %zu of %zu events answered",
 		                 batch->topic, result->n_events, batch->count);
@@ -188,17 +194,21 @@ bool domain_store_appended(const struct batch *batch, const ProtobufCMessage *it
 }
 
 void domain_store_ask(struct domain_store *store, const char *topic, const char *event_id,
-                      rpc_mux_done *done, void *arg)
+                      bool give_up, rpc_mux_done *done, void *arg)
 {
 	if (store->closing)
 		return;
 	Es__NewEvent event = ES__NEW_EVENT__INIT;
 	event.event_id = event_id;
-	event.event_action = ENTITY_UPDATED;
-	event.event_data = "{}";
-	event.entity_id = event_id;
-	event.expect = ES__EXPECT__EXPECT_EXACT;
-	event.expected_version = 1ULL << 50;
+	if (give_up) {
+		event.expect = ES__EXPECT__EXPECT_NEVER;
+	} else { /* The store knows the id, or no entity has this version. */
+		event.event_action = ENTITY_UPDATED;
+		event.event_data = "{}";
+		event.entity_id = event_id;
+		event.expect = ES__EXPECT__EXPECT_EXACT;
+		event.expected_version = 1ULL << 50;
+	}
 	Es__NewEvent *events[] = { &event };
 	Es__AppendRequest request = ES__APPEND_REQUEST__INIT;
 	request.topic = topic;
@@ -215,8 +225,8 @@ bool domain_store_known(const ProtobufCMessage *item, const struct error *failur
 	const Es__AppendResult *result = (const Es__AppendResult *)item;
 	*entry_id = NULL;
 	if (item_error(result, failure, err))
-		return err->code == ERR_CONFLICT;
-	if (result->n_events == 1 && result->events[0]->duplicate)
+		return err->code == ERR_CONFLICT || err->code == ERR_PRECONDITION;
+	if (result->n_events == 1 && result->events[0]->entry_id[0] != '\0')
 		*entry_id = result->events[0]->entry_id;
 	return true;
 }

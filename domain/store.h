@@ -31,14 +31,15 @@ MUST_USE bool domain_store_fill(struct need *need, struct arena *arena,
 MUST_USE bool domain_store_append(struct domain_store *store, struct arena *arena,
                                   const struct batch *batch, const char *metadata,
                                   rpc_mux_done *done, void *arg, struct error *err);
-/* Was it appended? ERR_CONFLICT: other versions than expected. Else the error of the call. */
+/* Was it appended? ERR_CONFLICT: other versions than expected. ERR_PRECONDITION: another delivery of its
+ * message gave it up (domain_store_ask). Else the error of the call. */
 MUST_USE bool domain_store_appended(const struct batch *batch, const ProtobufCMessage *item,
                                     const struct error *failure, struct error *err);
 
-/* Asks for an event id by an event that expects a version which no entity has: the store knows the
- * id, or refuses the event. `done` gets a struct Es__AppendResult, for domain_store_known. */
+/* Asks whether an event is in the log; with `give_up` one that is not never comes there. `done` gets a
+ * struct Es__AppendResult, for domain_store_known. */
 void domain_store_ask(struct domain_store *store, const char *topic, const char *event_id,
-                      rpc_mux_done *done, void *arg);
+                      bool give_up, rpc_mux_done *done, void *arg);
 /* *entry_id: where the event stands, NULL: nowhere. */
 MUST_USE bool domain_store_known(const ProtobufCMessage *item, const struct error *failure,
                                  const char **entry_id, struct error *err);

@@ -195,13 +195,17 @@ struct content {
 	const char *event_id, *event_action, *event_data, *event_type, *entity_id, *metadata;
 };
 
+static bool check_event_id(const char *id, size_t *bytes, struct error *err)
+{
+	*bytes += UUID_SIZE;
+	return uuid_valid(id) ||
+	       error_set(err, ERR_INVALID, "event_id: must be a UUID, is \"%.40s\"", id);
+}
+
 static bool check_content(const struct content *content, size_t *bytes, struct error *err)
 {
-	if (!uuid_valid(content->event_id))
-		return error_set(err, ERR_INVALID, "event_id: must be a UUID, is \"%.40s\"",
-		                 content->event_id);
-	*bytes += UUID_SIZE;
-	return check_text("event_action", content->event_action, 1, EVENT_WORD_MAX, bytes, err) &&
+	return check_event_id(content->event_id, bytes, err) &&
+	       check_text("event_action", content->event_action, 1, EVENT_WORD_MAX, bytes, err) &&
 	       check_text("event_type", content->event_type, 0, EVENT_WORD_MAX, bytes, err) &&
 	       check_text("entity_id", content->entity_id, 0, EVENT_NAME_MAX, bytes, err) &&
 	       check_object("event_data", content->event_data, EVENT_DATA_MAX, bytes, err) &&
@@ -209,13 +213,27 @@ static bool check_content(const struct content *content, size_t *bytes, struct e
 	        check_object("metadata", content->metadata, METADATA_MAX, bytes, err));
 }
 
+static bool check_void(const Es__NewEvent *event, size_t *bytes, struct error *err)
+{
+	if (event->event_action[0] != '\0' || event->event_data[0] != '\0' ||
+	    event->event_type[0] != '\0' || event->entity_id[0] != '\0' ||
+	    event->metadata[0] != '\0' || event->expected_version != 0 ||
+	    event->after_event_id[0] != '\0')
+		return error_set(
+		    err, ERR_INVALID,
+		    "expect: with EXPECT_NEVER an event has an event_id and nothing else");
+	return check_event_id(event->event_id, bytes, err);
+}
+
 static bool check_event(const Es__NewEvent *event, size_t *bytes, struct error *err)
 {
+	if (event->expect == ES__EXPECT__EXPECT_NEVER)
+		return check_void(event, bytes, err);
 	const struct content content = { event->event_id,   event->event_action, event->event_data,
 		                         event->event_type, event->entity_id,    event->metadata };
 	if ((unsigned)event->expect > ES__EXPECT__EXPECT_EXACT)
-		return error_set(err, ERR_INVALID, "expect: must be 0 to 3, is %d",
-		                 (int)event->expect);
+		return error_set(err, ERR_INVALID, "expect: must be 0 to %d, is %d",
+		                 ES__EXPECT__EXPECT_NEVER, (int)event->expect);
 	if (event->entity_id[0] == '\0' && event->expect != ES__EXPECT__EXPECT_ANY)
 		return error_set(err, ERR_INVALID,
 		                 "expect: must be EXPECT_ANY for an event without entity_id");
@@ -260,6 +278,10 @@ bool check_append(const Es__AppendRequest *request, size_t *bytes, struct error 
 	for (size_t i = 0; i < request->n_events; i++) {
 		if (!check_event(request->events[i], &total, err))
 			return error_wrap(err, "events[%zu]", i);
+		if (request->events[i]->expect == ES__EXPECT__EXPECT_NEVER && request->n_events > 1)
+			return error_set(
+			    err, ERR_INVALID,
+			    "events[%zu].expect: EXPECT_NEVER must be alone in its request", i);
 	}
 	if (total > APPEND_BYTES_MAX)
 		return error_set(err, ERR_INVALID, "events: must have at most %d bytes, have %zu",

@@ -63,11 +63,31 @@ END_TEST
 /* Each row breaks one limit of a request that is right otherwise. */
 START_TEST(limits)
 {
-	enum row { FINE, TOPIC, ID, ACTION, TYPE, ENTITY, DATA, METADATA, EXPECT, NO_ENTITY, ROWS };
-	static const char *const says[ROWS] = { NULL,           "topic",      "event_id",
-		                                "event_action", "event_type", "entity_id",
-		                                "event_data",   "metadata",   "expect",
-		                                "expect" };
+	enum row {
+		FINE,
+		TOPIC,
+		ID,
+		ACTION,
+		TYPE,
+		ENTITY,
+		DATA,
+		METADATA,
+		EXPECT,
+		NO_ENTITY,
+		NEVER,
+		ROWS
+	};
+	static const char *const says[ROWS] = { NULL,
+		                                "topic",
+		                                "event_id",
+		                                "event_action",
+		                                "event_type",
+		                                "entity_id",
+		                                "event_data",
+		                                "metadata",
+		                                "expect",
+		                                "expect",
+		                                "event_id and nothing else" };
 	char *large = calloc(1, EVENT_DATA_MAX + 100);
 	memset(large, ' ', EVENT_DATA_MAX + 50);
 	memcpy(large, "{}", 2);
@@ -88,7 +108,9 @@ START_TEST(limits)
 		event.entity_id = row == ENTITY ? word : row == NO_ENTITY ? "" : "e";
 		event.event_data = row == DATA ? large : "{}";
 		event.metadata = row == METADATA ? "[]" : "";
-		event.expect = row == EXPECT ? (Es__Expect)4 : ES__EXPECT__EXPECT_NONE;
+		event.expect = row == EXPECT  ? (Es__Expect)5
+		               : row == NEVER ? ES__EXPECT__EXPECT_NEVER
+		                              : ES__EXPECT__EXPECT_NONE;
 		bool ok = check_append(&request, &bytes, &err);
 		ck_assert_msg(ok == (says[row] == NULL), "row %d", row);
 		if (!ok)

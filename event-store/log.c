@@ -151,6 +151,9 @@ static void add_event(struct redis_command *command, const Es__NewEvent *event)
 	case ES__EXPECT__EXPECT_EXACT:
 		add_exact(command, event);
 		break;
+	case ES__EXPECT__EXPECT_NEVER:
+		redis_arg_bytes(command, "-", 1);
+		break;
 	default:
 		redis_arg_bytes(command, "*", 1);
 	}

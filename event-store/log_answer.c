@@ -25,12 +25,20 @@ static void refusal(const struct request *request, const char *line, struct log_
 		          "an append is repeated as a whole or not at all");
 		return;
 	}
-	if (index >= request->count || (why != 'D' && why != 'V')) {
+	if (index >= request->count || (why != 'D' && why != 'N' && why != 'V')) {
 		error_set(err, ERR_INTERNAL, "append.lua answered something else");
 		return;
 	}
 	if (why == 'D') {
 		error_set(err, ERR_INVALID, "events[%lu].event_id: is there twice", index);
+		return;
+	}
+	if (why == 'N') {
+		error_set(
+		    err, ERR_EXISTS,
+		    "events[%lu].event_id: is void: somebody gave this event up (EXPECT_NEVER); "
+		    "append another with a new id",
+		    index);
 		return;
 	}
 	const struct expectation *expected = &request->expectations[index];
@@ -56,7 +64,7 @@ static void refusal(const struct request *request, const char *line, struct log_
 		          index, expected->entity_id, version, words[expected->expect]);
 }
 
-/* Reads "[=]<version> <entry id>\n"; returns what follows, NULL when it is something else. */
+/* Reads "[=]<version> <entry id>\n", where the id may be empty; returns what follows, NULL when it is something else. */
 static const char *parse_appended(const char *line, struct arena *arena, Es__Appended *appended)
 {
 	es__appended__init(appended);

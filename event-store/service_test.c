@@ -103,6 +103,81 @@ START_TEST(append_is_all_or_nothing)
 }
 END_TEST
 
+static Es__AppendRequest *give_up(const char *topic, const char *event_id)
+{
+	Es__AppendRequest *request = testing_request(topic, "", "{}", ES__EXPECT__EXPECT_NEVER, 0);
+	request->events[0]->event_action = "";
+	request->events[0]->event_type = "";
+	request->events[0]->event_data = "";
+	if (event_id != NULL)
+		request->events[0]->event_id = event_id;
+	return request;
+}
+
+START_TEST(an_event_that_is_given_up_comes_never)
+{
+	struct error err;
+	testing_append("void", "a", "{}");
+	Es__AppendRequest *late = testing_request("void", "a", "{}", ES__EXPECT__EXPECT_ANY, 0);
+	Es__AppendRequest *never = give_up("void", late->events[0]->event_id);
+	for (int again = 0; again < 2; again++) {
+		const Es__AppendResponse *response = testing_send(never, &err);
+		ck_assert_msg(response != NULL, "%s", err.message);
+		ck_assert_str_eq(response->events[0]->entry_id, "");
+		ck_assert_int_eq(response->events[0]->duplicate, again);
+		ck_assert(testing_send(late, &err) == NULL);
+		ck_assert_int_eq(err.code, ERR_EXISTS);
+		ck_assert_ptr_nonnull(strstr(err.message, "events[0].event_id: is void"));
+	}
+	/* Also among others, and as what an event should follow. */
+	Es__AppendRequest *more = testing_request("void", "b", "{}", ES__EXPECT__EXPECT_ANY, 0);
+	Es__NewEvent *events[] = { more->events[0], late->events[0] };
+	more->n_events = 2;
+	more->events = events;
+	ck_assert(testing_send(more, &err) == NULL);
+	ck_assert_int_eq(err.code, ERR_EXISTS);
+	ck_assert_ptr_nonnull(strstr(err.message, "events[1].event_id: is void"));
+	Es__AppendRequest *next = testing_request("void", "a", "{}", ES__EXPECT__EXPECT_EXACT, 1);
+	next->events[0]->after_event_id = late->events[0]->event_id;
+	ck_assert(testing_send(next, &err) == NULL);
+	ck_assert_int_eq(err.code, ERR_CONFLICT);
+	/* Neither the topic nor the entity has moved. */
+	ck_assert_uint_eq(testing_append("void", "a", "{}")->version, 2);
+	ck_assert_str_eq(testing_redis_text("XLEN events:{void}"), "2");
+}
+END_TEST
+
+START_TEST(an_event_that_is_there_cannot_be_given_up)
+{
+	struct error err;
+	Es__AppendRequest *first = testing_request("kept", "a", "{}", ES__EXPECT__EXPECT_ANY, 0);
+	const Es__AppendResponse *there = testing_send(first, &err);
+	ck_assert_msg(there != NULL, "%s", err.message);
+	const Es__AppendResponse *response =
+	    testing_send(give_up("kept", first->events[0]->event_id), &err);
+	ck_assert_msg(response != NULL, "%s", err.message);
+	ck_assert(response->events[0]->duplicate);
+	ck_assert_str_eq(response->events[0]->entry_id, there->events[0]->entry_id);
+	ck_assert_ptr_nonnull(testing_send(first, &err));
+}
+END_TEST
+
+/* Before the topic has any event; in one call of Redis with what comes late. */
+START_TEST(the_first_event_of_a_topic_can_be_given_up)
+{
+	struct error err;
+	ck_assert_ptr_nonnull(testing_send(give_up("early", NULL), &err));
+	const Es__Appended *first = testing_append("early", "a", "{}");
+	ck_assert_uint_eq(first->version, 1);
+	Es__AppendRequest *two = give_up("early", NULL);
+	Es__NewEvent *events[] = { two->events[0], two->events[0] };
+	two->n_events = 2;
+	two->events = events;
+	ck_assert(testing_send(two, &err) == NULL);
+	ck_assert_ptr_nonnull(strstr(err.message, "EXPECT_NEVER must be alone in its request"));
+}
+END_TEST
+
 START_TEST(deleted_entity_begins_again)
 {
 	struct error err;
@@ -376,6 +451,9 @@ int main(void)
 	tcase_add_test(tests, append_repeated_answers_the_same);
 	tcase_add_test(tests, append_refuses);
 	tcase_add_test(tests, append_is_all_or_nothing);
+	tcase_add_test(tests, an_event_that_is_given_up_comes_never);
+	tcase_add_test(tests, an_event_that_is_there_cannot_be_given_up);
+	tcase_add_test(tests, the_first_event_of_a_topic_can_be_given_up);
 	tcase_add_test(tests, exact_version_of_a_given_event);
 	tcase_add_test(tests, deleted_entity_begins_again);
 	tcase_add_test(tests, stream_applies_in_order);

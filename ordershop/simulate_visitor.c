@@ -146,20 +146,13 @@ static struct action start_one(struct visitor *visitor)
 	return start(visitor, i);
 }
 
-/* One command that two instances work on at the same time may be refused by one and done by the other: that is
- * a known limit (domain/README.md), which would be found again and again. */
-static bool is_known_limit(const struct service *service, enum memory_fault fault)
-{
-	return fault == MEMORY_DUPLICATE && service->function_count > 0;
-}
-
 static struct action fault(struct visitor *visitor)
 {
 	if (visitor_pick(visitor, 20) == 0)
 		return (struct action){ .kind = ACTION_REDIS };
 	size_t i = visitor_pick(visitor, visitor->cast.count);
 	enum memory_fault kind = (enum memory_fault)visitor_pick(visitor, MEMORY_FAULTS);
-	if (kind == MEMORY_START || is_known_limit(visitor->cast.services[i], kind))
+	if (kind == MEMORY_START)
 		kind = MEMORY_KILL;
 	if (memory_fault_stops(kind))
 		visitor->down[i] = true;

@@ -4,14 +4,15 @@
 --       4.. further dedupe buckets to look into
 -- ARGV  1 life of a bucket in seconds, 2 and 3 the lowest id that may be given (ms, us), then for
 --       each request: number of events, and for each event: expected version (* any, ! none,
---       + exists, or the number, or "<number> <event id>": that event must have made it), event_id,
---       event_action, event_data, event_type, entity_id, metadata
+--       + exists, or the number, or "<number> <event id>": that event must have made it; - never, alone
+--       in its request), event_id, event_action, event_data, event_type, entity_id, metadata
 --
 -- Returns one text, lines in the order of the requests. A request that was appended or had been:
--- a line "<version> <entry id>" for each event, with "=" before it if it had been. One that was
--- refused: a single line "!<why> <index of the event> <current version of its entity>", why being
--- V (version), M (some event ids are known and some are not), D (one event id twice), or "!I <import id>":
--- the topic is locked by an import.
+-- a line "<version> <entry id>" for each event, with "=" before it if it had been. Of one that is never to
+-- be the line is "0 ", and so it is kept. One that was refused: a single line
+-- "!<why> <index of the event> <current version of its entity>", why being V (version), M (some event ids
+-- are known and some are not), D (one event id twice), N (it is never to be), or "!I <import id>": the topic
+-- is locked by an import.
 --
 -- A head is "<version> <entry id>", with " d" after it if the last event deleted the entity; the head of
 -- the entity "" is the last entry id of the topic, or "!<import id>" (import.lua). Nothing is written before
@@ -22,6 +23,7 @@
 local PER_EVENT = 7
 local LAST = ''
 local LOCKED = 33 -- '!'
+local NEVER, VOID = '-', '0 '
 
 local digits = {}
 for i = 0, 999 do
@@ -155,7 +157,9 @@ local function check(args, first, last, n, entity_of, versions, deleted, known)
 	local repeats, mine = 0, {}
 	for e = first, last, PER_EVENT do
 		local event_id = args[e + 1]
-		if known[event_id] then
+		if known[event_id] == VOID then
+			return 'N', e
+		elseif known[event_id] then
 			repeats = repeats + 1
 		elseif mine[event_id] then
 			return 'D', e
@@ -217,7 +221,11 @@ local function judge(args, first, last, n, entity_of, versions, deleted, known)
 	if last > first then
 		local why, at = check(args, first, last, n, entity_of, versions, deleted, known)
 		return why, why and at or at > 0
-	elseif known[args[first + 1]] then
+	end
+	local line = known[args[first + 1]]
+	if line == VOID and args[first] ~= NEVER then
+		return 'N', first
+	elseif line then
 		return nil, true
 	end
 	local place = entity_of[n]
@@ -257,6 +265,11 @@ local function append(keys, args)
 			for e = first, last, PER_EVENT do
 				lines[#lines + 1] = '=' .. known[args[e + 1]]
 			end
+		elseif args[first] == NEVER then
+			lines[#lines + 1] = VOID
+			known[args[first + 1]] = VOID
+			recent[#recent + 1] = args[first + 1]
+			recent[#recent + 1] = VOID
 		else
 			for e = first, last, PER_EVENT do
 				local event_id, place, version = args[e + 1], entity_of[n + (e - first) / PER_EVENT], '0'
@@ -290,6 +303,8 @@ local function append(keys, args)
 		if new_bucket then
 			call('EXPIRE', bucket, args[1])
 		end
+	end
+	if next(moved) then
 		write_heads(heads, entities, moved, deleted, millis .. digits[us - 1])
 	end
 	return table.concat(lines, '\n')
