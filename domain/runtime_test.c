@@ -434,6 +434,33 @@ START_TEST(what_another_instance_refused_meanwhile_is_undone)
 }
 END_TEST
 
+/* Before the first part is given up it comes, from another instance, and so do goods. */
+static void mark_elsewhere(void *arg, const char *topic, uint64_t append)
+{
+	char event_id[UUID_SIZE];
+	(void)arg;
+	if (append > 1)
+		return;
+	ck_assert_str_eq(topic, "cart");
+	applied_event_id(shared_id, "cart", event_id);
+	fake_store_know(fake, "cart", event_id);
+	mark_cart(shared_id);
+	stock(1);
+}
+
+START_TEST(a_half_that_another_instance_did_meanwhile_is_completed)
+{
+	uint64_t version;
+	stock(0);
+	mark_cart("");
+	fake_store_before_append(fake, mark_elsewhere, NULL);
+	ck_assert_str_eq(run_one(&mark_function, shared_id, NULL)->result, "true");
+	ck_assert_int_eq(stock_left(&version), 0);
+	ck_assert_str_eq(run_one(&mark_function, shared_id, NULL)->result, "true");
+	ck_assert_int_eq(stock_left(&version), 0);
+}
+END_TEST
+
 static void deliver_goods(void *arg, const char *topic, uint64_t append)
 {
 	(void)arg;
@@ -492,6 +519,7 @@ int main(void)
 	tcase_add_test(tests, a_first_delivery_that_decides_last_is_not_refused);
 	tcase_add_test(tests, what_was_refused_stays_refused);
 	tcase_add_test(tests, what_another_instance_refused_meanwhile_is_undone);
+	tcase_add_test(tests, a_half_that_another_instance_did_meanwhile_is_completed);
 	tcase_add_test(tests, what_is_refused_for_now_is_not_given_up);
 	tcase_add_test(tests, what_should_be_new_is_not_loaded_unless_it_is_not);
 	tcase_add_test(tests, what_is_refused_for_now_is_decided_again_for_a_while);
