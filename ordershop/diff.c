@@ -121,7 +121,7 @@ static void print_comparison(const struct comparison *comparison)
 		deleted += t->before && t->entity->deleted;
 	}
 	printf("%s%" PRIu64 " %s: %" PRIu64 " created, %" PRIu64 " changed, %" PRIu64
-	       " deleted; %" PRIu64 " of no entity, as mails\n",
+	       " deleted; %" PRIu64 " of no entity, such as mails\n",
 	       comparison->first ? "\n" : "", comparison->events,
 	       plural(comparison->events, "event", "events"), created, changed, deleted,
 	       comparison->loose);

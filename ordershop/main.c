@@ -8,7 +8,7 @@
 /* The paragraph of commands that look back. */
 #define MOMENTS                                                                                    \
 	"\n\nTIME is 2024-05-01T12:30:00 (UTC; up to microseconds, or without seconds; a day\n"    \
-	"alone is its first moment), or `10m`, `2h`, `3d` ago; ID an entry id. What happened at "  \
+	"alone is its first moment), or `10m`, `2h`, `3d` ago; ID an entry id. What happened at\n" \
 	"that moment counts."
 
 static const struct subcommand commands[] = {
@@ -125,7 +125,8 @@ static const struct subcommand commands[] = {
 	  generate_command,
 	  "The orders are like the real ones of replay in number: items, prices, freight, hours,\n"
 	  "months, the time between the steps, how many end in which state. They are run through\n"
-	  "the rules as replay does it, from October 2016 to August 2018 however many there are.\n"
+	  "the rules as replay does it; however many, they are placed from October 2016 to August\n"
+	  "2018. "
 	  "The same number and seed give the same log, byte for byte. Memory follows the orders\n"
 	  "that are under way at a time: 170 MiB for a million. ordershop verify holds the log\n"
 	  "against the invariants.\n\n"

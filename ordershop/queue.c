@@ -321,6 +321,8 @@ static bool take_words(struct task *task, const struct action *action, int argc,
 
 	if (argc > 2 && strcmp(action->name, "list") == 0)
 		return false;
+	if (flag("json") && strcmp(action->name, "dead") != 0)
+		return false;
 	if (argc > 2 ? !take_name(task, argv[2]) : action->needs_queue)
 		return false;
 	task->words = argv + 3;

@@ -24,6 +24,7 @@ struct progress {
 	uint64_t number;        /* of it */
 	uint64_t started_us;
 	bool on_terminal;
+	uint64_t shown, shown_of; /* events, as they were printed last */
 	unsigned failures; /* in a row: the service may have to start again, and goes on then */
 };
 
@@ -54,8 +55,13 @@ static bool begin(struct progress *progress, struct error *err)
 	return true;
 }
 
-static void print_progress(const struct progress *progress, const Rm__Checkpoint *at)
+static void print_progress(struct progress *progress, const Rm__Checkpoint *at)
 {
+	if (progress->shown_of > 0 && at->events == progress->shown &&
+	    at->log_events == progress->shown_of)
+		return;
+	progress->shown = at->events;
+	progress->shown_of = at->log_events;
 	double percent =
 	    at->log_events == 0 ? 100 : 100.0 * (double)at->events / (double)at->log_events;
 	printf("%s%s: %" PRIu64 " of %" PRIu64 " %s, %.0f %%%s", progress->on_terminal ? "\r" : "",

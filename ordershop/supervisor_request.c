@@ -36,8 +36,9 @@ static struct process *find_process(struct supervisor *supervisor, const char *n
 		if (strcmp(name, names[i]) == 0)
 			return &supervisor->processes[i];
 	}
+	closest_hint(hint, name, names, supervisor->count);
 	error_set(err, ERR_NOT_FOUND, "there is no service '%s'%s", name,
-	          closest_hint(hint, name, names, supervisor->count));
+	          *hint ? hint : "; ordershop status lists them");
 	return NULL;
 }
 

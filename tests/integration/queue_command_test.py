@@ -109,7 +109,8 @@ class QueueCommand(unittest.TestCase):
     def test_mistakes_are_named(self):
         for status, words, said in [
                 (2, [], "list, dead, requeue"), (2, ["dorp"], "did you mean 'drop'"),
-                (2, ["list", NAME], "queue list"), (2, ["requeue", NAME], "ID...|--all"),
+                (2, ["list", NAME], "queue list"),
+                (2, ["list", "--json"], "queue list"), (2, ["requeue", NAME], "ID...|--all"),
                 (2, ["drop", NAME, "x", "--all"], "ID...|--all"), (2, ["purge", "work"], "SERVICE"),
                 (2, ["purge", NAME, "--all"], "queue purge"), (1, ["limit", NAME, "many"], "'many'"),
                 (1, ["limit", NAME, "1000001"], "1000000"),

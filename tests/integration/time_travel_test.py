@@ -160,7 +160,7 @@ class TimeTravel(unittest.TestCase):
         self.assertNotIn("inventory", only)
         whole = run(self.shop, "diff", "product")[1]
         self.assertEqual((whole.count("+ product"), whole.count("~")), (2, 0))
-        self.assertIn("2 events: 2 created, 0 changed, 0 deleted; 0 of no entity, as mails", whole)
+        self.assertIn("2 events: 2 created, 0 changed, 0 deleted; 0 of no entity, such as mails", whole)
         code, out, err = run(self.shop, "diff", "--from", "1m", "--to", "2m")
         self.assertEqual(code, 2)
         self.assertIn("must not be after --to", err)
