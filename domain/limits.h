@@ -11,8 +11,9 @@ enum {
 	/* Short, so that what a queue and its consumer took along when both were killed returns soon;
 	 * extended while we live and work. */
 	MESSAGE_LEASE_MS = 5000,
-	/* Each takes up to the timeout of store.c, so an outage of some minutes parks nothing. */
-	MESSAGE_ATTEMPTS = 20,
+	/* Between two it waits up to 10 s, so an outage of four minutes parks nothing, though each try of it may be
+	 * refused at once. */
+	MESSAGE_ATTEMPTS = 40,
 	/* Deliveries that may end in a conflict with others before that is the answer. What a
 	 * reaction has sent gets all: nobody would send it again. */
 	CROWDED_MAX = 3,

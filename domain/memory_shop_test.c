@@ -1,4 +1,5 @@
 /* The shop in memory: clock, queue, groups and faults. What the rules say is tested elsewhere. */
+#include "domain/limits.h"
 #include "domain/memory_shop_fixture.h"
 
 #include "proto/entities.pb-c.h"
@@ -262,7 +263,7 @@ END_TEST
 START_TEST(what_kills_its_consumer_becomes_a_dead_letter)
 {
 	const char *id = send("customer", "create_customers", ann);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < MESSAGE_ATTEMPTS; i++) {
 		ck_assert_uint_eq(memory_shop_dead(shop), 0);
 		memory_shop_step(shop, 1);
 		fault(MEMORY_KILL, "customer");

@@ -12,8 +12,10 @@
 enum {
 	LOOK_MS = 50,          /* at health while not healthy, at the drain */
 	LOOK_HEALTHY_MS = 500, /* at health */
-	DRAIN_MS = 4000,       /* less than `ordershop run` waits */
-	CLOSE_MS = 500,        /* for the streams to end when nothing runs any more */
+	STORE_GONE_MS =
+	    2000, /* without an event store for so long: the messages are for other instances */
+	DRAIN_MS = 4000, /* less than `ordershop run` waits */
+	CLOSE_MS = 500,  /* for the streams to end when nothing runs any more */
 	SHUTDOWN_MS = 100,
 };
 
@@ -27,6 +29,7 @@ struct domain {
 	struct worker *worker;
 	struct saga_runtime *sagas;
 	bool healthy;
+	uint64_t store_seen_us;
 	struct loop_timer look;
 	uint64_t drain_until_us;
 	void (*stopped)(void *arg);
@@ -36,8 +39,12 @@ struct domain {
 static void look_at_health(void *arg)
 {
 	struct domain *domain = arg;
-	bool healthy = domain_store_connected(domain->store) && worker_up(domain->worker) &&
-	               saga_runtime_up(domain->sagas);
+	bool stored = domain_store_connected(domain->store);
+	bool healthy = stored && worker_up(domain->worker) && saga_runtime_up(domain->sagas);
+	uint64_t now_us = clock_monotonic_us();
+	if (stored)
+		domain->store_seen_us = now_us;
+	worker_take(domain->worker, now_us < domain->store_seen_us + STORE_GONE_MS * 1000ULL);
 	if (healthy != domain->healthy)
 		log_info("health", "service=%s serving=%s", domain->service->name,
 		         healthy ? "true" : "false");
@@ -80,6 +87,7 @@ bool domain_serve(struct loop *loop, const struct domain_options *options, struc
 	                                              .read_model = domain->read_model,
 	                                          });
 	rpc_server_start(domain->server);
+	domain->store_seen_us = clock_monotonic_us();
 	look_at_health(domain);
 	*out = domain;
 	return true;

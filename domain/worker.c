@@ -33,7 +33,8 @@ struct worker {
 	struct loop *loop;
 	const struct service *service;
 	struct runtime *runtime;
-	struct rpc_link *link; /* NULL: the service has no functions */
+	struct rpc_channel *queue;
+	struct rpc_link *link; /* NULL: it takes nothing */
 	struct pool pool;
 	struct delivery *running;
 	struct delivery *done; /* to be settled in this turn, newest first */
@@ -154,7 +155,8 @@ static bool settle_all(void *arg)
 		for (struct delivery *delivery = worker->done; delivery != NULL;
 		     delivery = delivery->next)
 			request.settles[--place] = settle_of(delivery, arena);
-		rpc_link_send(worker->link, &request.base);
+		if (worker->link != NULL)
+			rpc_link_send(worker->link, &request.base);
 		pool_give(&worker->pool, arena);
 		while (worker->done != NULL) {
 			struct delivery *delivery = worker->done;
@@ -174,7 +176,7 @@ static void extend_old(void *arg)
 {
 	struct worker *worker = arg;
 	loop_timer_start(worker->loop, &worker->extend, EXTEND_MS, extend_old, worker);
-	if (worker->running == NULL)
+	if (worker->running == NULL || worker->link == NULL)
 		return;
 	struct arena *arena = pool_take(&worker->pool);
 	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
@@ -197,17 +199,9 @@ static void extend_old(void *arg)
 	pool_give(&worker->pool, arena);
 }
 
-struct worker *worker_create(struct loop *loop, const struct service *service,
-                             struct rpc_channel *queue, struct runtime *runtime)
+static void join(struct worker *worker)
 {
-	struct worker *worker = calloc(1, sizeof(*worker));
-	ASSERT(worker != NULL);
-	worker->loop = loop;
-	worker->service = service;
-	worker->runtime = runtime;
-	loop_add_hook(loop, settle_all, worker);
-	if (service->function_count == 0)
-		return worker;
+	const struct service *service = worker->service;
 	struct arena *arena = pool_take(&worker->pool);
 	Mq__ConsumeStart consume = MQ__CONSUME_START__INIT;
 	consume.service = arena_printf(arena, "%s-service", service->name);
@@ -222,18 +216,46 @@ struct worker *worker_create(struct loop *loop, const struct service *service,
 	consume.max_attempts = MESSAGE_ATTEMPTS;
 	Mq__ConsumeRequest request = MQ__CONSUME_REQUEST__INIT;
 	request.start = &consume;
-	worker->link = rpc_link_create(loop, &(struct rpc_link_options){
-	                                         .name = "queue",
-	                                         .channel = queue,
-	                                         .service = &mq__message_queue__descriptor,
-	                                         .method = "Consume",
-	                                         .start = &request.base,
-	                                         .message = on_deliveries,
-	                                         .arg = worker,
-	                                     });
+	worker->link = rpc_link_create(worker->loop, &(struct rpc_link_options){
+	                                                 .name = "queue",
+	                                                 .channel = worker->queue,
+	                                                 .service = &mq__message_queue__descriptor,
+	                                                 .method = "Consume",
+	                                                 .start = &request.base,
+	                                                 .message = on_deliveries,
+	                                                 .arg = worker,
+	                                             });
 	pool_give(&worker->pool, arena);
+}
+
+struct worker *worker_create(struct loop *loop, const struct service *service,
+                             struct rpc_channel *queue, struct runtime *runtime)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	ASSERT(worker != NULL);
+	worker->loop = loop;
+	worker->service = service;
+	worker->queue = queue;
+	worker->runtime = runtime;
+	loop_add_hook(loop, settle_all, worker);
+	if (service->function_count == 0)
+		return worker;
+	join(worker);
 	loop_timer_start(loop, &worker->extend, EXTEND_MS, extend_old, worker);
 	return worker;
+}
+
+void worker_take(struct worker *worker, bool takes)
+{
+	if (worker->service->function_count == 0 || worker->draining ||
+	    takes == (worker->link != NULL))
+		return;
+	if (takes) {
+		join(worker);
+	} else {
+		rpc_link_destroy(worker->link);
+		worker->link = NULL;
+	}
 }
 
 void worker_destroy(struct worker *worker)
@@ -259,7 +281,8 @@ void worker_destroy(struct worker *worker)
 
 bool worker_up(const struct worker *worker)
 {
-	return worker->link == NULL || rpc_link_up(worker->link);
+	return worker->service->function_count == 0 ||
+	       (worker->link != NULL && rpc_link_up(worker->link));
 }
 
 void worker_drain(struct worker *worker)

@@ -18,6 +18,9 @@ struct worker;
 struct worker *worker_create(struct loop *loop, const struct service *service,
                              struct rpc_channel *queue, struct runtime *runtime);
 void worker_destroy(struct worker *worker);
+/* False: what it has goes back to the queue at once, for an instance that can do it. True, as in the beginning: takes
+ * messages again. */
+void worker_take(struct worker *worker, bool takes);
 bool worker_up(const struct worker *worker);
 /* Starts no more deliveries; the stream ends when what runs is settled. */
 void worker_drain(struct worker *worker);
