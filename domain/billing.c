@@ -4,7 +4,7 @@
  * delete_billing takes it back while the order is CLEARED (it becomes UNCLEARED in the same
  * command, so it cannot be shipped meanwhile); afterwards cancel_order refunds it.
  *
- *   refund {order_id}: of a cancelled or deleted order; nothing if it was not billed. */
+ *   refund {order_id}: of a cancelled or deleted order, no other; nothing if it was not billed. */
 #include "domain/order.h"
 #include "domain/rules.h"
 #include "domain/services.h"
@@ -105,11 +105,19 @@ static enum step refund(struct context *context, const struct command *command)
 		return STEP_DONE;
 	const char *id = derive_id(context, order_id, "billing");
 	const struct entity *loaded = decide_load(context, "billing", id);
-	if (loaded == NULL)
+	const struct entity *owner = decide_load(context, "order", order_id);
+	if (loaded == NULL || owner == NULL)
 		return STEP_MORE;
 	const Shop__Billing *billing = (const Shop__Billing *)loaded->state;
+	const Shop__Order *order = (const Shop__Order *)owner->state;
 	if (billing == NULL || billing->refunded)
 		return STEP_DONE;
+	if (order != NULL && order->status != SHOP__ORDER_STATUS__CANCELLED)
+		return decide_fail(
+		    context, ERR_PRECONDITION,
+		    "order %s is %s: its billing is refunded when it is cancelled or "
+		    "deleted",
+		    order_id, order_status_name(order->status));
 	Shop__Billing *after = arena_alloc(context_arena(context), sizeof(*after));
 	*after = *billing;
 	after->refunded = true;

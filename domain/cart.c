@@ -3,7 +3,7 @@
  * A cart is held (order_id is set) from the moment an order takes it until that order is delivered,
  * cancelled or deleted; a held cart cannot change.
  *
- *   release {cart_id, order_id}: ends the hold of that order, of no other. */
+ *   release {cart_id, order_id}: ends the hold of that order, of no other, when it is not in progress. */
 #include "domain/cart.h"
 
 #include "domain/order_status.h"
@@ -133,6 +133,16 @@ static enum step release(struct context *context, const struct command *command)
 	const Shop__Cart *cart = (const Shop__Cart *)entity->state;
 	if (cart == NULL || strcmp(cart->order_id, order_id) != 0)
 		return STEP_DONE;
+	const struct entity *holder = decide_load(context, "order", order_id);
+	if (holder == NULL)
+		return STEP_MORE;
+	const Shop__Order *order = (const Shop__Order *)holder->state;
+	if (order != NULL && !order_status_final(order->status))
+		return decide_fail(
+		    context, ERR_PRECONDITION,
+		    "cart %s is held by order %s, which is %s: cancel or delete that "
+		    "order, or wait until it is delivered",
+		    cart_id, order_id, order_status_name(order->status));
 	decide_event(context, "CartReleased", ENTITY_UPDATED, "cart", cart_id,
 	             cart_held(context, cart, ""));
 	return STEP_DONE;

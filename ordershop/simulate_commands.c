@@ -238,8 +238,8 @@ static void write_nonsense(struct visitor *visitor, struct buffer *out)
 	buffer_puts(out, texts[visitor_pick(visitor, ARRAY_LEN(texts))]);
 }
 
-/* Reserving, releasing, refunding and recalling are for the services themselves: whoever else does it with
- * ids of living orders breaks what must be true. They get nonsense alone. */
+/* Refunds and recalls of living orders do what is due, or nothing. Reserving and releasing are for the services
+ * themselves: whoever else does it with ids of living orders breaks what must be true. They get nonsense alone. */
 const struct visitor_command visitor_commands[] = {
 	{ "customer", "create_customers", 20, write_customers },
 	{ "customer", "update_customer", 10, update_customer },
@@ -282,6 +282,7 @@ const struct visitor_command visitor_commands[] = {
 	{ "billing", "create_billings", 1, write_nonsense },
 	{ "billing", "update_billing", 1, write_nonsense },
 	{ "billing", "delete_billing", 1, write_nonsense },
+	{ "billing", "refund", 10, write_shipping },
 	{ "billing", "refund", 2, write_nonsense },
 	{ "shipping", "create_shippings", 60, write_shipping },
 	{ "shipping", "update_shipping", 90, update_shipping },
@@ -289,6 +290,7 @@ const struct visitor_command visitor_commands[] = {
 	{ "shipping", "create_shippings", 1, write_nonsense },
 	{ "shipping", "update_shipping", 1, write_nonsense },
 	{ "shipping", "delete_shipping", 1, write_nonsense },
+	{ "shipping", "recall", 10, write_shipping },
 	{ "shipping", "recall", 2, write_nonsense },
 	{ "mail", "send", 3, write_mail },
 	{ "mail", "send", 1, write_nonsense },
