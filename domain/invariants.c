@@ -56,7 +56,7 @@ const struct invariant invariant_table[] = {
 	  .at_rest = true, .topic = "order", .check = rest_order },
 	{ "refunds-at-rest", "Billings of cancelled and deleted orders are refunded, no others.",
 	  .at_rest = true, .topic = "billing", .check = rest_refund },
-	{ "shippings-at-rest",
+	{ "deliveries-done",
 	  "A shipping is delivered if its order was, also when the order is deleted since.",
 	  .at_rest = true, .topic = "shipping", .check = rest_shipping },
 	{ "stock-at-rest", "What is reserved is what orders hold.", .at_rest = true,

@@ -178,7 +178,7 @@ static const struct broken {
 	{ "refunds-at-rest", ALL, .at_rest = true,
 	  .extra = { { UPDATED("billing", "BillingRefunded"), .id = "$B",
 	               .data = BILLING("\"amount\":1007,\"refunded\":true") } } },
-	{ "shippings-at-rest", DELIVERED - 1, .at_rest = true,
+	{ "deliveries-done", DELIVERED - 1, .at_rest = true,
 	  .extra = { { UPDATED("cart", "CartReleased"), .id = "$K", .data = CART("") },
 	             { .topic = "order",
 	               .type = "OrderDeleted",

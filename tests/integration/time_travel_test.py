@@ -13,7 +13,7 @@ import eventstore_v1_pb2_grpc as es_grpc
 from shop import EXECUTABLE, Shop, wait_until
 from shop_log import Work
 
-ROWS = 24 + 1  # invariants, and the read model
+ROWS = 25 + 1  # invariants, and the read model
 
 
 def run(shop, *words):
