@@ -54,6 +54,7 @@ static void tail_ready(struct tail_listener *listener);
 static void tail_events(struct tail_listener *listener, struct event_slice *slice);
 static void tail_imported(struct tail_listener *listener, struct entry_id first,
                           struct entry_id last);
+static void tail_behind(struct tail_listener *listener);
 
 static void drop_pieces(struct feed *feed)
 {
@@ -89,6 +90,7 @@ struct feed *feed_create(struct loop *loop, struct store *store, struct tail *ta
 	feed->listener.events = tail_events;
 	feed->listener.ready = tail_ready;
 	feed->listener.imported = tail_imported;
+	feed->listener.behind = tail_behind;
 	feed->loop = loop;
 	feed->store = store;
 	feed->tail = tail;
@@ -313,6 +315,13 @@ static void tail_imported(struct tail_listener *listener, struct entry_id first,
 		feed->failed = true;
 		feed->wake(feed->arg);
 	}
+}
+
+static void tail_behind(struct tail_listener *listener)
+{
+	struct feed *feed = (struct feed *)(void *)listener;
+	if (feed->state != WAITING)
+		restart_pass(feed);
 }
 
 bool feed_failed(const struct feed *feed, struct error *err)

@@ -1,11 +1,15 @@
 #include "event-store/tail.h"
 
+#include "base/log.h"
 #include "event-store/tail_thread.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
+
+/* Bytes. More wait only while a master of a cluster is away and the others go on. */
+enum { HELD_MAX = 16 * 1024 * 1024 };
 
 /* All listeners of the same topics. */
 struct tail_channel {
@@ -23,6 +27,7 @@ struct tail {
 	unsigned generation; /* the last that was asked for */
 	bool running;
 	struct event_slice *held; /* read, not yet closed */
+	struct entry_id dropped;  /* up to here not all is held; 0-0: it is */
 	struct entry_id closed;
 	void (*on_closed)(void *arg, struct entry_id id);
 	void *on_closed_arg;
@@ -131,6 +136,7 @@ void tail_unlisten(struct tail *tail, struct tail_listener *listener)
 		return;
 	tail_thread_set_generation(tail->thread, 0);
 	tail->running = false;
+	tail->dropped = ENTRY_ID_FIRST;
 	event_slice_drop(tail->held, tail->held->count);
 }
 
@@ -190,9 +196,35 @@ static void deliver_merged(struct tail *tail, size_t count)
 	event_slice_drop(tail->held, count);
 }
 
+static void drop_held(struct tail *tail)
+{
+	log_warn("tail_behind", "bytes=%zu reason=\"a master is away\"", tail->held->bytes);
+	event_slice_sort(tail->held);
+	tail->dropped = tail->held->events[tail->held->count - 1]->id;
+	event_slice_drop(tail->held, tail->held->count);
+}
+
+static void tell_behind(struct tail *tail)
+{
+	struct tail_channel *channel, *next;
+	struct tail_listener *listener;
+	tail->dropped = ENTRY_ID_FIRST;
+	HASH_ITER(hh, tail->channels, channel, next)
+	{
+		if (channel->count == 1)
+			continue;
+		DL_FOREACH(channel->listeners, listener)
+		{
+			listener->behind(listener);
+		}
+	}
+}
+
 static void close_at(struct tail *tail, struct entry_id closed)
 {
 	size_t count = 0;
+	if (entry_id_compare(closed, tail->dropped) < 0)
+		return;
 	event_slice_sort(tail->held);
 	while (count < tail->held->count &&
 	       entry_id_compare(tail->held->events[count]->id, closed) <= 0)
@@ -202,6 +234,8 @@ static void close_at(struct tail *tail, struct entry_id closed)
 		if (tail->on_closed != NULL)
 			tail->on_closed(tail->on_closed_arg, closed);
 	}
+	if (entry_id_compare(tail->dropped, ENTRY_ID_FIRST) > 0)
+		tell_behind(tail);
 	if (count > 0)
 		deliver_merged(tail, count);
 }
@@ -261,6 +295,8 @@ static void posted(void *arg, struct tail_post *post)
 				event_slice_add(tail->held, post->batch->events[i]);
 			if (post->has_closed)
 				close_at(tail, post->closed);
+			if (tail->held->bytes > HELD_MAX)
+				drop_held(tail);
 		}
 	}
 	event_batch_unref(post->batch);

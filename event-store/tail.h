@@ -31,6 +31,9 @@ struct tail_listener {
 	 * its first and last id, of them together. */
 	void (*imported)(struct tail_listener *listener, struct entry_id first,
 	                 struct entry_id last);
+	/* Of several topics: some of what came stands in the log and does not come by the tail, since it had to be
+	 * held for too long. All of it is closed. */
+	void (*behind)(struct tail_listener *listener);
 	/* The tail runs: what is read from the log from now on, meets it. */
 	void (*ready)(struct tail_listener *listener);
 	struct tail_channel *channel;

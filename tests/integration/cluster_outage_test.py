@@ -1,6 +1,8 @@
 """A master of a Redis Cluster that is gone, and whose place nobody takes: who listens to topics of the others goes on,
 who listens to all of them in one order waits, and misses nothing when it is back.
 """
+import contextlib
+import json
 import os
 import threading
 import time
@@ -15,8 +17,9 @@ from store_load import Stores
 from stores_test import key, new_event
 
 TOPICS = [f"t{i}" for i in range(9)]
-ROUNDS = 12   # of events: together they are longer than a connection waits for an answer
-SOON_S = 2.5  # half of that
+ROUNDS = 7     # of events: together they are longer than a connection waits for an answer
+SOON_S = 2.5   # half of that
+HELD_MIB = 16  # as in tail.c
 
 
 class Reader:
@@ -44,7 +47,8 @@ class ClusterOutageTest(unittest.TestCase):
         self.cluster = Cluster("--cluster-require-full-coverage", "no",
                                "--cluster-replica-no-failover", "yes")
         self.addCleanup(self.cluster.close)
-        stores = Stores(self.cluster.url(), 1, os.path.join(self.cluster.folder, "store.log"))
+        self.log = os.path.join(self.cluster.folder, "store.log")
+        stores = Stores(self.cluster.url(), 1, self.log)
         self.addCleanup(stores.close)
         self.store = stores.stubs[0]
         by_master = {}
@@ -62,8 +66,9 @@ class ClusterOutageTest(unittest.TestCase):
         self.addCleanup(reader.end)
         return reader
 
-    def append(self, topic):
-        answer = self.store.Append(es.AppendRequest(topic=topic, events=[new_event("e")]), timeout=10)
+    def append(self, topic, data="{}"):
+        answer = self.store.Append(es.AppendRequest(topic=topic, events=[new_event("e", data)]),
+                                   timeout=10)
         return key(answer.events[0].entry_id), topic
 
     def group(self, topic):
@@ -86,6 +91,28 @@ class ClusterOutageTest(unittest.TestCase):
                 return file.read().rsplit(")", 1)[1].split()[0] == "T"
         wait_until(stopped, what="the master stands still")
 
+    @contextlib.contextmanager
+    def outage(self):
+        """Yields the place of an event that the dead master gives when it lives again, before all that come now."""
+        with Client(self.victim.port) as redis:
+            self.stop_victim()
+            late = (int(time.time() * 1000) + 1, 0), self.lost
+            event = new_event("late")
+            words = ["XADD", "events:{%s}" % self.lost, "%d-%d" % late[0]]
+            for field in ("event_id", "event_action", "event_data", "event_type", "entity_id"):
+                words += [field, getattr(event, field)]
+            redis.send(*words, "entity_version", "1", "metadata", "{}")
+            time.sleep(0.01)
+            yield late
+            self.victim.resume()
+            self.assertEqual(redis.read(), "%d-%d" % late[0])
+
+    def check_merged(self, merged, sent):
+        for more in range(2):
+            wait_until(lambda: len(merged.seen) >= len(sent), what="all, in one order")
+            self.assertEqual(merged.seen, sorted(sent))
+            sent += [self.append(topic) for topic in [*self.healthy, self.lost] if not more]
+
     def test_the_others_go_on(self):
         sent = [self.append(topic) for topic in [self.lost, *self.healthy]]
         single = {t: self.reader(self.store.Subscribe(es.SubscribeRequest(topics=[t])))
@@ -95,16 +122,8 @@ class ClusterOutageTest(unittest.TestCase):
         wait_until(lambda: len(merged.seen) == len(sent) and group.seen and
                    all(reader.seen for reader in single.values()), what="what was there before")
 
-        with Client(self.victim.port) as redis:
-            self.stop_victim()
-            late = (int(time.time() * 1000) + 1, 0), self.lost
-            event = new_event("late")
-            words = ["XADD", "events:{%s}" % self.lost, "%d-%d" % late[0]]
-            for field in ("event_id", "event_action", "event_data", "event_type", "entity_id"):
-                words += [field, getattr(event, field)]
-            redis.send(*words, "entity_version", "1", "metadata", "{}")
+        with self.outage() as late:
             sent.append(late)
-            time.sleep(0.01)
             for _ in range(ROUNDS):
                 for topic in self.healthy:
                     sent.append(self.append(topic))
@@ -117,12 +136,24 @@ class ClusterOutageTest(unittest.TestCase):
                 time.sleep(0.4)
             self.assertEqual([e for e in merged.seen if e > late], [],
                              "what comes after an event that the dead master may still give")
-            self.victim.resume()
-            self.assertEqual(redis.read(), "%d-%d" % late[0])
-        for more in range(2):
-            wait_until(lambda: len(merged.seen) >= len(sent), what="all, in one order")
-            self.assertEqual(merged.seen, sorted(sent))
-            sent += [self.append(topic) for topic in [*self.healthy, self.lost] if not more]
+        self.check_merged(merged, sent)
+
+    def test_what_waits_is_bounded(self):
+        """More than the store holds: what is merged with the dead master's topics is read from the log afterwards."""
+        sent = [self.append(topic) for topic in [self.lost, *self.healthy]]
+        merged = self.reader(self.store.Subscribe(es.SubscribeRequest()))
+        wait_until(lambda: len(merged.seen) == len(sent), what="what was there before")
+        with self.outage() as late:
+            sent.append(late)
+            data = json.dumps({"x": "x" * ((1 << 20) - 9)})
+            for number in range(HELD_MIB + 8):
+                sent.append(self.append(self.healthy[number % 2], data))
+            wait_until(self.is_behind, what="the store holds no more")
+        self.check_merged(merged, sent)
+
+    def is_behind(self):
+        with open(self.log, encoding="utf-8") as file:
+            return "event=tail_behind" in file.read()
 
 
 if __name__ == "__main__":
