@@ -17,7 +17,9 @@ struct cursor {
 	struct store_range range;
 	struct event_batch *batch; /* the chunk */
 	size_t at;                 /* next of it */
-	bool exhausted;            /* nothing after the chunk */
+	struct event_batch *ahead; /* the chunk after it, or NULL */
+	bool loading;              /* `ahead` */
+	bool exhausted;            /* nothing after the last chunk that was read */
 };
 
 struct reader {
@@ -27,8 +29,8 @@ struct reader {
 	struct cursor **cursors;
 	size_t count, capacity;
 	size_t loading;
-	struct error failure; /* of the reads under way */
-	reader_done *done;
+	struct error failure; /* of a read; there is no more after it */
+	reader_done *done;    /* NULL: nobody waits */
 	void *arg;
 };
 
@@ -45,6 +47,7 @@ static void reader_free(struct reader *reader)
 {
 	for (size_t i = 0; i < reader->count; i++) {
 		event_batch_unref(reader->cursors[i]->batch);
+		event_batch_unref(reader->cursors[i]->ahead);
 		free(reader->cursors[i]->topic);
 		free(reader->cursors[i]);
 	}
@@ -83,22 +86,13 @@ void reader_add(struct reader *reader, const char *topic, const struct store_ran
 	reader->cursors[reader->count++] = cursor;
 }
 
-static bool cursor_empty(const struct cursor *cursor)
-{
-	return cursor->batch == NULL || cursor->at == cursor->batch->count;
-}
-
-static void merge(struct reader *reader);
-
-/* The chunk in the cursor is new: continue behind it. */
+/* The chunk that was read is new: continue behind it. */
 static void advance(struct cursor *cursor, size_t answered)
 {
-	struct event_batch *batch = cursor->batch;
-	cursor->exhausted = answered < cursor->range.count;
-	if (batch->count == 0) {
-		cursor->exhausted = true;
+	struct event_batch *batch = cursor->ahead;
+	cursor->exhausted = answered < cursor->range.count || batch->count == 0;
+	if (batch->count == 0)
 		return;
-	}
 	struct entry_id last = batch->events[batch->count - 1]->id;
 	if (cursor->range.backward) {
 		cursor->range.to = last;
@@ -113,83 +107,122 @@ static void advance(struct cursor *cursor, size_t answered)
 		cursor->range.count *= 2;
 }
 
+static void go_on(struct reader *reader);
+
 static void loaded(void *arg, const struct redis_value *value, const struct error *err)
 {
 	struct cursor *cursor = arg;
 	struct reader *reader = cursor->reader;
 	struct error failure;
-	if (!redis_check(value, "[(sa)]", err, &failure)) {
-		reader->failure = failure;
-	} else if (!reader->destroyed) {
-		event_batch_unref(cursor->batch);
-		cursor->batch = event_batch_create();
-		cursor->at = 0;
-		event_batch_add(cursor->batch, cursor->topic, value);
-		advance(cursor, redis_value_count(value));
-	}
-	if (--reader->loading > 0)
+	cursor->loading = false;
+	reader->loading--;
+	if (reader->destroyed) {
+		if (reader->loading == 0)
+			reader_free(reader);
 		return;
-	if (reader->destroyed)
-		reader_free(reader);
-	else if (reader->failure.code != ERR_NONE)
-		reader->done(reader->arg, NULL, &reader->failure);
-	else
-		merge(reader);
+	}
+	if (redis_check(value, "[(sa)]", err, &failure)) {
+		cursor->ahead = event_batch_create();
+		event_batch_add(cursor->ahead, cursor->topic, value);
+		advance(cursor, redis_value_count(value));
+		if (cursor->ahead->count == 0) {
+			event_batch_unref(cursor->ahead);
+			cursor->ahead = NULL;
+		}
+	} else {
+		reader->failure = failure;
+	}
+	go_on(reader);
 }
 
+static void load(struct cursor *cursor)
+{
+	if (cursor->loading || cursor->ahead != NULL || cursor->exhausted)
+		return;
+	cursor->loading = true;
+	cursor->reader->loading++;
+	store_read(cursor->reader->store, cursor->topic, &cursor->range, loaded, cursor);
+}
+
+/* The next event of the cursor; NULL: the end, or it is still to be read. */
+static struct event *cursor_event(struct cursor *cursor)
+{
+	bool first = cursor->batch == NULL;
+	if (first || cursor->at == cursor->batch->count) {
+		event_batch_unref(cursor->batch);
+		cursor->batch = cursor->ahead;
+		cursor->ahead = NULL;
+		cursor->at = 0;
+		if (!first) /* who came back for a second chunk will want a third */
+			load(cursor);
+	}
+	return cursor->batch != NULL ? cursor->batch->events[cursor->at] : NULL;
+}
+
+static bool is_missing(struct cursor *cursor)
+{
+	return cursor_event(cursor) == NULL && !cursor->exhausted;
+}
+
+/* NULL: the end, or one of them is still to be read. */
 static struct cursor *first_cursor(struct reader *reader)
 {
 	struct cursor *first = NULL;
 	for (size_t i = 0; i < reader->count; i++) {
 		struct cursor *cursor = reader->cursors[i];
-		if (cursor_empty(cursor)) {
-			if (!cursor->exhausted)
-				return NULL;
+		if (is_missing(cursor))
+			return NULL;
+		const struct event *event = cursor_event(cursor);
+		if (event == NULL)
 			continue;
-		}
-		if (first == NULL) {
-			first = cursor;
-			continue;
-		}
-		int order = event_compare(cursor->batch->events[cursor->at],
-		                          first->batch->events[first->at]);
-		if (reader->backward ? order > 0 : order < 0)
+		int order = first == NULL ? 0 : event_compare(event, cursor_event(first));
+		if (first == NULL || (reader->backward ? order > 0 : order < 0))
 			first = cursor;
 	}
 	return first;
 }
 
-static void merge(struct reader *reader)
+static struct event_slice *merge(struct reader *reader)
 {
 	struct event_slice *slice = event_slice_create();
 	while (slice->count < SLICE_EVENTS && slice->bytes < SLICE_BYTES) {
 		struct cursor *cursor = first_cursor(reader);
 		if (cursor == NULL)
 			break;
-		event_slice_add(slice, cursor->batch->events[cursor->at++]);
+		event_slice_add(slice, cursor_event(cursor));
+		cursor->at++;
 	}
-	if (slice->count == 0) {
-		event_slice_unref(slice);
-		slice = NULL;
+	if (slice->count > 0)
+		return slice;
+	event_slice_unref(slice);
+	return NULL;
+}
+
+static void go_on(struct reader *reader)
+{
+	bool missing = false;
+	reader_done *done = reader->done;
+	if (done == NULL)
+		return;
+	for (size_t i = 0; i < reader->count; i++) {
+		if (!is_missing(reader->cursors[i]))
+			continue;
+		load(reader->cursors[i]);
+		missing = true;
 	}
-	reader->done(reader->arg, slice, NULL);
+	bool failed = reader->failure.code != ERR_NONE;
+	if (missing && !failed)
+		return;
+	reader->done = NULL;
+	done(reader->arg, failed ? NULL : merge(reader), failed ? &reader->failure : NULL);
 }
 
 void reader_next(struct reader *reader, reader_done *done, void *arg)
 {
-	ASSERT(reader->loading == 0);
+	ASSERT(reader->done == NULL);
 	reader->done = done;
 	reader->arg = arg;
-	reader->failure.code = ERR_NONE;
-	for (size_t i = 0; i < reader->count; i++) {
-		struct cursor *cursor = reader->cursors[i];
-		if (!cursor_empty(cursor) || cursor->exhausted)
-			continue;
-		reader->loading++;
-		store_read(reader->store, cursor->topic, &cursor->range, loaded, cursor);
-	}
-	if (reader->loading == 0)
-		merge(reader);
+	go_on(reader);
 }
 
 void reader_after(struct store_range *range, const char *topic, struct entry_id after,

@@ -79,17 +79,20 @@ struct redis_command *model_store_command(struct model_store *store, const char 
 void model_store_arg_key(struct model_store *store, struct redis_command *command, const char *a,
                          const char *b, const char *c)
 {
-	char key[1024];
-	size_t len = (size_t)snprintf(key, sizeof(key), "%s%s%s%s", store->prefix, a, b, c);
-	if (len < sizeof(key)) {
-		redis_arg_bytes(command, key, len);
-		return;
+	const char *const parts[] = { store->prefix, a, b, c };
+	size_t lens[ARRAY_LEN(parts)], len = 0;
+	char here[1024];
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		len += lens[i] = strlen(parts[i]);
+	char *key = len <= sizeof(here) ? here : malloc(len), *end = key;
+	ASSERT(key != NULL);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		memcpy(end, parts[i], lens[i]);
+		end += lens[i];
 	}
-	char *longer = malloc(len + 1);
-	ASSERT(longer != NULL);
-	snprintf(longer, len + 1, "%s%s%s%s", store->prefix, a, b, c);
-	redis_arg_bytes(command, longer, len);
-	free(longer);
+	redis_arg_bytes(command, key, len);
+	if (key != here)
+		free(key);
 }
 
 /* How the answers begin with which Redis refuses a command for now. */
