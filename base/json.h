@@ -27,6 +27,17 @@ void json_free(struct json *json);
  * a double are not found. */
 MUST_USE bool json_valid(const char *text, size_t len, enum json_kind *kind, struct error *err);
 
+/* A member as it stands in a text: `value` as json_write would write it. */
+struct json_span {
+	const char *name, *value; /* not NUL-terminated */
+	size_t name_len, len;
+	enum json_kind kind;
+};
+/* The members of an object of at most `max`, without a tree: of a text as json_write makes it, nothing but short
+ * integers for numbers, no escapes, not nested deeply. False: it is another one; json_parse tells whether it is right. */
+MUST_USE bool json_plain_members(const char *text, size_t len, struct json_span *members,
+                                 size_t max, size_t *count);
+
 /* Values are borrowed from the parsed text. */
 enum json_kind json_kind(const struct json *value);
 const char *json_kind_name(enum json_kind kind);

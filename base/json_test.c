@@ -47,13 +47,98 @@ static bool parse(const char *text)
 	return ok;
 }
 
+/* Whoever takes the members as they stand gets what the tree gives. */
+static void check_plain(const char *text)
+{
+	struct json_span members[8];
+	size_t count;
+	if (!json_plain_members(text, strlen(text), members, ARRAY_LEN(members), &count))
+		return;
+	ck_assert_uint_eq(count, json_count(json));
+	for (size_t i = 0; i < count; i++) {
+		const struct json *member = json_at(json, i);
+		ck_assert_int_eq(members[i].kind, json_kind(member));
+		ck_assert_uint_eq(members[i].name_len, strlen(json_name(member)));
+		ck_assert_mem_eq(members[i].name, json_name(member), members[i].name_len);
+		buffer_clear(&out);
+		json_write(&out, member);
+		ck_assert_uint_eq(members[i].len, out.len);
+		ck_assert_mem_eq(members[i].value, out.bytes, out.len);
+	}
+}
+
 static const char *rewritten(const char *text)
 {
 	ck_assert_msg(parse(text), "%s: %s", text, err.message);
+	check_plain(text);
 	buffer_clear(&out);
 	json_write(&out, json);
 	return out.bytes;
 }
+
+static bool is_plain(const char *text)
+{
+	struct json_span members[8];
+	size_t count;
+	return json_plain_members(text, strlen(text), members, ARRAY_LEN(members), &count);
+}
+
+START_TEST(plain_members_are_those_of_the_tree)
+{
+	static const char *const plain[] = {
+		"{}",
+		"{\"a\":1}",
+		"{\"a\":\"\",\"b\":\"x/y\",\"c\":null,\"d\":true,\"e\":false,\"f\":-12}",
+		"{\"a\":0,\"b\":123456789012345}",
+		"{\"a\":[],\"b\":{},\"c\":[1,[\"x\"],{\"a\":{\"a\":[2]}}]}",
+		"{\"stra\303\237e\":\"K\303\266ln\"}",
+	};
+	static const char *const others[] = {
+		"",
+		"1",
+		"[]",
+		"{\"a\":1} ",
+		"{ \"a\":1}",
+		"{\"a\": 1}",
+		"{\"a\":1 ,\"b\":2}",
+		"{\"a\":[1, 2]}",
+		"{\"a\":1,}",
+		"{\"a\":[1,]}",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1",
+		"{\"a\":\"x}",
+		"{\"a\":\"\\n\"}",
+		"{\"\\u0061\":1}",
+		"{\"a\":\"\x7F\"}",
+		"{\"a\":\"\t\"}",
+		"{\"a\":\"\xC3\"}",
+		"{\"a\":1.0}",
+		"{\"a\":1e3}",
+		"{\"a\":-0}",
+		"{\"a\":01}",
+		"{\"a\":-}",
+		"{\"a\":1234567890123456}",
+		"{\"a\":1,\"a\":2}",
+		"{\"a\":{\"b\":1,\"b\":2}}",
+		"{\"a\":tru}",
+		"{\"a\":[[[[[[[[1]]]]]]]]}",
+		"{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,\"6\":1,\"7\":1,\"8\":1,\"9\":1}",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+		ck_assert_msg(is_plain(plain[i]), "%s", plain[i]);
+		ck_assert_str_eq(rewritten(plain[i]), plain[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		ck_assert_msg(!is_plain(others[i]), "%s", others[i]);
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+		for (size_t len = 0; len < strlen(plain[i]); len++) {
+			char *cut = arena_copy(arena, plain[i], len);
+			ck_assert_msg(!is_plain(cut), "%s", cut);
+		}
+	}
+}
+END_TEST
 
 START_TEST(valid_texts_come_back_as_they_were)
 {
@@ -347,6 +432,7 @@ int main(void)
 	TCase *all = tcase_create("all");
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_add_test(all, valid_texts_come_back_as_they_were);
+	tcase_add_test(all, plain_members_are_those_of_the_tree);
 	tcase_add_test(all, invalid_texts_are_refused_with_their_place);
 	tcase_add_test(all, every_cut_of_a_text_is_refused);
 	tcase_add_test(all, accessors_answer_for_every_kind);

@@ -233,8 +233,74 @@ static void put_more(struct projection *projection, const struct kind *kind,
 		*more = take_text(projection);
 }
 
-static bool read_entity(struct projection *projection, const struct change *change,
-                        struct projection_write *write)
+static void begin_values(struct projection *projection, struct projection_write *write)
+{
+	write->value_count = kind_field_count(write->kind);
+	write->values = arena_alloc(projection->arena, write->value_count * sizeof(*write->values));
+}
+
+static struct projection_text default_of(const struct kind *kind, size_t position)
+{
+	const char *text = kind_field_default(kind, position);
+	return (struct projection_text){ text, strlen(text) };
+}
+
+/* Members come in the order of the fields, mostly; -1: it is none of them. */
+static int field_of(const struct kind *kind, const struct json_span *member, size_t expected)
+{
+	size_t count = kind_field_count(kind);
+	for (size_t i = 0; i < count; i++) {
+		size_t at = (expected + i) % count;
+		const char *name = kind_field_name(kind, at);
+		if (strncmp(name, member->name, member->name_len) == 0 &&
+		    name[member->name_len] == '\0')
+			return (int)at;
+	}
+	return -1;
+}
+
+static bool is_id(const struct json_span *member)
+{
+	return member->name_len == strlen(KIND_ID_FIELD) &&
+	       memcmp(member->name, KIND_ID_FIELD, member->name_len) == 0;
+}
+
+/* False: read_tree must do it. */
+static bool read_members(struct projection *projection, const struct change *change,
+                         struct projection_write *write)
+{
+	const struct kind *kind = write->kind;
+	struct json_span members[KIND_FIELDS_MAX + 1];
+	size_t count;
+	if (kind->type == NULL || !json_plain_members(change->data, change->data_len, members,
+	                                              ARRAY_LEN(members), &count))
+		return false;
+	begin_values(projection, write);
+	for (size_t i = 0; i < write->value_count; i++)
+		write->values[i] = default_of(kind, i);
+	size_t expected = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct json_span *member = &members[i];
+		if (is_id(member))
+			continue;
+		int found = field_of(kind, member, expected);
+		if (found < 0)
+			return false;
+		size_t position = (size_t)found;
+		expected = position + 1;
+		if (member->kind == JSON_NULL)
+			continue;
+		bool quoted = member->kind == JSON_STRING && !kind_field_is_json(kind, position);
+		const char *text = member->value + (quoted ? 1 : 0);
+		size_t len = member->len - (quoted ? 2 : 0);
+		write->values[position] =
+		    (struct projection_text){ arena_copy(projection->arena, text, len), len };
+	}
+	return true;
+}
+
+static bool read_tree(struct projection *projection, const struct change *change,
+                      struct projection_write *write)
 {
 	struct error err;
 	struct json *entity;
@@ -245,16 +311,14 @@ static bool read_entity(struct projection *projection, const struct change *chan
 		json_free(entity);
 		return false;
 	}
-	write->value_count = kind_field_count(kind);
-	write->values = arena_alloc(projection->arena, write->value_count * sizeof(*write->values));
+	begin_values(projection, write);
 	size_t known = json_member(entity, KIND_ID_FIELD) != NULL ? 1 : 0;
 	for (size_t i = 0; kind->type != NULL && i < write->value_count; i++) {
 		const struct json *value = json_member(entity, kind_field_name(kind, i));
 		if (value != NULL)
 			known++;
 		if (value == NULL || json_kind(value) == JSON_NULL) {
-			const char *text = kind_field_default(kind, i);
-			write->values[i] = (struct projection_text){ text, strlen(text) };
+			write->values[i] = default_of(kind, i);
 		} else {
 			write->values[i] = text_of(projection, value, kind_field_is_json(kind, i));
 		}
@@ -300,7 +364,7 @@ bool projection_at(struct projection *projection, size_t index, struct projectio
 		write->values[1] = (struct projection_text){ change->data, change->data_len };
 		return true;
 	default:
-		if (read_entity(projection, change, write))
+		if (read_members(projection, change, write) || read_tree(projection, change, write))
 			return true;
 		projection->unreadable++;
 		return false;

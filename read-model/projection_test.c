@@ -42,6 +42,33 @@ static const char *value(const struct projection_write *write, const char *field
 	return write->values[position].bytes;
 }
 
+/* Spaces in a text make another way of reading it. */
+START_TEST(a_text_with_spaces_is_the_same_entity)
+{
+	static const char *const pairs[][2] = {
+		{ "{\"entity_id\":\"o\",\"cart_id\":\"c\",\"status\":\"CREATED\",\"total\":7,"
+		  "\"items\":[{\"product_id\":\"p\",\"quantity\":2}],\"stock_held\":true}",
+		  " {\"entity_id\":\"o\",\"cart_id\":\"c\",\"status\":\"CREATED\",\"total\":7,"
+		  "\"items\":[{\"product_id\":\"p\",\"quantity\":2}],\"stock_held\":true}" },
+		{ "{\"total\":\"7\",\"status\":null,\"items\":\"x\",\"cart_id\":[1]}",
+		  "{\"total\":\"7\", \"status\":null,\"items\":\"x\",\"cart_id\":[1]}" },
+		{ "{\"stat\":1,\"statusx\":2}", "{ \"stat\":1,\"statusx\":2}" },
+		{ "{}", "{ }" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		projection_clear(run);
+		add("order", "entity_created", "a", 1, pairs[i][0]);
+		add("order", "entity_created", "b", 1, pairs[i][1]);
+		struct projection_write a = at(0), b = at(1);
+		ck_assert_uint_eq(a.value_count, b.value_count);
+		for (size_t k = 0; k < a.value_count; k++)
+			ck_assert_str_eq(a.values[k].bytes, b.values[k].bytes);
+		ck_assert_uint_eq(a.more.len, b.more.len);
+		ck_assert_mem_eq(a.more.bytes, b.more.bytes, a.more.len);
+	}
+}
+END_TEST
+
 START_TEST(fields_follow_the_declaration)
 {
 	add("order", "entity_created", "o1", 1,
@@ -170,6 +197,7 @@ int main(void)
 	Suite *suite = suite_create("projection");
 	TCase *tcase = tcase_create("pure");
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, a_text_with_spaces_is_the_same_entity);
 	tcase_add_test(tcase, fields_follow_the_declaration);
 	tcase_add_test(tcase, last_state_wins);
 	tcase_add_test(tcase, creations_and_deletions);

@@ -1,4 +1,4 @@
-/* Text -> value -> text gives the same value; what fits a message of ours comes back out of it. */
+/* Text -> value -> text gives the same value, of a plain text the very same text; what fits a message of ours comes back out of it. */
 #include "tests/fuzz/fuzz.h"
 #include "base/json.h"
 #include "proto/entities.pb-c.h"
@@ -40,6 +40,15 @@ static void check_message(const struct json *value, const ProtobufCMessageDescri
 	arena_destroy(arena);
 }
 
+static void check_plain(const struct json *value, const char *text, size_t len)
+{
+	struct buffer out;
+	buffer_init(&out, TEXT_MAX);
+	json_write(&out, value);
+	ASSERT(out.len == len && memcmp(out.bytes, text, len) == 0);
+	buffer_free(&out);
+}
+
 static void check_text(const struct json *value)
 {
 	struct buffer first, second;
@@ -61,11 +70,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct json *json;
 	struct error err, ignored;
 	enum json_kind kind;
+	struct json_span members[32];
+	size_t count;
+	bool plain =
+	    json_plain_members((const char *)bytes, len, members, ARRAY_LEN(members), &count);
 	bool valid = json_valid((const char *)bytes, len, &kind, &ignored);
 	if (!json_parse((const char *)bytes, len, &json, &err)) {
+		ASSERT(!plain);
 		fuzz_check_error(&err);
 		return 0;
 	}
+	if (plain)
+		check_plain(json, (const char *)bytes, len);
 	ASSERT(valid && kind == json_kind(json));
 	check_text(json);
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
