@@ -301,7 +301,7 @@ START_TEST(a_full_queue_refuses)
 	message.service = "work";
 	message.function = "do";
 	message.payload = "1";
-	call_refused(&message, ERR_EXHAUSTED, "3 messages");
+	call_refused(&message, ERR_EXHAUSTED, "its limit is 3");
 	fixture_send(&fixture, fixture_id(2), "1"); /* known: not one more */
 }
 END_TEST

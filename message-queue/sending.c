@@ -258,7 +258,7 @@ static void pushed_one(struct push *push, struct submission *item, char state,
 	if (state == 'F') {
 		what.kind = ANSWER_FAILED;
 		error_set(&what.err, ERR_EXHAUSTED,
-		          "%s holds %llu messages, its limit: send again when its consumers have "
+		          "%s is full, its limit is %llu: send again when its consumers have "
 		          "caught up, or its dead letters are gone",
 		          queue->name, (unsigned long long)queue_limit(queue));
 		ended = true;

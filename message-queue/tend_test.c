@@ -318,7 +318,7 @@ START_TEST(a_queue_has_its_own_limit)
 	begin_send(3, &sent);
 	fixture_run(&fixture, pending_done, &sent, 2000);
 	ck_assert_int_eq(sent.err.code, ERR_EXHAUSTED);
-	ck_assert_ptr_nonnull(strstr(sent.err.message, "work/do holds 2 messages, its limit"));
+	ck_assert_ptr_nonnull(strstr(sent.err.message, "work/do is full, its limit is 2"));
 	fixture_kill_service(&fixture);
 	fixture_serve(&fixture);
 	fixture_run(&fixture, limit_is, &limit, 5000);

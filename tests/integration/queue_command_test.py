@@ -104,7 +104,7 @@ class QueueCommand(unittest.TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             self.send()
         self.assertEqual(caught.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
-        self.assertIn("work/do holds 1 messages, its limit", caught.exception.details())
+        self.assertIn("work/do is full, its limit is 1", caught.exception.details())
 
     def test_mistakes_are_named(self):
         for status, words, said in [
