@@ -4,7 +4,8 @@
  * delete_billing takes it back while the order is CLEARED (it becomes UNCLEARED in the same
  * command, so it cannot be shipped meanwhile); afterwards cancel_order refunds it.
  *
- *   refund {order_id}: of a cancelled or deleted order, no other; nothing if it was not billed. */
+ *   refund {order_id}: of an order that was cancelled, or deleted before it was delivered, no other; nothing
+ *   if it was not billed. */
 #include "domain/order.h"
 #include "domain/rules.h"
 #include "domain/services.h"
@@ -109,15 +110,20 @@ static enum step refund(struct context *context, const struct command *command)
 	if (loaded == NULL || owner == NULL)
 		return STEP_MORE;
 	const Shop__Billing *billing = (const Shop__Billing *)loaded->state;
-	const Shop__Order *order = (const Shop__Order *)owner->state;
 	if (billing == NULL || billing->refunded)
 		return STEP_DONE;
-	if (order != NULL && order->status != SHOP__ORDER_STATUS__CANCELLED)
+	const Shop__Order *order =
+	    (const Shop__Order *)(owner->state != NULL ? owner->state : owner->last);
+	bool due = order == NULL ||
+	           (owner->state != NULL ? order->status == SHOP__ORDER_STATUS__CANCELLED
+	                                 : order->status != SHOP__ORDER_STATUS__DELIVERED);
+	if (!due)
 		return decide_fail(
 		    context, ERR_PRECONDITION,
-		    "order %s is %s: its billing is refunded when it is cancelled or "
-		    "deleted",
-		    order_id, order_status_name(order->status));
+		    "order %s is %s%s: its billing is refunded when it is cancelled, or "
+		    "deleted before it is delivered",
+		    order_id, order_status_name(order->status),
+		    owner->state != NULL ? "" : " and was deleted");
 	Shop__Billing *after = arena_alloc(context_arena(context), sizeof(*after));
 	*after = *billing;
 	after->refunded = true;
