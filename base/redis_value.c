@@ -3,23 +3,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What `size` and the union hold depends on the kind. */
 struct redis_value {
 	enum redis_kind kind;
-	int64_t integer;
-	const char *string;
-	size_t len;
-	const struct redis_value **elements;
-	size_t count;
+	size_t size; /* of a string, status or error in bytes; of an array in elements */
+	union {
+		int64_t integer;
+		const char *string;
+		const struct redis_value **elements;
+	};
 };
 
 /* A length is believed before the elements are there. */
 enum { ELEMENTS_MAX = 1 << 20 };
 
-static struct redis_value *value_create(const redisReadTask *task, enum redis_kind kind)
+/* `size` bytes follow it. */
+static struct redis_value *value_create(const redisReadTask *task, enum redis_kind kind,
+                                        size_t size)
 {
-	struct redis_value *value = arena_zalloc(task->privdata, sizeof(*value));
-	value->kind = kind;
-	value->string = "";
+	struct redis_value *value = arena_alloc(task->privdata, sizeof(*value) + size);
+	*value = (struct redis_value){ .kind = kind };
 	if (task->parent != NULL) {
 		struct redis_value *parent = task->parent->obj;
 		parent->elements[task->idx] = value;
@@ -32,9 +35,12 @@ static void *create_string(const redisReadTask *task, char *bytes, size_t len)
 	enum redis_kind kind = task->type == REDIS_REPLY_ERROR    ? REDIS_ERROR
 	                       : task->type == REDIS_REPLY_STATUS ? REDIS_STATUS
 	                                                          : REDIS_STRING;
-	struct redis_value *value = value_create(task, kind);
-	value->string = arena_copy(task->privdata, bytes, len);
-	value->len = len;
+	struct redis_value *value = value_create(task, kind, len + 1);
+	char *copy = (char *)(value + 1);
+	memcpy(copy, bytes, len);
+	copy[len] = '\0';
+	value->size = len;
+	value->string = copy;
 	return value;
 }
 
@@ -43,22 +49,23 @@ static void *create_array(const redisReadTask *task, int count)
 {
 	if (count > ELEMENTS_MAX)
 		return NULL;
-	struct redis_value *value = value_create(task, REDIS_ARRAY);
-	value->count = (size_t)count;
-	value->elements = arena_zalloc(task->privdata, value->count * sizeof(*value->elements));
+	size_t size = (size_t)count * sizeof(struct redis_value *);
+	struct redis_value *value = value_create(task, REDIS_ARRAY, size);
+	value->size = (size_t)count;
+	value->elements = memset(value + 1, 0, size);
 	return value;
 }
 
 static void *create_integer(const redisReadTask *task, long long integer)
 {
-	struct redis_value *value = value_create(task, REDIS_INTEGER);
+	struct redis_value *value = value_create(task, REDIS_INTEGER, 0);
 	value->integer = integer;
 	return value;
 }
 
 static void *create_nil(const redisReadTask *task)
 {
-	return value_create(task, REDIS_NIL);
+	return value_create(task, REDIS_NIL, 0);
 }
 
 static void free_nothing(void *value)
@@ -82,22 +89,34 @@ enum redis_kind redis_value_kind(const struct redis_value *value)
 
 int64_t redis_value_integer(const struct redis_value *value)
 {
-	if (value == NULL)
-		return 0;
-	if (value->kind == REDIS_STRING || value->kind == REDIS_STATUS)
+	switch (redis_value_kind(value)) {
+	case REDIS_INTEGER:
+		return value->integer;
+	case REDIS_STRING:
+	case REDIS_STATUS:
 		return strtoll(value->string, NULL, 10);
-	return value->integer;
+	default:
+		return 0;
+	}
 }
 
 const char *redis_value_string(const struct redis_value *value, size_t *len)
 {
-	*len = value == NULL ? 0 : value->len;
-	return value == NULL ? "" : value->string;
+	switch (redis_value_kind(value)) {
+	case REDIS_STRING:
+	case REDIS_STATUS:
+	case REDIS_ERROR:
+		*len = value->size;
+		return value->string;
+	default:
+		*len = 0;
+		return "";
+	}
 }
 
 size_t redis_value_count(const struct redis_value *value)
 {
-	return value == NULL ? 0 : value->count;
+	return redis_value_kind(value) == REDIS_ARRAY ? value->size : 0;
 }
 
 const struct redis_value *redis_value_at(const struct redis_value *value, size_t index)

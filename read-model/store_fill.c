@@ -1,7 +1,8 @@
 /* Writes windows of the log into a generation that nobody reads, and nobody else writes: by plain commands,
  * a fraction of what a function that compares would cost. Each window goes through the passes below, one
  * after the other; within a pass no two commands concern the same member of a key, and the next begins
- * when all are answered. So their order does not matter, wherever a cluster sends them. */
+ * when all are answered, or at once where its keys are others. So their order does not matter, wherever a
+ * cluster sends them. */
 #include "read-model/store_fill.h"
 #include "read-model/store_internal.h"
 
@@ -390,9 +391,13 @@ static bool settle_orders(struct fill *fill)
 
 /* ---- the passes ---- */
 
-/* Each queues the commands of its next thing; false: there was none left. */
-static bool (*const passes[])(struct fill *fill) = {
-	ask_old, put_next, put_set, ask_order, settle_orders, put_set,
+static const struct {
+	/* Queues the commands of its next thing; false: there was none left. */
+	bool (*next)(struct fill *fill);
+	bool at_once; /* before the pass before is answered */
+} passes[] = {
+	{ ask_old, false },   { put_next, false },      { put_set, true },
+	{ ask_order, false }, { settle_orders, false }, { put_set, false },
 };
 
 static void end(struct fill *fill)
@@ -419,9 +424,10 @@ static void go_on(struct fill *fill)
 {
 	bool failed = fill->failure.code != ERR_NONE;
 	while (!failed && fill->waiting < UNDER_WAY_MAX && fill->pass < ARRAY_LEN(passes)) {
-		if (passes[fill->pass](fill))
+		if (passes[fill->pass].next(fill))
 			continue;
-		if (fill->waiting > 0)
+		size_t next = fill->pass + 1;
+		if (fill->waiting > 0 && (next == ARRAY_LEN(passes) || !passes[next].at_once))
 			return;
 		next_pass(fill);
 	}
