@@ -108,6 +108,30 @@ START_TEST(a_reservation_that_came_to_nothing_is_not_made_later)
 }
 END_TEST
 
+static void crowd(void *arg)
+{
+	restock(arg);
+}
+
+START_TEST(what_others_crowded_out_is_not_done_later)
+{
+	char params[200];
+	const char *goods = product();
+	const char *inventory = memory_shop_do(shop, "inventory", "create_inventories",
+	                                       "{\"product_id\":\"%s\",\"amount\":5}", goods);
+	struct second other = { .way_out = inventory };
+	snprintf(params, sizeof(params),
+	         "{\"order_id\":\"o\",\"items\":[{\"product_id\":\"%s\",\"quantity\":1}]}", goods);
+	memory_shop_meanwhile(shop, crowd, &other);
+	struct answer crowded = memory_shop_run(shop, "inventory", "reserve", message_id, params);
+	memory_shop_meanwhile(shop, NULL, NULL);
+	ck_assert_int_eq(crowded.error.code, ERR_CONFLICT);
+	struct answer late = memory_shop_run(shop, "inventory", "reserve", message_id, params);
+	ck_assert_int_eq(late.error.code, ERR_PRECONDITION);
+	ck_assert_uint_eq(memory_shop_count(shop, "StockReserved"), 0);
+}
+END_TEST
+
 static void delete_product(const struct second *second)
 {
 	memory_shop_do(shop, "product", "delete_product", "{\"entity_id\":\"%s\"}",
@@ -181,6 +205,7 @@ int main(void)
 	TCase *tests = tcase_create("give_up");
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, a_reservation_that_came_to_nothing_is_not_made_later);
+	tcase_add_test(tests, what_others_crowded_out_is_not_done_later);
 	tcase_add_test(tests, an_order_that_was_refused_does_not_take_the_cart_later);
 	tcase_add_test(tests, what_is_half_done_is_completed_and_not_given_up);
 	suite_add_tcase(suite, tests);

@@ -115,14 +115,18 @@ static void fail(struct memory_shop *shop, struct run *run, const struct error *
 	shop_task_ready(shop, &run->task);
 }
 
+static enum step crowded_out(struct run *run)
+{
+	return decide_fail(&run->context, ERR_CONFLICT, "%s: others were faster %d times",
+	                   run->function->name, TRIES_MAX);
+}
+
 static void try_again(struct memory_shop *shop, struct run *run)
 {
-	struct error err;
 	run->batch = NULL;
-	if (++run->tries == TRIES_MAX) {
-		(void)error_set(&err, ERR_CONFLICT, "%s: others were faster %d times",
-		                run->function->name, TRIES_MAX);
-		fail(shop, run, &err);
+	if (++run->tries == TRIES_MAX && run->comes_again) {
+		(void)crowded_out(run);
+		fail(shop, run, &run->context.error);
 		return;
 	}
 	run->probe = PROBE_NONE;
@@ -285,6 +289,8 @@ static void ask_log(struct memory_shop *shop, struct run *run, enum probe probe)
 static void conclude(struct memory_shop *shop, struct run *run, enum step step)
 {
 	const struct service *service = run->task.server->service;
+	if (step == STEP_DONE && run->context.batches != NULL && run->tries == TRIES_MAX)
+		step = crowded_out(run);
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
 	bool passes = step == STEP_FAILED && may_pass(run);
 	bool maybe_applied = run->tries > 0 || (!has_events && run->context.needs != NULL);

@@ -94,13 +94,18 @@ void run_fail(struct run *run, const struct error *error)
 	run_append(run);
 }
 
+static enum step crowded_out(struct run *run)
+{
+	return decide_fail(&run->context, ERR_CONFLICT, "%s: others were faster %d times",
+	                   run->task->function->name, TRIES_MAX);
+}
+
 void run_try_again(struct run *run)
 {
-	struct error err;
-	if (++run->tries == TRIES_MAX) {
-		(void)error_set(&err, ERR_CONFLICT, "%s: others were faster %d times",
-		                run->task->function->name, TRIES_MAX);
-		run_fail(run, &err);
+	/* What does not come again is given up first, as whatever ends without events: see conclude. */
+	if (++run->tries == TRIES_MAX && run->task->comes_again) {
+		(void)crowded_out(run);
+		run_fail(run, &run->context.error);
 		return;
 	}
 	run->fresh = false;
@@ -136,6 +141,8 @@ static void sleep_on_it(struct run *run)
 
 static void conclude(struct run *run, enum step step)
 {
+	if (step == STEP_DONE && run->context.batches != NULL && run->tries == TRIES_MAX)
+		step = crowded_out(run);
 	bool has_events = step == STEP_DONE && run->context.batches != NULL;
 	bool passes = step == STEP_FAILED && may_pass(run);
 	bool ends = !has_events && !passes;

@@ -418,6 +418,26 @@ static void refuse_elsewhere(void *arg, const char *topic, uint64_t append)
 	fake_store_give_up(fake, "inventory", event_id);
 }
 
+/* Crowded out is not done either; if the message comes again it still may be. */
+START_TEST(what_others_crowded_out_for_good_is_not_done_later)
+{
+	uint64_t version;
+	for (int again = 0; again < 2; again++) {
+		char id[UUID_SIZE];
+		uuid_v4(id);
+		stock(1);
+		mark_cart("");
+		comes_again = again == 1;
+		fake_store_before_append(fake, change_stock, NULL);
+		ck_assert_int_eq(run_one(&mark_function, id, NULL)->error.code, ERR_CONFLICT);
+		fake_store_before_append(fake, NULL, NULL);
+		const struct outcome *late = run_one(&mark_function, id, NULL);
+		ck_assert_int_eq(late->error.code, again ? ERR_NONE : ERR_PRECONDITION);
+		ck_assert_int_eq(stock_left(&version), again ? 0 : 1);
+	}
+}
+END_TEST
+
 /* It stood still longer than its lease, between its two appends. */
 START_TEST(what_another_instance_refused_meanwhile_is_undone)
 {
@@ -518,6 +538,7 @@ int main(void)
 	tcase_add_test(tests, what_another_instance_applied_meanwhile_is_not_refused);
 	tcase_add_test(tests, a_first_delivery_that_decides_last_is_not_refused);
 	tcase_add_test(tests, what_was_refused_stays_refused);
+	tcase_add_test(tests, what_others_crowded_out_for_good_is_not_done_later);
 	tcase_add_test(tests, what_another_instance_refused_meanwhile_is_undone);
 	tcase_add_test(tests, a_half_that_another_instance_did_meanwhile_is_completed);
 	tcase_add_test(tests, what_is_refused_for_now_is_not_given_up);
