@@ -29,6 +29,7 @@ struct fake_store {
 	struct fake_entity *entities;
 	struct fake_event *events;
 	uint64_t asked, conflicts, loads, clock;
+	bool importing;
 	void (*hook)(void *arg, const char *topic, uint64_t append);
 	void *arg;
 };
@@ -137,6 +138,11 @@ void fake_store_give_up(struct fake_store *store, const char *topic, const char 
 		event_add(store, topic, event_id)->entry_id[0] = '\0';
 }
 
+void fake_store_import(struct fake_store *store, bool importing)
+{
+	store->importing = importing;
+}
+
 static void apply(struct fake_store *store, const char *topic, const Es__NewEvent *event,
                   Es__Appended *appended)
 {
@@ -159,6 +165,8 @@ static void apply(struct fake_store *store, const char *topic, const Es__NewEven
 static enum error_code judge(struct fake_store *store, const Es__AppendRequest *request)
 {
 	const Es__NewEvent *first = request->events[0];
+	if (store->importing)
+		return ERR_PRECONDITION;
 	const struct fake_event *known = event_find(store, request->topic, first->event_id);
 	if (known != NULL && known->entry_id[0] == '\0' &&
 	    first->expect != ES__EXPECT__EXPECT_NEVER)

@@ -20,6 +20,8 @@ void fake_store_write(struct fake_store *store, const char *topic, const char *i
 void fake_store_know(struct fake_store *store, const char *topic, const char *event_id);
 /* Somebody else's instance gave up the event of this id. */
 void fake_store_give_up(struct fake_store *store, const char *topic, const char *event_id);
+/* An import locks all topics: nothing is appended. */
+void fake_store_import(struct fake_store *store, bool importing);
 /* The entity's data, "" when it was never written; *version its version. */
 const char *fake_store_data(struct fake_store *store, const char *topic, const char *id,
                             uint64_t *version);

@@ -418,6 +418,21 @@ static void refuse_elsewhere(void *arg, const char *topic, uint64_t append)
 	fake_store_give_up(fake, "inventory", event_id);
 }
 
+/* An import has the topic: another instance may still append, afterwards. */
+START_TEST(nothing_is_refused_that_could_not_be_given_up)
+{
+	uint64_t version;
+	stock(0);
+	fake_store_import(fake, true);
+	const struct outcome *locked = run_one(&take_function, shared_id, NULL);
+	ck_assert(error_transient(&locked->error));
+	fake_store_import(fake, false);
+	stock(1);
+	ck_assert_str_eq(run_one(&take_function, shared_id, NULL)->result, "true");
+	ck_assert_int_eq(stock_left(&version), 0);
+}
+END_TEST
+
 /* Crowded out is not done either; if the message comes again it still may be. */
 START_TEST(what_others_crowded_out_for_good_is_not_done_later)
 {
@@ -538,6 +553,7 @@ int main(void)
 	tcase_add_test(tests, what_another_instance_applied_meanwhile_is_not_refused);
 	tcase_add_test(tests, a_first_delivery_that_decides_last_is_not_refused);
 	tcase_add_test(tests, what_was_refused_stays_refused);
+	tcase_add_test(tests, nothing_is_refused_that_could_not_be_given_up);
 	tcase_add_test(tests, what_others_crowded_out_for_good_is_not_done_later);
 	tcase_add_test(tests, what_another_instance_refused_meanwhile_is_undone);
 	tcase_add_test(tests, a_half_that_another_instance_did_meanwhile_is_completed);

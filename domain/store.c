@@ -219,13 +219,26 @@ void domain_store_ask(struct domain_store *store, const char *topic, const char 
 	rpc_mux_request(store->appends, &item.base, TIMEOUT_MS, done, arg);
 }
 
+/* Of a version that no entity has, or void. */
+static bool tells_of_event(const Es__Error *error)
+{
+	enum error_code code = error_from_grpc((int)error->code);
+	return code == ERR_CONFLICT || code == ERR_EXISTS;
+}
+
 bool domain_store_known(const ProtobufCMessage *item, const struct error *failure,
                         const char **entry_id, struct error *err)
 {
 	const Es__AppendResult *result = (const Es__AppendResult *)item;
 	*entry_id = NULL;
-	if (item_error(result, failure, err))
-		return err->code == ERR_CONFLICT || err->code == ERR_PRECONDITION;
+	if (item_error(result, failure, err)) {
+		if (failure == NULL && tells_of_event(result->error))
+			return true;
+		/* Nothing was given up, for an import has the topic: so nothing may be answered yet. */
+		if (err->code == ERR_CONFLICT)
+			err->code = ERR_UNAVAILABLE;
+		return false;
+	}
 	if (result->n_events == 1 && result->events[0]->entry_id[0] != '\0')
 		*entry_id = result->events[0]->entry_id;
 	return true;

@@ -40,7 +40,7 @@ MUST_USE bool domain_store_appended(const struct batch *batch, const ProtobufCMe
  * struct Es__AppendResult, for domain_store_known. */
 void domain_store_ask(struct domain_store *store, const char *topic, const char *event_id,
                       bool give_up, rpc_mux_done *done, void *arg);
-/* *entry_id: where the event stands, NULL: nowhere. */
+/* *entry_id: where the event stands, NULL: nowhere. On false nothing was given up; ask later. */
 MUST_USE bool domain_store_known(const ProtobufCMessage *item, const struct error *failure,
                                  const char **entry_id, struct error *err);
 
