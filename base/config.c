@@ -167,8 +167,10 @@ static bool load_pair(struct file *file, yaml_event_t *key)
 		return false;
 	}
 	if (option->once) {
-		error_set(file->err, ERR_INVALID, "%s: %s is said anew in each call, by --%s",
-		          source, option->name, option->name);
+		char flag[NAME_SIZE];
+		flag_name(option->name, flag);
+		error_set(file->err, ERR_INVALID, "%s: %s is said anew in each call, by %s", source,
+		          option->name, flag);
 		yaml_event_delete(key);
 		return false;
 	}
@@ -360,6 +362,25 @@ static int print_left(FILE *out, const char *flag, const char *placeholder)
 	return fprintf(out, "  %s %s", flag, placeholder);
 }
 
+/* Where else it is taken from, and the default. */
+static void print_right(FILE *out, const struct config_option *option)
+{
+	bool has_default = option->fallback != NULL && *option->fallback != '\0';
+	char name[NAME_SIZE];
+	if (!option->once) {
+		env_name(option->name, name);
+		fprintf(out, " [%s", name);
+		if (option->also_env != NULL)
+			fprintf(out, " or %s", option->also_env);
+		fputs(has_default ? "; " : "]", out);
+	} else if (has_default) {
+		fputs(" [", out);
+	}
+	if (has_default)
+		fprintf(out, "default %s]", option->fallback);
+	fputc('\n', out);
+}
+
 void config_print_help(FILE *out, const struct config_option *options, size_t count)
 {
 	size_t width = strlen("--config FILE");
@@ -373,18 +394,8 @@ void config_print_help(FILE *out, const struct config_option *options, size_t co
 	for (size_t i = 0; i < count; i++) {
 		flag_name(options[i].name, name);
 		int used = print_left(out, name, options[i].placeholder);
-		env_name(options[i].name, name);
 		fprintf(out, "%*s%s", (int)width + 4 - used, "", options[i].help);
-		if (options[i].once) {
-			fputc('\n', out);
-			continue;
-		}
-		fprintf(out, " [%s", name);
-		if (options[i].also_env != NULL)
-			fprintf(out, " or %s", options[i].also_env);
-		if (options[i].fallback != NULL && *options[i].fallback != '\0')
-			fprintf(out, "; default %s", options[i].fallback);
-		fputs("]\n", out);
+		print_right(out, options + i);
 	}
 	int used = print_left(out, "--config", "FILE");
 	fprintf(out, "%*sYAML file of `option: value` lines [ORDERSHOP_CONFIG]\n",

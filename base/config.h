@@ -2,8 +2,8 @@
  *
  * One table declares an option once: `--data-dir`, ORDERSHOP_DATA_DIR and `data_dir:` in the file
  * follow from the name "data_dir". Unknown flags and unknown keys of the file are errors; the
- * latter name file and line. What one call alone shall do (`--all`, `--force`) is only taken from its
- * flags. `--help` is made from the table. */
+ * latter name file and line. What one call alone shall do (`--all`, `--limit`, `--out`) is only
+ * taken from its flags. `--help` is made from the table. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 

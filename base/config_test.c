@@ -21,6 +21,13 @@ static const struct config_option table[] = {
 	  .also_env = "LEGACY_PORTNR" },
 	{ .name = "verbose", .type = CONFIG_FLAG, .help = "say more", .fallback = "false" },
 	{ .name = "all", .type = CONFIG_FLAG, .help = "all of them", .once = true },
+	{ .name = "at_most",
+	  .type = CONFIG_INTEGER,
+	  .placeholder = "N",
+	  .help = "end then",
+	  .fallback = "20",
+	  .max = 99,
+	  .once = true },
 };
 static struct config_option options[ARRAY_LEN(table)];
 static char path[] = "/tmp/config-test-XXXXXX";
@@ -37,7 +44,8 @@ static void setup(void)
 	memcpy(options, table, sizeof(table));
 	static const char *const names[] = { "ORDERSHOP_DATA_DIR", "ORDERSHOP_PORT",
 		                             "LEGACY_PORTNR",      "ORDERSHOP_VERBOSE",
-		                             "ORDERSHOP_ALL",      "ORDERSHOP_CONFIG" };
+		                             "ORDERSHOP_ALL",      "ORDERSHOP_AT_MOST",
+		                             "ORDERSHOP_CONFIG" };
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		unsetenv(names[i]);
 }
@@ -102,13 +110,20 @@ END_TEST
 START_TEST(what_one_call_shall_do_is_only_a_flag)
 {
 	setenv("ORDERSHOP_ALL", "true", 1);
+	setenv("ORDERSHOP_AT_MOST", "7", 1);
 	ck_assert(load(""));
-	ck_assert(!config_flag(options, 4, "all"));
-	ck_assert(load("--all"));
-	ck_assert(config_flag(options, 4, "all"));
+	ck_assert(!config_flag(options, 5, "all"));
+	ck_assert_int_eq(config_integer(options, 5, "at_most"), 20);
+	ck_assert(load("--all --at-most 3"));
+	ck_assert(config_flag(options, 5, "all"));
+	ck_assert_int_eq(config_integer(options, 5, "at_most"), 3);
 	file_text("all: true\n");
 	ck_assert(!load(""));
 	ck_assert_ptr_nonnull(strstr(err.message, ":1: all is said anew in each call, by --all"));
+	file_text("at_most: 4\n");
+	ck_assert(!load(""));
+	ck_assert_ptr_nonnull(
+	    strstr(err.message, "at_most is said anew in each call, by --at-most"));
 }
 END_TEST
 
@@ -205,6 +220,7 @@ START_TEST(help_comes_from_the_table)
 	    "  --port N        where to listen [ORDERSHOP_PORT or LEGACY_PORTNR; default 5000]\n"
 	    "  --verbose       say more [ORDERSHOP_VERBOSE; default false]\n"
 	    "  --all           all of them\n"
+	    "  --at-most N     end then [default 20]\n"
 	    "  --config FILE   YAML file of `option: value` lines [ORDERSHOP_CONFIG]\n");
 	free(text);
 }

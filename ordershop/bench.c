@@ -6,6 +6,7 @@ static struct config_option options[] = {
 	{ .name = "percent",
 	  .type = CONFIG_INTEGER,
 	  .placeholder = "N",
+	  .once = true,
 	  .help = "size of the measurements",
 	  .fallback = "100",
 	  .min = 1,
@@ -13,6 +14,7 @@ static struct config_option options[] = {
 	{ .name = "only",
 	  .type = CONFIG_STRING,
 	  .placeholder = "PART",
+	  .once = true,
 	  .help = "measure one part: " BENCH_PARTS,
 	  .fallback = "" },
 };

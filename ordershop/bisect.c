@@ -12,6 +12,7 @@
 static struct config_option options[] = {
 	{ .name = "at",
 	  .placeholder = "TIME|ID",
+	  .once = true,
 	  .help = "only what had happened up to then; not of a rule at rest" },
 	SHOP_OPTIONS,
 };

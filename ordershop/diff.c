@@ -12,8 +12,11 @@
 #include <string.h>
 
 static struct config_option options[] = {
-	{ .name = "from", .placeholder = "TIME|ID", .help = "the earlier moment; the beginning" },
-	{ .name = "to", .placeholder = "TIME|ID", .help = "the later moment; now" },
+	{ .name = "from",
+	  .placeholder = "TIME|ID",
+	  .once = true,
+	  .help = "the earlier moment; the beginning" },
+	{ .name = "to", .placeholder = "TIME|ID", .once = true, .help = "the later moment; now" },
 	SHOP_OPTIONS,
 };
 

@@ -21,6 +21,7 @@ static struct config_option options[] = {
 	{ .name = "wait",
 	  .type = CONFIG_INTEGER,
 	  .placeholder = "SECONDS",
+	  .once = true,
 	  .help = "how long to wait until the shop has nothing left to do",
 	  .fallback = "10",
 	  .max = 86400 },

@@ -17,6 +17,7 @@ static struct config_option options[] = {
 	{ .name = "limit",
 	  .type = CONFIG_INTEGER,
 	  .placeholder = "N",
+	  .once = true,
 	  .help = "dead: end after so many; 0: no limit",
 	  .fallback = "0",
 	  .max = INT64_MAX },

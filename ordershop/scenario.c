@@ -27,6 +27,7 @@ static struct config_option options[] = {
 	{ .name = "seed",
 	  .type = CONFIG_INTEGER,
 	  .placeholder = "N",
+	  .once = true,
 	  .help = "instead of the files' own seeds; -1: those",
 	  .fallback = "-1",
 	  .min = -1,
@@ -37,8 +38,12 @@ static struct config_option options[] = {
 	  .help = "print the hashes of log and state of each scenario, and nothing else" },
 	{ .name = "log",
 	  .placeholder = "DIR",
+	  .once = true,
 	  .help = "write the log of each scenario to DIR/NAME.jsonl" },
-	{ .name = "junit", .placeholder = "FILE", .help = "write the outcomes as JUnit XML" },
+	{ .name = "junit",
+	  .placeholder = "FILE",
+	  .once = true,
+	  .help = "write the outcomes as JUnit XML" },
 	SHOP_OPTIONS,
 };
 

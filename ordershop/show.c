@@ -10,7 +10,7 @@
 #include <string.h>
 
 static struct config_option options[] = {
-	{ .name = "at", .placeholder = "TIME|ID", .help = "as it was then" },
+	{ .name = "at", .placeholder = "TIME|ID", .once = true, .help = "as it was then" },
 	{ .name = "json",
 	  .type = CONFIG_FLAG,
 	  .once = true,

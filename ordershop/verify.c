@@ -16,10 +16,14 @@
 enum { QUIET_MS = 3000 };
 
 static struct config_option options[] = {
-	{ .name = "at", .placeholder = "TIME|ID", .help = "only what had happened up to then" },
+	{ .name = "at",
+	  .placeholder = "TIME|ID",
+	  .once = true,
+	  .help = "only what had happened up to then" },
 	{ .name = "show",
 	  .type = CONFIG_INTEGER,
 	  .placeholder = "N",
+	  .once = true,
 	  .help = "print at most so many violations",
 	  .fallback = "20",
 	  .max = INT64_MAX },

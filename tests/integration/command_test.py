@@ -16,6 +16,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FIXTURE = os.path.join(HERE, "../fixtures/olist")
 REAL = os.path.join(HERE, "../../../shared/data/olist")
 
+COMMANDS = ["run", "serve", "status", "stop", "start", "events", "rebuild", "queue", "import", "show", "history",
+            "diff", "verify", "bisect", "export", "restore", "replay", "generate", "scenario", "simulate", "bench"]
+
 
 def ordershop(*words, timeout=60, **more):
     return subprocess.run([EXECUTABLE, *words], text=True, capture_output=True, timeout=timeout,
@@ -36,14 +39,19 @@ def topics(shop):
 
 class Words(unittest.TestCase):
     def test_help_everywhere(self):
-        for command in ["run", "serve", "status", "stop", "start", "events", "queue", "import",
-                        "show", "history", "diff", "verify", "bisect", "export",
-                        "restore", "replay", "generate", "bench"]:
+        for command in COMMANDS:
             done = ordershop(command, "--help")
             self.assertEqual(done.returncode, 0, command)
             self.assertTrue(done.stdout.startswith(f"usage: ordershop {command}"), done.stdout)
             self.assertEqual(ordershop("help", command).stdout, done.stdout)
             self.assertIn(command, ordershop("--help").stdout)
+
+    def test_what_one_call_shall_do_is_no_matter_of_the_environment(self):
+        places = {"DATA", "EVENT_STORE", "MESSAGE_QUEUE", "READ_MODEL", "REST", "CONFIG"}
+        for command in set(COMMANDS) - {"run", "serve"}:
+            names = re.findall(r"ORDERSHOP_([A-Z_]+)", ordershop(command, "--help").stdout)
+            self.assertIn("CONFIG", names)
+            self.assertEqual(set(names) - places, set(), command)
 
     def test_version(self):
         self.assertRegex(ordershop("--version").stdout, r"^ordershop \d+\.\d+\.\d+\n$")
