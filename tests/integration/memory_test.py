@@ -101,7 +101,7 @@ class Load(Clients):
                     break
                 except grpc.RpcError as error:
                     if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                        raise AssertionError(repr(error)) from None
+                        raise
                     time.sleep(0.05)
 
 

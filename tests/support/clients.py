@@ -3,7 +3,7 @@ import threading
 
 
 class Clients:
-    """A client is client(number), which looks at `stopping`; the assertion that ends one is in `failures`."""
+    """A client is client(number), which looks at `stopping`; what ends one before is in `failures`."""
 
     def __init__(self, count):
         self.stopping, self.lock, self.failures = threading.Event(), threading.Lock(), []
@@ -12,8 +12,8 @@ class Clients:
     def guard(self, number):
         try:
             self.client(number)
-        except AssertionError as error:
-            self.failures.append(str(error))
+        except Exception as error:  # whatever it is: a client that is gone tests nothing
+            self.failures.append(repr(error))
 
     def client(self, number):
         raise NotImplementedError
