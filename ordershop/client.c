@@ -91,7 +91,7 @@ static bool shop_runs(const char *data)
 
 	buffer_init(&answer, LINE_MAX_BYTES);
 	runs = data_folder_address(data, "control", control, sizeof(control)) &&
-	       control_ask(control, "status", &answer, &err);
+	       (control_ask(control, "status", &answer, &err) || err.code != ERR_UNAVAILABLE);
 	buffer_free(&answer);
 	return runs;
 }

@@ -161,9 +161,12 @@ bool control_ask(const char *path, const char *request, struct buffer *answer, s
 	if (fd < 0)
 		return error_set(err, ERR_INTERNAL, "socket: %s", strerror(errno));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		/* Else one may run, of another user perhaps. */
+		bool gone = errno == ENOENT || errno == ENOTDIR || errno == ECONNREFUSED;
+		error_set(err, gone ? ERR_UNAVAILABLE : ERR_PRECONDITION,
+		          "cannot ask the shop at %s: %s", path, strerror(errno));
 		close(fd);
-		return error_set(err, ERR_UNAVAILABLE, "no shop runs here (%s: %s)", path,
-		                 strerror(errno));
+		return false;
 	}
 	snprintf(chunk, sizeof(chunk), "%s\n", request);
 	if (send(fd, chunk, strlen(chunk), MSG_NOSIGNAL) < 0) {

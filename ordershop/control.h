@@ -26,7 +26,8 @@ void control_turn(struct control *control, void (*request)(void *arg, const char
                   void *arg);
 void control_answer(struct control *control, int client, const char *text);
 
-/* The client's side: the answer to one request. ERR_UNAVAILABLE when nobody listens. */
+/* The client's side: the answer to one request. ERR_UNAVAILABLE when nobody listens, ERR_PRECONDITION of a refusal,
+ * also by the system: the socket is another user's. */
 MUST_USE bool control_ask(const char *path, const char *request, struct buffer *answer,
                           struct error *err);
 

@@ -147,9 +147,10 @@ bool data_folder_idle(const char *data, const char *tried, struct error *err)
 {
 	enum { SHOWN_MAX = 96 };
 	char path[PATH_MAX], here[PATH_MAX] = "";
-	bool exists = realpath(data, path) != NULL;
+	const char *missing = "";
 
-	if (!exists) {
+	if (!realpath(data, path)) {
+		missing = errno == ENOENT ? "no such folder" : strerror(errno);
 		bool relative = *data != '/' && getcwd(here, sizeof(here));
 		size_t used = (size_t)snprintf(path, sizeof(path), "%s", here);
 
@@ -157,9 +158,10 @@ bool data_folder_idle(const char *data, const char *tried, struct error *err)
 	}
 	size_t len = strlen(path), cut = len > SHOWN_MAX ? len - SHOWN_MAX : 0;
 	return error_set(err, ERR_UNAVAILABLE,
-	                 "no shop runs on %s%s%s%s; start one with ordershop run, or name its "
+	                 "no shop runs on %s%s%s%s%s%s; start one with ordershop run, or name its "
 	                 "folder with --data",
-	                 cut ? "..." : "", path + cut, exists ? "" : " (no such folder)", tried);
+	                 cut ? "..." : "", path + cut, *missing ? " (" : "", missing,
+	                 *missing ? ")" : "", tried);
 }
 
 bool data_folder_address(const char *data, const char *key, char *out, size_t size)
