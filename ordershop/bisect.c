@@ -179,11 +179,10 @@ static int unknown_invariant(const struct subcommand *self, const char *word)
 
 	for (size_t i = 0; i < count; i++)
 		names[i] = invariant_table[i].name;
-	const char *near = closest_name(word, names, count);
-	return near ? command_misuse(self, "there is no invariant '%s'; did you mean '%s'?", word,
-	                             near)
-	            : command_misuse(
-	                  self, "there is no invariant '%s'; ordershop verify lists them", word);
+	char hint[HINT_SIZE];
+	closest_hint(hint, word, names, count);
+	return command_misuse(self, "there is no invariant '%s'%s", word,
+	                      *hint ? hint : "; ordershop verify lists them");
 }
 
 int bisect_command(const struct subcommand *self, int argc, char **argv)

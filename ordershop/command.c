@@ -98,7 +98,8 @@ static size_t distance(const char *a, const char *b)
 	return row[b_len];
 }
 
-const char *closest_name(const char *word, const char *const *names, size_t count)
+/* NULL: none is like it. */
+static const char *closest_name(const char *word, const char *const *names, size_t count)
 {
 	const char *best = NULL;
 	size_t least = strlen(word) / 2 + 1 + (strlen(word) > 2); /* else it is another word */

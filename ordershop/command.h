@@ -51,9 +51,7 @@ int command_fail(const struct subcommand *self, const char *format, ...) PRINTF(
 /* The same with a hint at --help; returns EXIT_USAGE. */
 int command_misuse(const struct subcommand *self, const char *format, ...) PRINTF(2, 3);
 
-/* The one of `names` that is most like `word`, or NULL when none is. */
-const char *closest_name(const char *word, const char *const *names, size_t count);
-/* "; did you mean 'NAME'?" of that one, or "". */
+/* "; did you mean 'NAME'?" of the one of `names` that is most like `word`, or "" when none is. */
 enum { HINT_SIZE = 96 };
 const char *closest_hint(char hint[HINT_SIZE], const char *word, const char *const *names,
                          size_t count);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAMES_MAX = 256, ID_MAX = 128 };
+enum { ID_MAX = 128 };
 
 bool entity_check(const char *topic, const char *id, struct error *err)
 {
@@ -24,7 +24,7 @@ bool entity_topic_check(struct client *client, const char *topic, struct error *
 	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
 	const ProtobufCMessage *response;
 	const Es__TopicsResponse *topics;
-	const char *names[NAMES_MAX];
+	const char **names;
 	size_t count = 0;
 	char hint[HINT_SIZE];
 
@@ -32,18 +32,21 @@ bool entity_topic_check(struct client *client, const char *topic, struct error *
 	if (!client_call(client, TARGET_EVENT_STORE, "Topics", &request.base, &response, err))
 		return false;
 	topics = (const void *)response;
-	for (size_t i = 0; i < domain_service_count && count < NAMES_MAX; i++) {
+	names =
+	    arena_alloc(client->arena, (domain_service_count + topics->n_topics) * sizeof(*names));
+	for (size_t i = 0; i < domain_service_count; i++) {
 		if (domain_services[i]->topic)
 			names[count++] = domain_services[i]->topic;
 	}
-	for (size_t i = 0; i < topics->n_topics && count < NAMES_MAX; i++)
+	for (size_t i = 0; i < topics->n_topics; i++)
 		names[count++] = topics->topics[i]->topic;
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(names[i], topic) == 0)
 			return true;
 	}
+	closest_hint(hint, topic, names, count);
 	return error_set(err, ERR_NOT_FOUND, "there is no topic '%s'%s", topic,
-	                 closest_hint(hint, topic, names, count));
+	                 *hint ? hint : " (yet); ordershop status lists those there are");
 }
 
 /* There are no events of it: perhaps because the topic is called otherwise, or the id was shortened. */

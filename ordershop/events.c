@@ -5,6 +5,7 @@
 #include "base/when.h"
 #include "ordershop/client.h"
 #include "ordershop/command.h"
+#include "ordershop/entity_name.h"
 #include "ordershop/lines.h"
 #include "proto/eventstore_v1.pb-c.h"
 
@@ -43,8 +44,6 @@ struct listing {
 	/* Where to go on. */
 	char topic[80], entry_id[ENTRY_ID_SIZE];
 };
-
-enum { NAMES_MAX = 256 };
 
 static bool flag(const char *name)
 {
@@ -193,34 +192,6 @@ static void follow_log(struct listing *listing, const char *topic, struct when f
 	run_stream(listing, "Subscribe", &events, &request.base);
 }
 
-/* Nothing was printed: because nothing happened, or because the name is wrong? */
-static bool topic_known(struct listing *listing, const char *topic, struct error *err)
-{
-	Es__TopicsRequest request = ES__TOPICS_REQUEST__INIT;
-	const ProtobufCMessage *response;
-	const Es__TopicsResponse *topics;
-	const char *names[NAMES_MAX];
-	const char *near;
-	size_t count = 0;
-
-	if (!client_call(&listing->client, TARGET_EVENT_STORE, "Topics", &request.base, &response,
-	                 err))
-		return false;
-	topics = (const void *)response;
-	for (size_t i = 0; i < topics->n_topics && count < NAMES_MAX; i++) {
-		names[count] = topics->topics[i]->topic;
-		if (strcmp(names[count++], topic) == 0)
-			return true;
-	}
-	near = closest_name(topic, names, count);
-	if (near)
-		return error_set(err, ERR_NOT_FOUND, "there is no topic '%s'; did you mean '%s'?",
-		                 topic, near);
-	return error_set(err, ERR_NOT_FOUND,
-	                 "there is no topic '%s' (yet); ordershop status lists those there are",
-	                 topic);
-}
-
 /* Silence could be a mistake as well. */
 static void say_nothing_there(struct when from)
 {
@@ -239,8 +210,9 @@ static bool list_events(struct listing *listing, const char *topic, struct when 
                         const struct subcommand *self, struct error *err)
 {
 	read_log(listing, topic, from);
+	/* Nothing was printed: because nothing happened, or because the name is wrong? */
 	if (!listing->failed && topic && listing->printed == 0 &&
-	    !topic_known(listing, topic, err)) {
+	    !entity_topic_check(&listing->client, topic, err)) {
 		if (!flag("follow"))
 			return false;
 		(void)command_fail(self, "%s", err->message); /* it may come */

@@ -150,7 +150,7 @@ static void print_usage(FILE *out)
 static int unknown_command(const char *word)
 {
 	const char *names[ARRAY_LEN(commands)];
-	const char *near;
+	char hint[HINT_SIZE];
 
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		names[i] = commands[i].name;
@@ -160,13 +160,9 @@ static int unknown_command(const char *word)
 		        word);
 		return EXIT_USAGE;
 	}
-	near = closest_name(word, names, ARRAY_LEN(names));
-	if (near)
-		fprintf(stderr, "ordershop: there is no command '%s'; did you mean '%s'?\n", word,
-		        near);
-	else
-		fprintf(stderr, "ordershop: there is no command '%s'; see ordershop --help\n",
-		        word);
+	closest_hint(hint, word, names, ARRAY_LEN(names));
+	fprintf(stderr, "ordershop: there is no command '%s'%s\n", word,
+	        *hint ? hint : "; see ordershop --help");
 	return EXIT_USAGE;
 }
 

@@ -292,14 +292,12 @@ static const struct action *find_action(const char *name)
 static int no_action(const struct subcommand *self, const char *word)
 {
 	const char *names[ARRAY_LEN(actions)];
-	const char *near;
+	char hint[HINT_SIZE];
 
 	for (size_t i = 0; i < ARRAY_LEN(actions); i++)
 		names[i] = actions[i].name;
-	near = closest_name(word, names, ARRAY_LEN(names));
-	if (near)
-		return command_misuse(self, "there is no '%s'; did you mean '%s'?", word, near);
-	return command_misuse(self, "there is no '%s'", word);
+	return command_misuse(self, "there is no '%s'%s", word,
+	                      closest_hint(hint, word, names, ARRAY_LEN(names)));
 }
 
 /* "service/function", or "service.function" as `status` prints it. */

@@ -1,8 +1,8 @@
 /* rebuild.c - `ordershop rebuild`: has the read model built anew, and shows how far it is. */
 #include "base/clock.h"
 #include "ordershop/command.h"
-#include "ordershop/rebuild.h"
 #include "ordershop/lines.h"
+#include "ordershop/rebuild.h"
 #include "proto/readmodel_v1.pb-c.h"
 
 #include <inttypes.h>

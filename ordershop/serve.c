@@ -378,7 +378,6 @@ int serve_command(const struct subcommand *self, int argc, char **argv)
 	static struct server server; /* the signal thread may outlive this function */
 	int outcome = command_options(self, options, ARRAY_LEN(options), &argc, argv);
 	struct error err;
-	const char *near;
 
 	if (outcome != COMMAND_GO)
 		return outcome;
@@ -386,10 +385,10 @@ int serve_command(const struct subcommand *self, int argc, char **argv)
 		return command_misuse(self, "name one service");
 	server.info = service_find(argv[1]);
 	if (!server.info) {
-		near = service_closest(argv[1]);
-		return command_misuse(self, "there is no service '%s'%s%s%s", argv[1],
-		                      near ? "; did you mean '" : "", near ? near : "",
-		                      near ? "'?" : "");
+		char hint[HINT_SIZE];
+
+		return command_misuse(self, "there is no service '%s'%s", argv[1],
+		                      service_hint(hint, argv[1]));
 	}
 	log_init(server.info->name,
 	         config_flag(options, ARRAY_LEN(options), "debug") ? LOG_DEBUG : LOG_INFO);

@@ -28,11 +28,11 @@ const struct service_info *service_find(const char *name)
 	return NULL;
 }
 
-const char *service_closest(const char *name)
+const char *service_hint(char hint[HINT_SIZE], const char *name)
 {
 	const char *names[SERVICE_COUNT];
 
 	for (size_t i = 0; i < SERVICE_COUNT; i++)
 		names[i] = services[i].name;
-	return closest_name(name, names, SERVICE_COUNT);
+	return closest_hint(hint, name, names, SERVICE_COUNT);
 }

@@ -2,7 +2,7 @@
 #ifndef ORDERSHOP_SERVICES_H
 #define ORDERSHOP_SERVICES_H
 
-#include <stddef.h>
+#include "ordershop/command.h"
 
 /* Stages are started from the lowest, and stopped from the highest. */
 enum service_stage {
@@ -26,7 +26,7 @@ extern const struct service_info services[SERVICE_COUNT];
 
 /* NULL: there is none of this name. */
 const struct service_info *service_find(const char *name);
-/* The name most like it, or NULL. */
-const char *service_closest(const char *name);
+/* "; did you mean 'NAME'?" of the one most like it, or "". */
+const char *service_hint(char hint[HINT_SIZE], const char *name);
 
 #endif

@@ -8,7 +8,12 @@ import subprocess
 import tempfile
 import time
 import unittest
+import uuid
 
+import grpc
+
+import eventstore_v1_pb2 as es
+import eventstore_v1_pb2_grpc as es_grpc
 from ports import free_ports
 from shop import EXECUTABLE, Shop, wait_until
 
@@ -88,6 +93,8 @@ class Words(unittest.TestCase):
                                    f"no shop runs on {data};", "ordershop run", "--data")
                 self.check_refused(ordershop(*words, "--data", missing), "no shop runs on ...xxx",
                                    "(no such folder)", "ordershop run", "--data")
+            self.check_refused(ordershop("stop", "order", "--data", "/dev/null/x"),
+                               "no shop runs on /dev/null/x (Not a directory);")
             with open(os.path.join(data, "addresses"), "w") as left:  # by one that was killed
                 left.write(f"event-store: unix:{data}/none\ncontrol: {data}/control.sock\n")
             for words in (["stop", "order"], ["status"], ["events", "order"]):
@@ -254,6 +261,21 @@ class Olist(unittest.TestCase):
             follower.wait()
             follower.stdout.close()
             follower.stderr.close()
+        self.many_topics(shop)
+
+    def many_topics(self, shop):
+        """Each is known by its name, and one that is not is told."""
+        with grpc.insecure_channel(f"127.0.0.1:{shop.store_port}") as channel:
+            store = es_grpc.EventStoreStub(channel)
+            for number in range(300):
+                event = es.NewEvent(event_id=str(uuid.uuid4()), event_action="done", event_data="{}")
+                store.Append(es.AppendRequest(topic=f"t{number}", events=[event]), timeout=10)
+        for number in (0, 42, 255, 299):
+            self.assertIn("0 events", shop.command("diff", f"t{number}", "--to", "1d"))
+            self.assertEqual(shop.command("events", f"t{number}", "--from", "2999-01-01"), "")
+        for words in (["events"], ["diff"]):
+            with self.assertRaisesRegex(AssertionError, "no topic 'unheard'.*; ordershop status lists"):
+                shop.command(*words, "unheard")
 
     def test_interrupted_and_real(self):
         """Killed on the way, with services killed as well; then to the end."""
