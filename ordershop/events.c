@@ -63,10 +63,10 @@ static void print_text(const Es__Event *event)
 {
 	char when[LINE_TIME_SIZE];
 
-	printf("%s %s %s %s %s v%" PRIu64 " %s\n", time_of(event, when), event->topic,
-	       event->entry_id, *event->event_type ? event->event_type : event->event_action,
-	       *event->entity_id ? event->entity_id : "-", event->entity_version,
-	       event->event_data);
+	line_printf("%s %s %s %s %s v%" PRIu64 " %s", time_of(event, when), event->topic,
+	            event->entry_id, *event->event_type ? event->event_type : event->event_action,
+	            *event->entity_id ? event->entity_id : "-", event->entity_version,
+	            event->event_data);
 }
 
 static void print_json(const Es__Event *event)

@@ -121,10 +121,9 @@ static void print_letter(const struct task *task, const Mq__DeadLetter *letter)
 		print_letter_json(task, letter);
 		return;
 	}
-	printf("%sZ %s/%s %s %u %s: ", line_time(letter->parked_at_ms, when), task->service,
-	       task->function, letter->message->message_id, letter->attempts,
-	       plural(letter->attempts, "attempt", "attempts"));
-	line_print(letter->reason);
+	line_printf("%sZ %s/%s %s %u %s: %s", line_time(letter->parked_at_ms, when), task->service,
+	            task->function, letter->message->message_id, letter->attempts,
+	            plural(letter->attempts, "attempt", "attempts"), letter->reason);
 }
 
 /* Of the queue that the task names. */

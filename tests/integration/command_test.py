@@ -268,11 +268,12 @@ class Olist(unittest.TestCase):
         with grpc.insecure_channel(f"127.0.0.1:{shop.store_port}") as channel:
             store = es_grpc.EventStoreStub(channel)
             for number in range(300):
-                event = es.NewEvent(event_id=str(uuid.uuid4()), event_action="done", event_data="{}")
+                event = es.NewEvent(event_id=str(uuid.uuid4()), event_action="do\033[2Jne", event_data="{}")
                 store.Append(es.AppendRequest(topic=f"t{number}", events=[event]), timeout=10)
         for number in (0, 42, 255, 299):
             self.assertIn("0 events", shop.command("diff", f"t{number}", "--to", "1d"))
             self.assertEqual(shop.command("events", f"t{number}", "--from", "2999-01-01"), "")
+        self.assertIn(" do [2Jne - v0 {}", shop.command("events", "t0"))  # nothing that moves a terminal
         for words in (["events"], ["diff"]):
             with self.assertRaisesRegex(AssertionError, "no topic 'unheard'.*; ordershop status lists"):
                 shop.command(*words, "unheard")
