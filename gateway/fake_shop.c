@@ -56,18 +56,20 @@ static void submit(void *ctx, struct rpc_call *call, const ProtobufCMessage *mes
 
 static void queues(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
 {
-	(void)ctx;
+	struct fake_shop *shop = ctx;
 	(void)message;
-	static const char *const services[] = { "customer-service",  "product-service",
-		                                "inventory-service", "cart-service",
-		                                "order-service",     "billing-service",
-		                                "shipping-service",  "mail-service" };
+	/* The first is of a function that nobody has: somebody has sent to it. */
+	static const char *const services[] = { "product-service", "customer-service",
+		                                "product-service", "inventory-service",
+		                                "cart-service",    "order-service",
+		                                "billing-service", "shipping-service",
+		                                "mail-service" };
 	Mq__QueueInfo infos[ARRAY_LEN(services)], *rows[ARRAY_LEN(services)];
 	for (size_t i = 0; i < ARRAY_LEN(services); i++) {
 		mq__queue_info__init(&infos[i]);
 		infos[i].service = services[i];
-		infos[i].function = "anything";
-		infos[i].consumers = 1;
+		infos[i].function = i == 0 ? "nothing" : "anything";
+		infos[i].consumers = i > 0 && !atomic_load(&shop->untaken);
 		rows[i] = &infos[i];
 	}
 	Mq__QueuesResponse response = MQ__QUEUES_RESPONSE__INIT;

@@ -5,6 +5,8 @@
 
 #include "base/loop.h"
 
+#include <stdatomic.h>
+
 #define FAKE_ID      "8a55c38b-0b0f-4f5e-8a55-c38b9e6f30c1"
 #define FAKE_MISSING "00000000-0b0f-4f5e-8a55-c38b9e6f30c1"
 
@@ -22,6 +24,8 @@ struct fake_shop {
 	char subscribed[128];
 	struct rpc_call *subscriber;
 	unsigned subscriptions;
+	/* Nobody takes commands. */
+	atomic_bool untaken;
 };
 
 void fake_shop_start(struct fake_shop *shop, struct loop *loop);

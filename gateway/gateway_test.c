@@ -261,6 +261,21 @@ START_TEST(pages_health_and_metrics)
 }
 END_TEST
 
+START_TEST(health_of_a_service_that_is_away)
+{
+	atomic_store(&shop.untaken, true);
+	const char *answer = "";
+	for (int i = 0; i < 500 && strstr(answer, "degraded") == NULL; i++) {
+		usleep(10000);
+		answer = ask("GET /health", "", "\"product\": {\"healthy\": ");
+	}
+	ck_assert_ptr_eq(strstr(answer, "HTTP/1.1 503 "), answer);
+	ck_assert_ptr_nonnull(strstr(answer, "\"product\": {\"healthy\": false, \"detail\": "
+	                                     "\"nobody takes its commands\"}"));
+	ck_assert_ptr_nonnull(strstr(answer, "\"crm\": {\"healthy\": true"));
+}
+END_TEST
+
 /* ---- the feed ---- */
 
 static const char *event_id, *event_data;
@@ -360,6 +375,7 @@ int main(void)
 	tcase_add_test(tests, entities_and_lists);
 	tcase_add_test(tests, queries_wait_for_what_was_written);
 	tcase_add_test(tests, pages_health_and_metrics);
+	tcase_add_test(tests, health_of_a_service_that_is_away);
 	tcase_add_test(tests, feed_is_live_and_comes_back_after_a_loss);
 	tcase_add_test(tests, feed_goes_on_where_a_client_was);
 	tcase_set_timeout(tests, 60);

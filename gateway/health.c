@@ -113,22 +113,22 @@ static void on_check(void *arg, const ProtobufCMessage *message, const struct er
 	answered(probe->health);
 }
 
+/* A service takes all its functions by one stream. A queue of it that nobody takes besides was made by who sent to a
+ * function that it does not have. */
 static void judge_queues(struct health *health, size_t service, const Mq__QueuesResponse *response)
 {
-	size_t queues = 0;
+	const char *detail = "it has not come yet";
 	for (size_t i = 0; i < response->n_queues; i++) {
 		const Mq__QueueInfo *queue = response->queues[i];
 		if (strcmp(queue->service, services[service].queues) != 0)
 			continue;
-		queues++;
-		if (queue->consumers == 0) {
-			char detail[DETAIL_SIZE];
-			snprintf(detail, sizeof(detail), "nobody takes %s", queue->function);
-			set(health, service, false, detail);
+		if (queue->consumers > 0) {
+			set(health, service, true, "");
 			return;
 		}
+		detail = "nobody takes its commands";
 	}
-	set(health, service, queues > 0, queues > 0 ? "" : "it has not come yet");
+	set(health, service, false, detail);
 }
 
 static void on_queues(void *arg, const ProtobufCMessage *message, const struct error *failure)

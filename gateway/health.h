@@ -1,7 +1,7 @@
 /* health.h - is everybody well, asked once a second.
  *
  *   event-store, message-queue, read-model   grpc.health.v1 Check
- *   domain services with queues              all their queues have consumers
+ *   domain services with queues              one of their queues has a consumer: then all that they know have
  *   crm, which has none                      its consumer group does not stand still */
 #ifndef GATEWAY_HEALTH_H
 #define GATEWAY_HEALTH_H
