@@ -177,6 +177,16 @@ static bool check_text(const char *field, const char *text, size_t min, size_t m
 	return true;
 }
 
+/* Says why. */
+static bool no_object(const char *field, const char *text, size_t len, struct error *err)
+{
+	enum json_kind kind;
+	if (len > 0 && !json_valid(text, len, &kind, err))
+		return error_wrap(err, "%s: must be a JSON object", field);
+	return error_set(err, ERR_INVALID, "%s: must be a JSON object, is %s", field,
+	                 len == 0 ? "empty" : json_kind_name(kind));
+}
+
 static bool check_object(const char *field, const char *text, size_t max, size_t *bytes,
                          struct error *err)
 {
@@ -185,7 +195,7 @@ static bool check_object(const char *field, const char *text, size_t max, size_t
 		return error_set(err, ERR_INVALID, "%s: must have at most %zu bytes, has %zu",
 		                 field, max, len);
 	if (!check_json_object(text, len))
-		return error_set(err, ERR_INVALID, "%s: must be a JSON object", field);
+		return no_object(field, text, len, err);
 	*bytes += len;
 	return true;
 }

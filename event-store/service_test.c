@@ -49,8 +49,13 @@ START_TEST(append_refuses)
 		{ ES__EXPECT__EXPECT_EXACT, 0, "{}", ERR_CONFLICT, "has version 1, expected 0" },
 		{ ES__EXPECT__EXPECT_EXACT, 2, "{}", ERR_CONFLICT, "has version 1, expected 2" },
 		{ ES__EXPECT__EXPECT_ANY, 0, "[]", ERR_INVALID,
-		  "event_data: must be a JSON object" },
-		{ ES__EXPECT__EXPECT_ANY, 0, "{\"a\":}", ERR_INVALID, "event_data" },
+		  "event_data: must be a JSON object, is a list" },
+		{ ES__EXPECT__EXPECT_ANY, 0, "", ERR_INVALID,
+		  "event_data: must be a JSON object, is empty" },
+		{ ES__EXPECT__EXPECT_ANY, 0, "{\"a\":}", ERR_INVALID,
+		  "event_data: must be a JSON object: not valid JSON at line 1, column 6" },
+		{ ES__EXPECT__EXPECT_ANY, 0, "{\"a\":\"\\u0000\"}", ERR_INVALID,
+		  "\\u0000 is not allowed" },
 		{ ES__EXPECT__EXPECT_ANY, 0, "{\"a\":\"\xff\"}", ERR_INVALID, "event_data" },
 	};
 	struct error err;
