@@ -34,7 +34,8 @@ struct json_span {
 	enum json_kind kind;
 };
 /* The members of an object of at most `max`, without a tree: of a text as json_write makes it, nothing but short
- * integers for numbers, no escapes, not nested deeply. False: it is another one; json_parse tells whether it is right. */
+ * integers for numbers, no escapes, not nested deeply. False: it is another one; json_parse tells whether it is
+ * right. */
 MUST_USE bool json_plain_members(const char *text, size_t len, struct json_span *members,
                                  size_t max, size_t *count);
 

@@ -220,6 +220,10 @@ static void append(struct memory_shop *shop, struct run *run)
 	/* One atomic append each, the service's own topic last. */
 	ASSERT(run->undoing ||
 	       (strcmp(batch->topic, service->topic) == 0) == (batch->next == NULL));
+	/* Else its events would not be given up. */
+	ASSERT(run->undoing || batch->next == NULL ||
+	       (run->function->first_topic != NULL &&
+	        strcmp(batch->topic, run->function->first_topic) == 0));
 	if (!run->undoing && shop_log_given_up(shop, batch->events->event_id)) {
 		struct error err;
 		(void)probe_error(&err);

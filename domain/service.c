@@ -12,10 +12,9 @@
 enum {
 	LOOK_MS = 50,          /* at health while not healthy, at the drain */
 	LOOK_HEALTHY_MS = 500, /* at health */
-	STORE_GONE_MS =
-	    2000, /* without an event store for so long: the messages are for other instances */
-	DRAIN_MS = 4000, /* less than `ordershop run` waits */
-	CLOSE_MS = 500,  /* for the streams to end when nothing runs any more */
+	STORE_GONE_MS = 2000,  /* without an event store: others get the messages */
+	DRAIN_MS = 4000,       /* less than `ordershop run` waits */
+	CLOSE_MS = 500,        /* for the streams to end when nothing runs any more */
 	SHUTDOWN_MS = 100,
 };
 

@@ -64,7 +64,8 @@ static void refusal(const struct request *request, const char *line, struct log_
 		          index, expected->entity_id, version, words[expected->expect]);
 }
 
-/* Reads "[=]<version> <entry id>\n", where the id may be empty; returns what follows, NULL when it is something else. */
+/* Reads "[=]<version> <entry id>\n", where the id may be empty; returns what follows, NULL when it is something
+ * else. */
 static const char *parse_appended(const char *line, struct arena *arena, Es__Appended *appended)
 {
 	es__appended__init(appended);

@@ -1,8 +1,8 @@
 /* reader.h - reading one topic, or several merged into one order, in slices.
  *
  * One XRANGE cursor for each topic, a chunk in memory for each, and a merge over them; from its second chunk on
- * a cursor reads the next one ahead. So memory is bounded by topics x two chunks. The order is total only if nothing can still appear within the
- * ranges: give them an upper end that is closed (store_closed). */
+ * a cursor reads the next one ahead. So memory is bounded by topics x two chunks. The order is total only if nothing
+ * can still appear within the ranges: give them an upper end that is closed (store_closed). */
 #ifndef EVENT_STORE_READER_H
 #define EVENT_STORE_READER_H
 

@@ -200,7 +200,10 @@ static void drop_held(struct tail *tail)
 {
 	log_warn("tail_behind", "bytes=%zu reason=\"a master is away\"", tail->held->bytes);
 	event_slice_sort(tail->held);
-	tail->dropped = tail->held->events[tail->held->count - 1]->id;
+	/* It never goes back: the master that was away brings what is older than what was dropped before. */
+	struct entry_id last = tail->held->events[tail->held->count - 1]->id;
+	if (entry_id_compare(last, tail->dropped) > 0)
+		tail->dropped = last;
 	event_slice_drop(tail->held, tail->held->count);
 }
 

@@ -1,4 +1,5 @@
-/* Text -> value -> text gives the same value, of a plain text the very same text; what fits a message of ours comes back out of it. */
+/* Text -> value -> text gives the same value, of a plain text the very same text; what fits a message of ours comes
+ * back out of it. */
 #include "tests/fuzz/fuzz.h"
 #include "base/json.h"
 #include "proto/entities.pb-c.h"
