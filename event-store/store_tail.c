@@ -150,14 +150,16 @@ static void wait_for_all(struct store_tail *tail)
 		redis_step(tail->redis, STEP_MS);
 }
 
-/* For the others a master that is dead is no reason to wait. */
+/* For the others a master that is dead is no reason to wait. If nothing could be asked, since all are late, it
+ * waits for what they owe. */
 static void wait_patiently(struct store_tail *tail)
 {
-	uint64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
-	for (uint64_t now_ms; tail->left > 0 && (now_ms = clock_monotonic_ms()) < until_ms;) {
+	uint64_t now_ms = clock_monotonic_ms(), until_ms = now_ms + PATIENCE_MS;
+	do {
 		uint64_t rest_ms = until_ms - now_ms;
 		redis_step(tail->redis, rest_ms < STEP_MS ? (unsigned)rest_ms : STEP_MS);
-	}
+		now_ms = clock_monotonic_ms();
+	} while (tail->left > 0 && now_ms < until_ms);
 }
 
 static void queue_time(struct store_tail *tail)

@@ -20,6 +20,7 @@ TOPICS = [f"t{i}" for i in range(9)]
 ROUNDS = 7     # of events: together they are longer than a connection waits for an answer
 SOON_S = 2.5   # half of that
 HELD_MIB = 16  # as in tail.c
+LATE_S = 1.2   # some rounds of the tail, less than the nodes' timeout
 
 
 class Reader:
@@ -82,9 +83,10 @@ class ClusterOutageTest(unittest.TestCase):
         return self.reader(self.store.Consume(requests()),
                            lambda answer: [d.event for d in answer.deliveries])
 
-    def stop_victim(self):
-        self.victim.pause()
-        stat = f"/proc/{self.victim.process.pid}/stat"
+    @staticmethod
+    def stop(master):
+        master.pause()
+        stat = f"/proc/{master.process.pid}/stat"
 
         def stopped():
             with open(stat, encoding="utf-8") as file:
@@ -95,7 +97,7 @@ class ClusterOutageTest(unittest.TestCase):
     def outage(self):
         """Yields the place of an event that the dead master gives when it lives again, before all that come now."""
         with Client(self.victim.port) as redis:
-            self.stop_victim()
+            self.stop(self.victim)
             late = (int(time.time() * 1000) + 1, 0), self.lost
             event = new_event("late")
             words = ["XADD", "events:{%s}" % self.lost, "%d-%d" % late[0]]
@@ -136,6 +138,24 @@ class ClusterOutageTest(unittest.TestCase):
                 time.sleep(0.4)
             self.assertEqual([e for e in merged.seen if e > late], [],
                              "what comes after an event that the dead master may still give")
+        self.check_merged(merged, sent)
+
+    def test_all_are_late(self):
+        """For longer than a round waits, shorter than a connection does: then nothing is left to be asked."""
+        sent = [self.append(topic) for topic in [self.lost, *self.healthy]]
+        single = self.reader(self.store.Subscribe(es.SubscribeRequest(topics=[self.lost])))
+        merged = self.reader(self.store.Subscribe(es.SubscribeRequest()))
+        wait_until(lambda: len(merged.seen) == len(sent) and single.seen, what="what was there before")
+        masters = self.cluster.masters()
+        for master in masters:
+            self.stop(master)
+        time.sleep(LATE_S)
+        for master in masters:
+            master.resume()
+        wait_until(self.cluster.is_settled, what="a whole cluster")
+        sent.append(self.append(self.lost))
+        wait_until(lambda: single.seen == [e for e in sent if e[1] == self.lost],
+                   what="the event that came after all masters were late")
         self.check_merged(merged, sent)
 
     def test_what_waits_is_bounded(self):
