@@ -20,10 +20,16 @@ void buffer_free(struct buffer *buffer)
 
 void buffer_clear(struct buffer *buffer)
 {
-	buffer->len = 0;
+	buffer_cut(buffer, 0);
+}
+
+void buffer_cut(struct buffer *buffer, size_t len)
+{
+	ASSERT(len <= buffer->len);
+	buffer->len = len;
 	buffer->overflow = false;
 	if (buffer->bytes != NULL)
-		buffer->bytes[0] = '\0';
+		buffer->bytes[len] = '\0';
 }
 
 static bool reserve(struct buffer *buffer, size_t len)

@@ -18,6 +18,8 @@ struct buffer {
 void buffer_init(struct buffer *buffer, size_t max);
 void buffer_free(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer); /* empty again, memory kept */
+/* As it was when it had `len` bytes: takes an overflow since then back. */
+void buffer_cut(struct buffer *buffer, size_t len);
 void buffer_append(struct buffer *buffer, const void *bytes, size_t len);
 void buffer_puts(struct buffer *buffer, const char *text);
 void buffer_putc(struct buffer *buffer, char c);

@@ -201,16 +201,18 @@ static void subscription_ended(void *ctx, struct rpc_call *call)
 
 static void read_events(void *ctx, struct rpc_call *call, const ProtobufCMessage *message)
 {
-	(void)ctx;
+	const struct fake_shop *shop = ctx;
 	(void)message;
-	Es__Event event = ES__EVENT__INIT, *events[] = { &event };
+	Es__Event event = ES__EVENT__INIT, large = ES__EVENT__INIT;
+	Es__Event *events[] = { &event, &large, &large, &large };
 	Es__ReadResponse response = ES__READ_RESPONSE__INIT;
-	event.topic = "order";
+	event.topic = large.topic = "order";
 	event.entry_id = "90-1";
 	event.event_type = "OrderPlaced";
 	event.entity_id = FAKE_ID;
 	event.event_data = "{\"status\": \"CREATED\"}";
-	response.n_events = 1;
+	large.event_data = shop->large;
+	response.n_events = shop->large != NULL ? ARRAY_LEN(events) : 1;
 	response.events = events;
 	rpc_send(call, &response.base);
 	rpc_finish(call, NULL);

@@ -22,6 +22,8 @@ struct fake_shop {
 	char tokens[FAKE_TEXT];
 	/* The last subscription: "live", or the position after which. */
 	char subscribed[128];
+	/* The data of three more events that are read; NULL: there are none. */
+	const char *large;
 	struct rpc_call *subscriber;
 	unsigned subscriptions;
 	/* Nobody takes commands. */

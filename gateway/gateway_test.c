@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -89,7 +90,7 @@ static int dial(void)
 /* Reads until `text` was seen (5 s), or with NULL until the end; returns all of it. */
 static const char *hear(int fd, const char *text)
 {
-	static char heard[1 << 18];
+	static char heard[1 << 22];
 	size_t len = 0;
 	heard[0] = '\0';
 	while (text == NULL || strstr(heard, text) == NULL) {
@@ -120,7 +121,7 @@ static const char *ask(const char *head, const char *body, const char *expected)
 	                 (ssize_t)strlen(request));
 	const char *answer = hear(fd, NULL);
 	close(fd);
-	ck_assert_msg(strstr(answer, expected) != NULL, "%s %s: no '%s' in: %s", head, body,
+	ck_assert_msg(strstr(answer, expected) != NULL, "%s %s: no '%s' in: %.9999s", head, body,
 	              expected, answer);
 	return answer;
 }
@@ -276,6 +277,28 @@ START_TEST(health_of_a_service_that_is_away)
 }
 END_TEST
 
+/* What does not fit is left out, and what fits is shown. */
+START_TEST(the_summary_leaves_out_what_is_too_large)
+{
+	enum { LARGE = 900 * 1024 };
+	char *large = malloc(LARGE + 16);
+	memset(large, 'x', LARGE);
+	memcpy(large, "{\"x\":\"", 6);
+	strcpy(large + LARGE, "\"}");
+	shop.large = large;
+	const char *answer = ask("GET /summary", "", "\"recent_events\": [{\"topic\": \"order\"");
+	const char *first = strstr(answer, "{\"x\":\"");
+	ck_assert_ptr_nonnull(strstr(answer, "\"OrderPlaced\""));
+	ck_assert_ptr_nonnull(first);
+	size_t count = 0;
+	for (const char *at = answer; (at = strstr(at, "{\"x\":\"")) != NULL; at++)
+		count++;
+	ck_assert_uint_eq(count, 3); /* two of the latest events, one of the orders */
+	shop.large = NULL;
+	free(large);
+}
+END_TEST
+
 /* ---- the feed ---- */
 
 static const char *event_id, *event_data;
@@ -376,6 +399,7 @@ int main(void)
 	tcase_add_test(tests, queries_wait_for_what_was_written);
 	tcase_add_test(tests, pages_health_and_metrics);
 	tcase_add_test(tests, health_of_a_service_that_is_away);
+	tcase_add_test(tests, the_summary_leaves_out_what_is_too_large);
 	tcase_add_test(tests, feed_is_live_and_comes_back_after_a_loss);
 	tcase_add_test(tests, feed_goes_on_where_a_client_was);
 	tcase_set_timeout(tests, 60);

@@ -12,8 +12,9 @@
 enum {
 	FRESH_US = 500000,
 	RECENT_EVENTS = 40,
-	ORDER_EVENTS = 80, /* in which the recent orders are looked for */
-	TEXT_MAX = 4 * 1024 * 1024,
+	ORDER_EVENTS = 80,          /* in which the recent orders are looked for */
+	LIST_MAX = 2 * 1024 * 1024, /* what would not fit is left out */
+	TEXT_MAX = 2 * LIST_MAX + 64 * 1024,
 };
 
 static const char *const statuses[] = { "CREATED",   "IN_STOCK", "OUT_OF_STOCK", "CLEARED",
@@ -73,8 +74,7 @@ static void arrived(struct summary *summary, const struct error *failure)
 	buffer_puts(out, "], \"recent_events\": [");
 	buffer_append(out, summary->events.bytes, summary->events.len);
 	buffer_puts(out, "]}");
-	if (out->overflow)
-		error_set(&summary->error, ERR_EXHAUSTED, "the latest events are too large");
+	ASSERT(!out->overflow);
 	summary->made_us = clock_monotonic_us();
 	struct exchange *exchange = summary->waiting;
 	summary->waiting = NULL;
@@ -117,15 +117,22 @@ static void ask_count(struct summary *summary, struct count *count, const char *
 
 /* ---- the latest events, newest first ---- */
 
+static void list_event(struct buffer *list, const Es__Event *event)
+{
+	size_t before = list->len;
+	if (before > 0)
+		buffer_puts(list, ", ");
+	feed_write_event(list, event);
+	if (list->overflow)
+		buffer_cut(list, before);
+}
+
 static void on_events(void *arg, const ProtobufCMessage *message)
 {
 	struct summary *summary = arg;
 	const Es__ReadResponse *response = (const Es__ReadResponse *)message;
-	for (size_t i = 0; i < response->n_events; i++) {
-		if (summary->events.len > 0)
-			buffer_puts(&summary->events, ", ");
-		feed_write_event(&summary->events, response->events[i]);
-	}
+	for (size_t i = 0; i < response->n_events; i++)
+		list_event(&summary->events, response->events[i]);
 }
 
 /* Each order once, as its latest event has it. */
@@ -138,11 +145,8 @@ static void on_order_events(void *arg, const ProtobufCMessage *message)
 		char key[UUID_SIZE + 32];
 		snprintf(key, sizeof(key), "\"entity_id\": \"%s\", \"version\"",
 		         response->events[i]->entity_id);
-		if (out->len > 0 && strstr(out->bytes, key) != NULL)
-			continue;
-		if (out->len > 0)
-			buffer_puts(out, ", ");
-		feed_write_event(out, response->events[i]);
+		if (out->len == 0 || strstr(out->bytes, key) == NULL)
+			list_event(out, response->events[i]);
 	}
 }
 
@@ -201,8 +205,8 @@ struct summary *summary_create(struct gateway *gateway)
 	struct summary *summary = calloc(1, sizeof(*summary));
 	ASSERT(summary != NULL);
 	summary->gateway = gateway;
-	buffer_init(&summary->events, TEXT_MAX);
-	buffer_init(&summary->recent_orders, TEXT_MAX);
+	buffer_init(&summary->events, LIST_MAX);
+	buffer_init(&summary->recent_orders, LIST_MAX);
 	buffer_init(&summary->text, TEXT_MAX);
 	return summary;
 }
