@@ -4,13 +4,20 @@
 
 #include <string.h>
 
-enum { DEPTH_MAX = 32 };
+enum {
+	DEPTH_MAX = 32,
+	NAMES_MAX = 16, /* of an object whose names are compared here */
+	SHORT_NUMBER = 15
+};
 #define VERSION_MAX (INT64_MAX / 1024)
 
-/* A scanner of JSON: nothing is built, the bytes are looked at once. */
+/* A scanner of JSON: nothing is built, the bytes are looked at once. What it cannot judge, such as members that
+ * may be there twice and numbers that may be beyond a double, is left to json_parse, as whoever reads the
+ * event will use it. */
 struct scan {
 	const char *at;
 	const char *end;
+	bool doubtful;
 };
 
 static void skip_space(struct scan *scan)
@@ -32,6 +39,7 @@ static bool scan_escape(struct scan *scan)
 	char c = *scan->at++;
 	if (c != 'u')
 		return c != '\0' && strchr("\"\\/bfnrt", c) != NULL;
+	scan->doubtful = true; /* half of a pair? */
 	if (scan->end - scan->at < 4)
 		return false;
 	for (int i = 0; i < 4; i++) {
@@ -78,7 +86,9 @@ static bool scan_number(struct scan *scan)
 		if (!scan_digits(scan))
 			return false;
 	}
+	scan->doubtful = scan->doubtful || scan->at - first > SHORT_NUMBER;
 	if (scan->at < scan->end && (*scan->at == 'e' || *scan->at == 'E')) {
+		scan->doubtful = true;
 		scan->at++;
 		if (scan->at < scan->end && (*scan->at == '+' || *scan->at == '-'))
 			scan->at++;
@@ -98,11 +108,41 @@ static bool scan_word(struct scan *scan, const char *word)
 
 static bool scan_value(struct scan *scan, int depth);
 
+/* Of one object, so far. */
+struct names {
+	size_t count;
+	struct {
+		const char *at;
+		size_t len;
+	} items[NAMES_MAX];
+};
+
+static bool scan_name(struct scan *scan, struct names *names)
+{
+	const char *at = scan->at;
+	if (!scan_string(scan))
+		return false;
+	size_t len = (size_t)(scan->at - at);
+	if (names->count == NAMES_MAX || memchr(at, '\\', len) != NULL) {
+		scan->doubtful = true;
+		return true;
+	}
+	for (size_t i = 0; i < names->count; i++) {
+		if (names->items[i].len == len && memcmp(names->items[i].at, at, len) == 0)
+			scan->doubtful = true;
+	}
+	names->items[names->count].at = at;
+	names->items[names->count++].len = len;
+	return true;
+}
+
 /* An object or a list. */
 static bool scan_container(struct scan *scan, int depth)
 {
 	bool object = *scan->at++ == '{';
 	char close = object ? '}' : ']';
+	struct names names;
+	names.count = 0;
 	if (depth == 0)
 		return false;
 	skip_space(scan);
@@ -113,7 +153,7 @@ static bool scan_container(struct scan *scan, int depth)
 	for (;;) {
 		skip_space(scan);
 		if (object) {
-			if (!scan_string(scan))
+			if (!scan_name(scan, &names))
 				return false;
 			skip_space(scan);
 			if (scan->at == scan->end || *scan->at++ != ':')
@@ -154,14 +194,24 @@ static bool scan_value(struct scan *scan, int depth)
 	}
 }
 
+static bool can_be_parsed(const char *text, size_t len)
+{
+	struct error ignored;
+	struct json *tree = NULL;
+	bool ok = json_parse(text, len, &tree, &ignored);
+	json_free(tree);
+	return ok;
+}
+
 bool check_json_object(const char *text, size_t len)
 {
-	struct scan scan = { text, text + len };
+	struct scan scan = { text, text + len, false };
 	skip_space(&scan);
 	if (scan.at == scan.end || *scan.at != '{' || !scan_value(&scan, DEPTH_MAX))
 		return false;
 	skip_space(&scan);
-	return scan.at == scan.end && utf8_valid(text, len);
+	return scan.at == scan.end && utf8_valid(text, len) &&
+	       (!scan.doubtful || can_be_parsed(text, len));
 }
 
 static bool check_text(const char *field, const char *text, size_t min, size_t max, size_t *bytes,
@@ -180,11 +230,13 @@ static bool check_text(const char *field, const char *text, size_t min, size_t m
 /* Says why. */
 static bool no_object(const char *field, const char *text, size_t len, struct error *err)
 {
-	enum json_kind kind;
-	if (len > 0 && !json_valid(text, len, &kind, err))
+	struct json *tree = NULL;
+	if (len > 0 && !json_parse(text, len, &tree, err))
 		return error_wrap(err, "%s: must be a JSON object", field);
-	return error_set(err, ERR_INVALID, "%s: must be a JSON object, is %s", field,
-	                 len == 0 ? "empty" : json_kind_name(kind));
+	(void)error_set(err, ERR_INVALID, "%s: must be a JSON object, is %s", field,
+	                len == 0 ? "empty" : json_kind_name(json_kind(tree)));
+	json_free(tree);
+	return false;
 }
 
 static bool check_object(const char *field, const char *text, size_t max, size_t *bytes,
@@ -257,6 +309,11 @@ static bool check_event(const Es__NewEvent *event, size_t *bytes, struct error *
 	if (event->after_event_id[0] != '\0' && !uuid_valid(event->after_event_id))
 		return error_set(err, ERR_INVALID, "after_event_id: must be a UUID, is \"%.40s\"",
 		                 event->after_event_id);
+	if (event->expected_version != 0 && event->expect != ES__EXPECT__EXPECT_EXACT)
+		return error_set(
+		    err, ERR_INVALID,
+		    "expected_version: is checked with EXPECT_EXACT only, and must be 0 "
+		    "otherwise");
 	return check_content(&content, bytes, err);
 }
 

@@ -2,6 +2,7 @@
 #include "tests/support/suite.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,11 +38,33 @@ START_TEST(json_objects)
 		{ "{\"a\":\"", false },
 		{ "{\"a\":\"\xff\"}", false },
 		{ "{\"a\":[1}", false },
+		{ "{\"a\":1,\"a\":2}", false },
+		{ "{\"a\":1,\"b\":{\"a\":2},\"c\":[{\"a\":3}]}", true },
+		{ "{\"a\":1,\"\\u0061\":2}", false },
+		{ "{\"b\":[{\"a\":1,\"a\":2}]}", false },
+		{ "{\"a\":1e308}", true },
+		{ "{\"a\":1e309}", false },
+		{ "{\"a\":\"\\ud83d\\ude00\"}", true },
+		{ "{\"a\":\"\\ud83d\"}", false },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		ck_assert_msg(check_json_object(rows[i].text, strlen(rows[i].text)) ==
 		                  rows[i].valid,
 		              "%s", rows[i].text);
+}
+END_TEST
+
+/* More than are compared while the text is scanned. */
+START_TEST(json_many_names)
+{
+	for (int twice = 0; twice < 2; twice++) {
+		char text[400] = "{";
+		for (int i = 0; i < 20; i++)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "\"n%d\":%d,",
+			         twice == 1 && i == 19 ? 0 : i, i);
+		strcpy(text + strlen(text) - 1, "}");
+		ck_assert_int_eq(check_json_object(text, strlen(text)), twice == 0);
+	}
 }
 END_TEST
 
@@ -126,6 +149,7 @@ int main(void)
 	Suite *suite = suite_create("check");
 	TCase *tests = tcase_create("check");
 	tcase_add_test(tests, json_objects);
+	tcase_add_test(tests, json_many_names);
 	tcase_add_test(tests, json_depth);
 	tcase_add_test(tests, limits);
 	suite_add_tcase(suite, tests);
