@@ -92,15 +92,13 @@ static void expect(struct question *question, size_t answers)
 	question->tail->left += answers;
 }
 
+/* Since a round before; in one round nothing is asked for twice. */
 static bool is_open(const struct store_tail *tail, const char *key)
 {
-	const struct question *question;
-	DL_FOREACH(tail->open, question)
-	{
-		if (strcmp(question->key, key) == 0)
-			return true;
-	}
-	return false;
+	const struct question *question = tail->open; /* oldest first */
+	while (question != NULL && question->round < tail->round && strcmp(question->key, key) != 0)
+		question = question->next;
+	return question != NULL && question->round < tail->round;
 }
 
 /* True: it is of use. What a round before asked for is as good. */
