@@ -24,7 +24,7 @@ enum {
 	IDLE_TIMEOUT_S = 75,
 	STREAM_MAX = 4 * 1024 * 1024,
 	WAITING_MAX = 8192, /* requests at a time to one service */
-	GRACE_MS = 4000, /* less than `ordershop run` waits */
+	GRACE_MS = 4000,    /* less than `ordershop run` waits */
 	LOOK_MS = 250,
 	DOWN_MAX_US = 3000000,
 };
