@@ -1,6 +1,7 @@
 /* redis_internal.h - the parts of base/redis. Only for base/redis*.c, and tests.
  *
- *   redis.c            what redis.h promises: places commands on links, steps them
+ *   redis.c            what redis.h promises: queues commands, steps the links
+ *   redis_place.c      where commands go
  *   redis_cluster.c    the map of a cluster
  *   redis_slot.c       the slots of commands; what answers say about where to go
  *   redis_link.c       one connection: connects, sets up, one batch in flight

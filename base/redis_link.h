@@ -5,7 +5,10 @@
 #include "base/backoff.h"
 #include "base/redis_internal.h"
 
-enum { REDIS_MASTERS_MAX = 256 };
+enum {
+	REDIS_MASTERS_MAX = 256,
+	REDIS_LATER_MS = 20, /* between two tries of what was refused for now */
+};
 
 /* One connection. Home finds the server; to a cluster it finds the way and leaves it then.
  *
@@ -75,6 +78,11 @@ struct redis {
 	unsigned poll_ms;
 };
 
+/* Takes the next command of the slot; one that `follows` goes where the last one went. */
+struct batch *redis_batch_for(struct redis *redis, int slot, bool follows);
+/* Places what was refused for now, at once or if it is time. */
+void redis_place_later(struct redis *redis);
+void redis_retry_later(struct redis *redis);
 /* Gives each request of `from` to the link that serves it, and frees `from`. */
 void redis_place_all(struct redis *redis, struct batch *from);
 /* Sends on what did not run of the link's answered batch. True: functions are missing. */
