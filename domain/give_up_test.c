@@ -143,21 +143,29 @@ static void nothing(const struct second *second)
 	(void)second;
 }
 
-/* The first of two topics; no version tells the first instance that the product is gone. */
-START_TEST(an_order_that_was_refused_does_not_take_the_cart_later)
+enum { PARAMS_SIZE = 200 };
+
+static struct second placing(const char *cart, char params[PARAMS_SIZE])
 {
-	char params[200];
-	const char *goods = product();
-	const char *cart = cart_with(goods);
-	snprintf(params, sizeof(params), "{\"cart_id\":\"%s\"}", cart);
-	struct second second = {
+	snprintf(params, PARAMS_SIZE, "{\"cart_id\":\"%s\"}", cart);
+	return (struct second){
 		.service = "order",
 		.function = "create_orders",
 		.params = params,
-		.way_out = goods,
-		.prevent = delete_product,
+		.prevent = nothing,
 		.permit = nothing,
 	};
+}
+
+/* The first of two topics; no version tells the first instance that the product is gone. */
+START_TEST(an_order_that_was_refused_does_not_take_the_cart_later)
+{
+	char params[PARAMS_SIZE];
+	const char *goods = product();
+	const char *cart = cart_with(goods);
+	struct second second = placing(cart, params);
+	second.way_out = goods;
+	second.prevent = delete_product;
 	struct answer first = run_both(&second);
 	ck_assert_int_eq(second.answer.error.code, ERR_NOT_FOUND);
 	ck_assert_int_eq(first.error.code, ERR_PRECONDITION);
@@ -177,18 +185,11 @@ static void wait_for_cart(void *arg)
 
 START_TEST(what_is_half_done_is_completed_and_not_given_up)
 {
-	char params[200];
+	char params[PARAMS_SIZE];
 	const char *goods = product();
 	const char *cart = cart_with(goods);
-	snprintf(params, sizeof(params), "{\"cart_id\":\"%s\"}", cart);
-	struct second second = {
-		.service = "order",
-		.function = "create_orders",
-		.params = params,
-		.way_out = cart,
-		.prevent = nothing,
-		.permit = nothing,
-	};
+	struct second second = placing(cart, params);
+	second.way_out = cart;
 	memory_shop_meanwhile(shop, wait_for_cart, &second);
 	struct answer first = memory_shop_run(shop, "order", "create_orders", message_id, params);
 	memory_shop_meanwhile(shop, NULL, NULL);
